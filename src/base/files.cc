@@ -1,0 +1,168 @@
+#include "base/files.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <filesystem>
+#include <utility>
+
+#include "base/strings.h"
+
+namespace sextant {
+namespace {
+
+Result<void> WriteFully(int fd, std::string_view bytes, const std::string& path) {
+  while (!bytes.empty()) {
+    const ssize_t n = write(fd, bytes.data(), bytes.size());
+    if (n < 0) {
+      if (errno == EINTR) continue;
+      return IoError("write " + path, errno);
+    }
+    bytes.remove_prefix(static_cast<size_t>(n));
+  }
+  return {};
+}
+
+void SyncDirectoryOf(const std::string& path) {
+  const std::string parent = std::filesystem::path(path).parent_path().string();
+  const Fd dir(open(parent.empty() ? "." : parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (dir.valid()) fsync(dir.get());  // best effort: some file systems refuse it on directories
+}
+
+}  // namespace
+
+void Fd::Reset(int fd) {
+  if (fd_ >= 0) close(fd_);
+  fd_ = fd;
+}
+
+Result<std::string> ReadFile(const std::string& path) {
+  const Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd.valid()) return IoError("open " + path, errno);
+  std::string out;
+  struct stat info{};
+  if (fstat(fd.get(), &info) == 0 && S_ISREG(info.st_mode))
+    out.reserve(static_cast<size_t>(info.st_size));
+  char buffer[1 << 16];
+  for (;;) {
+    const ssize_t n = read(fd.get(), buffer, sizeof buffer);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return IoError("read " + path, errno);
+    if (n == 0) return out;
+    out.append(buffer, static_cast<size_t>(n));
+  }
+}
+
+Result<void> WriteFileAtomic(const std::string& path, std::string_view bytes) {
+  const std::string beside = Format("{}.{}.tmp", path, getpid());
+  {
+    const Fd fd(open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+    if (!fd.valid()) return IoError("create " + beside, errno);
+    Result<void> written = WriteFully(fd.get(), bytes, beside);
+    if (written.has_value() && fsync(fd.get()) != 0) written = IoError("fsync " + beside, errno);
+    if (!written.has_value()) {
+      unlink(beside.c_str());
+      return written;
+    }
+  }
+  if (rename(beside.c_str(), path.c_str()) != 0) {
+    const int error_number = errno;
+    unlink(beside.c_str());
+    return IoError(Format("rename {} to {}", beside, path), error_number);
+  }
+  SyncDirectoryOf(path);
+  return {};
+}
+
+bool FileExists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
+
+bool IsDirectory(const std::string& path) {
+  struct stat info{};
+  return stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+Result<std::vector<std::string>> ListDirectory(const std::string& path) {
+  std::error_code error;
+  std::filesystem::directory_iterator it(path, error);
+  std::vector<std::string> names;
+  for (; !error && it != std::filesystem::directory_iterator(); it.increment(error)) {
+    names.push_back(it->path().filename().string());
+  }
+  if (error) return IoError("list " + path, error.value());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+Result<void> MakeDirectories(const std::string& path) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  if (error) return IoError("make directory " + path, error.value());
+  return {};
+}
+
+Result<void> RemoveAll(const std::string& path) {
+  std::error_code error;
+  std::filesystem::remove_all(path, error);
+  if (error) return IoError("remove " + path, error.value());
+  return {};
+}
+
+Result<std::string> MakeTempDirectory(std::string_view prefix) {
+  const char* base = std::getenv("TMPDIR");
+  std::string path =
+      JoinPath(base != nullptr && *base != 0 ? base : "/tmp", Format("{}.XXXXXX", prefix));
+  if (mkdtemp(path.data()) == nullptr) return IoError("make directory " + path, errno);
+  return path;
+}
+
+std::string JoinPath(std::string_view directory, std::string_view name) {
+  if (directory.empty()) return std::string(name);
+  return Format("{}{}{}", directory, directory.ends_with('/') ? "" : "/", name);
+}
+
+Result<AppendFile> AppendFile::Create(const std::string& path) {
+  Fd fd(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0644));
+  if (!fd.valid()) return IoError("create " + path, errno);
+  SyncDirectoryOf(path);
+  return AppendFile(std::move(fd), path);
+}
+
+Result<void> AppendFile::Append(std::string_view record) {
+  SEXTANT_TRY(WriteFully(fd_.get(), record, path_));
+  // Pipes and terminals cannot be synced and need not be.
+  if (fdatasync(fd_.get()) != 0 && errno != EINVAL && errno != EROFS)
+    return IoError("fsync " + path_, errno);
+  return {};
+}
+
+Result<MappedFile> MappedFile::Open(const std::string& path) {
+  const Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd.valid()) return IoError("open " + path, errno);
+  struct stat info{};
+  if (fstat(fd.get(), &info) != 0) return IoError("stat " + path, errno);
+  const auto size = static_cast<size_t>(info.st_size);
+  if (size == 0) return MappedFile(nullptr, 0);
+  void* data = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd.get(), 0);
+  if (data == MAP_FAILED) return IoError("map " + path, errno);
+  return MappedFile(static_cast<char*>(data), size);
+}
+
+MappedFile::MappedFile(MappedFile&& other) noexcept
+    : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+
+MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
+  std::swap(data_, other.data_);
+  std::swap(size_, other.size_);
+  return *this;
+}
+
+MappedFile::~MappedFile() {
+  if (data_ != nullptr) munmap(data_, size_);
+}
+
+}  // namespace sextant

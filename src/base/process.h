@@ -1,0 +1,63 @@
+// Child processes: start, read what they say, stop by their own id.
+#pragma once
+
+#include <sys/types.h>
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/files.h"
+#include "base/result.h"
+
+namespace sextant {
+
+struct ProcessOptions {
+  std::vector<std::string> argv;  // argv[0] is looked up in PATH when it has no slash
+  std::map<std::string, std::string> environment;  // added to this process's own
+  std::string directory;                           // working directory; empty: inherited
+  bool merge_stderr = false;                       // stderr goes where stdout goes
+  std::string stdin_text;                          // what the child reads; then end of file
+};
+
+// A running child with its stdout and stderr collected. The destructor kills (SIGKILL) and reaps a
+// child that still runs. Not thread-safe.
+class Process {
+ public:
+  static Result<Process> Start(const ProcessOptions& options);
+  Process(Process&& other) noexcept;
+  Process& operator=(Process&& other) noexcept;
+  ~Process();
+
+  pid_t pid() const { return pid_; }
+  // Reads output until `deadline`, or until `needle` is in stdout; false when time ran out or the
+  // child closed its output first.
+  bool WaitForOutput(std::string_view needle, Nanos timeout);
+  // Reads until the child has ended; its exit code, 128 + signal number when a signal ended it, or
+  // nothing when the timeout passed first.
+  std::optional<int> Wait(Nanos timeout);
+  void Signal(int signal_number);
+  const std::string& out() const { return out_; }
+  const std::string& err() const { return err_; }
+
+ private:
+  Process() = default;
+  // Polls both pipes once; false when both are closed.
+  bool Pump(Nanos timeout);
+
+  pid_t pid_ = -1;
+  std::optional<int> exit_code_;
+  Fd out_fd_, err_fd_;
+  std::string out_, err_;
+};
+
+struct ProcessResult {
+  int exit_code = 0;
+  std::string out, err;
+};
+// Starts, waits, returns; kills the child and fails with kDeadlineExceeded after `timeout`.
+Result<ProcessResult> RunProcess(const ProcessOptions& options, Nanos timeout);
+
+}  // namespace sextant
