@@ -1,0 +1,111 @@
+#include "stats/quantile.h"
+
+#include <algorithm>
+#include <boost/math/distributions/binomial.hpp>
+#include <cmath>
+#include <vector>
+
+namespace sextant::stats {
+namespace {
+
+// P(B <= k) for B ~ Binomial(n, p); k may be -1.
+double BinomialCdf(double n, double p, double k) {
+  if (k < 0) return 0;
+  if (k >= n) return 1;
+  return boost::math::cdf(boost::math::binomial(n, p), k);
+}
+
+}  // namespace
+
+std::optional<RankInterval> QuantileRanks(uint64_t n, double p, double confidence) {
+  if (n == 0) return std::nullopt;
+  const auto size = static_cast<double>(n);
+  const double tail = (1 - confidence) / 2;
+  // Equal tails first: the largest lower rank and the smallest upper rank that leave at most the tail
+  // outside. The library's quantiles, rounded as its policies say, are only the starting points.
+  const boost::math::binomial law(size, p);
+  double lower = boost::math::quantile(law, tail);
+  while (lower > 0 && BinomialCdf(size, p, lower - 1) > tail) --lower;
+  while (BinomialCdf(size, p, lower) <= tail) ++lower;
+  double upper = boost::math::quantile(law, 1 - tail);
+  while (upper > 1 && BinomialCdf(size, p, upper - 2) >= 1 - tail) --upper;
+  while (BinomialCdf(size, p, upper - 1) < 1 - tail) ++upper;
+  if (lower < 1 || upper > size) return std::nullopt;
+  // The binomial is discrete, so equal tails enclose more than asked; take in whichever end is
+  // cheaper as long as the confidence holds.
+  const auto coverage = [&](double l, double u) {
+    return BinomialCdf(size, p, u - 1) - BinomialCdf(size, p, l - 1);
+  };
+  for (;;) {
+    const double raised = coverage(lower + 1, upper), lowered = coverage(lower, upper - 1);
+    if (std::max(raised, lowered) < confidence || lower + 1 >= upper) break;
+    raised >= lowered ? ++lower : --upper;
+  }
+  return RankInterval{static_cast<uint64_t>(lower), static_cast<uint64_t>(upper)};
+}
+
+uint64_t QuantileNeeds(double p, double confidence) {
+  const double tail = (1 - confidence) / 2;
+  // Some value must lie above with confidence 1 - tail (p^n <= tail) and some below ((1-p)^n <=
+  // tail).
+  const double side = std::max(p, 1 - p);
+  auto n = static_cast<uint64_t>(std::max(1.0, std::floor(std::log(tail) / std::log(side)) - 2));
+  while (!QuantileRanks(n, p, confidence)) ++n;
+  return n;
+}
+
+double DesignEffect(std::span<const Batch> batches) {
+  double n = 0, above = 0;
+  int used = 0;
+  for (const Batch& batch : batches) {
+    if (batch.count == 0) continue;
+    n += static_cast<double>(batch.count);
+    above += static_cast<double>(batch.above);
+    ++used;
+  }
+  if (used < 5 || above <= 0 || above >= n) return 1;
+  const double share = above / n;
+  double squares = 0;
+  for (const Batch& batch : batches) {
+    const double excess =
+        static_cast<double>(batch.above) - share * static_cast<double>(batch.count);
+    squares += excess * excess;
+  }
+  const double binomial = n * share * (1 - share);
+  return std::max(1.0, squares * used / (used - 1) / binomial);
+}
+
+QuantileEstimate EstimateQuantile(const Histogram& values, double p,
+                                  std::span<const Histogram> parts, double confidence) {
+  QuantileEstimate out{.p = p};
+  const uint64_t n = values.count();
+  if (n == 0) {
+    out.needs = QuantileNeeds(p, confidence);
+    return out;
+  }
+  out.value = values.Quantile(p);
+  if (!parts.empty()) {
+    std::vector<Batch> batches;
+    for (const Histogram& part : parts)
+      batches.push_back({part.count(), part.CountAbove(out.value)});
+    out.design_effect = DesignEffect(batches);
+  }
+  const auto effective = static_cast<uint64_t>(static_cast<double>(n) / out.design_effect);
+  const std::optional<RankInterval> ranks = QuantileRanks(effective, p, confidence);
+  if (!ranks) {
+    out.needs = static_cast<uint64_t>(
+        std::ceil(static_cast<double>(QuantileNeeds(p, confidence)) * out.design_effect));
+    return out;
+  }
+  // Ranks of the effective sample, stretched to the whole one around the quantile.
+  const auto stretch = [&](uint64_t rank) {
+    const double position =
+        static_cast<double>(rank) / static_cast<double>(effective) * static_cast<double>(n);
+    return std::clamp<uint64_t>(static_cast<uint64_t>(std::llround(position)), 1, n);
+  };
+  out.lower = std::min(values.ValueAtRank(stretch(ranks->lower)), out.value);
+  out.upper = std::max(values.ValueAtRank(stretch(ranks->upper)), out.value);
+  return out;
+}
+
+}  // namespace sextant::stats
