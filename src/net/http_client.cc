@@ -1,0 +1,260 @@
+#include "net/http_client.h"
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "base/strings.h"
+
+namespace sextant::net {
+
+HttpClientConnection::HttpClientConnection(EventLoop& loop, HttpClientListener& listener,
+                                           TransferCounters& counters, uint32_t index)
+    : loop_(loop), listener_(listener), counters_(counters), index_(index) {}
+
+HttpClientConnection::~HttpClientConnection() { Abandon(); }
+
+void HttpClientConnection::Connect(const Address& address) {
+  SEXTANT_CHECK(state_ == State::kClosed, "connecting twice");
+  state_ = State::kConnecting;
+  Result<Socket> socket = Socket::Connect(address);
+  std::string reason;
+  if (socket.has_value()) {
+    socket_ = *std::move(socket);
+    if (Result<void> added = loop_.Add(socket_.fd(), *this); !added.has_value()) {
+      reason = added.error().message();
+      socket_.Close();
+    }
+  } else {
+    reason = socket.error().message();
+  }
+  // The caller is not ready to hear of a failure yet.
+  if (!socket_.valid()) {
+    loop_.Post([this, reason] {
+      if (state_ == State::kConnecting) Fail(FailureKind::kConnect, reason);
+    });
+  }
+}
+
+void HttpClientConnection::Abandon() {
+  if (socket_.valid()) {
+    loop_.Remove(socket_.fd(), *this);
+    socket_.Close();
+  }
+  state_ = State::kClosed;
+  send_pending_ = in_body_ = peer_closing_ = false;
+  unwritten_.Clear();
+  partial_.clear();
+}
+
+void HttpClientConnection::Send(std::span<const std::string_view> pieces, bool keep_body,
+                                Instant* sent) {
+  pieces_ = pieces;
+  keep_body_ = keep_body;
+  sent_ = sent;
+  if (state_ == State::kConnecting) {
+    send_pending_ = true;
+    return;
+  }
+  SEXTANT_CHECK(state_ == State::kIdle, "Send on a connection that is not idle");
+  state_ = State::kAwaiting;
+  WriteRequest();
+}
+
+void HttpClientConnection::WriteRequest() {
+  *sent_ = SteadyNow();
+  size_t total = 0;
+  IoResult result;
+  if (pieces_.size() == 1) {
+    total = pieces_[0].size();
+    result = socket_.Write(pieces_[0].data(), total);
+  } else {
+    std::array<iovec, 64> vectors;
+    size_t count = 0;
+    for (const std::string_view piece : pieces_) {
+      if (count < vectors.size())
+        vectors[count++] = {const_cast<char*>(piece.data()), piece.size()};
+      total += piece.size();
+    }
+    result = socket_.WritePieces({vectors.data(), count});
+  }
+  // A broken connection shows as the next event, which tells the listener outside of its own call.
+  counters_.bytes_sent += result.bytes;
+  if (result.bytes == total || result.error != 0) return;
+  size_t skip = result.bytes;
+  for (const std::string_view piece : pieces_) {
+    if (skip >= piece.size()) {
+      skip -= piece.size();
+    } else {
+      unwritten_.AppendReference(piece.substr(skip));
+      skip = 0;
+    }
+  }
+  // Edge-triggered: if the socket was full, an event follows; if only the vectors ran out, go on
+  // now.
+  if (!result.would_block && unwritten_.Flush(socket_, counters_.bytes_sent) != 0)
+    unwritten_.Clear();
+}
+
+void HttpClientConnection::OnEvents(uint32_t events) {
+  if (state_ == State::kConnecting) {
+    const int error = socket_.ConnectError();
+    if (error != 0) return Fail(FailureKind::kConnect, strerror(error));
+    if ((events & EPOLLOUT) == 0) return;
+    ++counters_.connects;
+    state_ = State::kIdle;
+    if (send_pending_) {
+      send_pending_ = false;
+      state_ = State::kAwaiting;
+      WriteRequest();
+    } else {
+      listener_.OnHttpConnected(*this);
+    }
+    return;
+  }
+  if (unwritten_.pending() > 0 && (events & EPOLLOUT) != 0) {
+    if (const int error = unwritten_.Flush(socket_, counters_.bytes_sent); error != 0) {
+      // There may be an answer that explains it (413, say): read first.
+      unwritten_.Clear();
+      events |= EPOLLIN | EPOLLHUP;
+    }
+  }
+  if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) peer_closing_ = true;
+  if (peer_closing_ || (events & EPOLLIN) != 0) Read();
+}
+
+void HttpClientConnection::Read() {
+  for (;;) {
+    const IoResult result = socket_.Read(loop_.scratch(), EventLoop::kScratchBytes);
+    if (result.would_block) return;
+    if (result.error != 0) return Fail(FailureKind::kReset, strerror(result.error));
+    const Instant received = SteadyNow();
+    if (result.closed) {
+      if (in_body_ && body_.until_close()) {
+        body_.EndOfConnection();
+        head_.keep_alive = false;
+        Deliver(kept_fields_, kept_body_, received);
+        return;
+      }
+      return Fail(FailureKind::kReset,
+                  state_ == State::kAwaiting
+                      ? "the server closed the connection before it had answered"
+                      : "the server closed the idle connection");
+    }
+    counters_.bytes_received += result.bytes;
+    if (!Receive({loop_.scratch(), result.bytes}, received)) return;
+    // A read that did not fill the buffer has emptied the socket; new bytes make a new event.
+    if (result.bytes < EventLoop::kScratchBytes && !peer_closing_) return;
+  }
+}
+
+bool HttpClientConnection::Receive(std::string_view bytes, Instant received) {
+  while (!in_body_) {
+    if (state_ != State::kAwaiting) {
+      if (bytes.empty()) return true;
+      Fail(FailureKind::kProtocol, "the server sent bytes that nobody asked for");
+      return false;
+    }
+    std::string_view all = bytes;
+    if (!partial_.empty()) {
+      partial_.append(bytes);
+      all = partial_;
+    }
+    std::string_view fault;
+    const HttpParse parsed = ParseResponseHead(all, head_, fault);
+    if (parsed == HttpParse::kBad) {
+      Fail(FailureKind::kProtocol, Format("{} in the answer '{}'", fault, Printable(all, 60)));
+      return false;
+    }
+    if (parsed == HttpParse::kIncomplete) {
+      if (partial_.empty()) partial_ = bytes;
+      return true;
+    }
+    // How much of `bytes` belongs to the head: what was kept before counts towards it.
+    const size_t kept_before = all.size() - bytes.size();
+    bytes.remove_prefix(head_.size - kept_before);
+    if (head_.status / 100 == 1) {  // an interim answer
+      partial_.clear();
+      if (bytes.empty()) return true;
+      continue;
+    }
+    body_.StartResponse(head_);
+    body_bytes_ = 0;
+    kept_body_.clear();
+    const uint64_t length = head_.content_length.value_or(0);
+    if (!head_.chunked && head_.content_length && bytes.size() >= length) {
+      // All of it is here: no copy.
+      body_bytes_ = length;
+      if (bytes.size() > length) head_.keep_alive = false;  // and something that does not belong
+      return Deliver(head_.fields, bytes.substr(0, length), received);
+    }
+    if (keep_body_) kept_fields_ = head_.fields;
+    partial_.clear();
+    in_body_ = true;
+  }
+  return ReceiveBody(bytes, received);
+}
+
+bool HttpClientConnection::ReceiveBody(std::string_view bytes, Instant received) {
+  std::string joined;
+  if (!partial_.empty()) {
+    partial_.append(bytes);
+    joined.swap(partial_);
+    bytes = joined;
+  }
+  while (!body_.complete()) {
+    const HttpBody::Step step = body_.Next(bytes);
+    if (step.bad) {
+      Fail(FailureKind::kProtocol, "a malformed chunked body");
+      return false;
+    }
+    if (step.consumed == 0) {
+      partial_.assign(bytes);  // chunk framing cut in two: wait for the rest of it
+      return true;
+    }
+    body_bytes_ += step.data.size();
+    if (keep_body_) kept_body_.append(step.data);
+    bytes.remove_prefix(step.consumed);
+  }
+  if (!bytes.empty()) head_.keep_alive = false;
+  return Deliver(kept_fields_, kept_body_, received);
+}
+
+bool HttpClientConnection::Deliver(std::string_view fields, std::string_view body,
+                                   Instant received) {
+  in_body_ = false;
+  const bool stays = head_.keep_alive && !peer_closing_ && unwritten_.pending() == 0;
+  HttpResponse response{.status = head_.status, .body_bytes = body_bytes_, .received = received};
+  if (keep_body_) response.fields = fields, response.body = body;
+  if (stays) {
+    state_ = State::kIdle;
+    // The listener may send the next request from inside; nothing of this one is needed after it,
+    // and an empty string costs nothing to clear.
+    if (partial_.empty()) {
+      listener_.OnHttpResponse(*this, response);
+    } else {
+      const std::string head = std::move(partial_);
+      partial_.clear();
+      listener_.OnHttpResponse(*this, response);
+    }
+    return open();
+  }
+  ++counters_.disconnects;
+  const std::string head = std::move(partial_);  // the views may lie in it
+  Abandon();
+  listener_.OnHttpResponse(*this, response);
+  listener_.OnHttpClosed(*this, FailureKind::kReset, "the server asked for a new connection",
+                         false);
+  return false;
+}
+
+void HttpClientConnection::Fail(FailureKind kind, std::string_view reason) {
+  const bool awaiting = state_ == State::kAwaiting || send_pending_;
+  if (state_ != State::kConnecting) ++counters_.disconnects;
+  // `reason` may lie in the buffers that are cleared here.
+  const std::string kept_reason(reason);
+  Abandon();
+  listener_.OnHttpClosed(*this, kind, kept_reason, awaiting);
+}
+
+}  // namespace sextant::net
