@@ -1,0 +1,215 @@
+#include "kserve/control_client.h"
+
+#include "base/strings.h"
+#include "net/blocking.h"
+#include "net/http1.h"
+#include "text/json.h"
+
+namespace sextant::kserve {
+namespace {
+
+// The server's own words, from {"error": "..."} or, failing that, the body as it is.
+std::string ErrorText(const net::HttpReplyText& reply) {
+  const Result<text::Json> json = text::ParseJson(reply.body);
+  if (json.has_value()) {
+    for (const std::string_view key : {"error", "detail", "message"}) {
+      const text::Json* member = json->Find(key);
+      if (member != nullptr && member->AsString()) return std::string(*member->AsString());
+    }
+  }
+  return reply.body.empty() ? std::string(net::HttpReason(reply.status)) : Printable(reply.body);
+}
+
+Error HttpError(const net::HttpReplyText& reply) {
+  const std::string text = Format("HTTP {}: {}", reply.status, ErrorText(reply));
+  switch (reply.status) {
+    case 404: {
+      // "No such model" and "no such path" share a code; the model's absence comes with a JSON
+      // error.
+      const bool says_why = text::ParseJson(reply.body).has_value();
+      return {says_why ? ErrorCode::kNotFound : ErrorCode::kUnsupported, text};
+    }
+    case 405:
+    case 501:
+      return Unsupported(text);
+    case 400:
+      return InvalidArgument(text);
+    case 401:
+    case 403:
+      return InvalidArgument(text);
+    case 429:
+    case 502:
+    case 503:
+      return Unavailable(text);
+    case 504:
+      return {ErrorCode::kDeadlineExceeded, text};
+    default:
+      return Internal(text);
+  }
+}
+
+class HttpControlClient final : public ControlClient {
+ public:
+  HttpControlClient(net::BlockingHttpClient client, Nanos timeout)
+      : client_(std::move(client)), timeout_(timeout) {}
+
+  Result<bool> ServerReady() override { return Health("/v2/health/ready"); }
+  Result<ServerMetadata> FetchServerMetadata() override {
+    SEXTANT_ASSIGN(const std::string body, Get("/v2"));
+    return ParseServerMetadata(body);
+  }
+  Result<bool> ModelReady(const std::string& model, const std::string& version) override {
+    return Health(ModelPath(model, version) + "/ready");
+  }
+  Result<ModelMetadata> FetchModelMetadata(const std::string& model,
+                                           const std::string& version) override {
+    SEXTANT_ASSIGN(const std::string body, Get(ModelPath(model, version)));
+    return ParseModelMetadata(body);
+  }
+  Result<ModelConfig> FetchModelConfig(const std::string& model,
+                                       const std::string& version) override {
+    SEXTANT_ASSIGN(const std::string body, Get(ModelPath(model, version) + "/config"));
+    return ParseModelConfigJson(body);
+  }
+  Result<std::vector<ModelStatistics>> FetchStatistics(const std::string& model,
+                                                       const std::string& version) override {
+    SEXTANT_ASSIGN(const std::string body,
+                   Get(model.empty() ? "/v2/models/stats" : ModelPath(model, version) + "/stats"));
+    return ParseStatistics(body);
+  }
+
+ private:
+  Result<std::string> Get(const std::string& path) {
+    SEXTANT_ASSIGN(net::HttpReplyText reply, client_.Call("GET", path, {}, timeout_),
+                   "GET " + path);
+    if (reply.status != 200) return HttpError(reply).In("GET " + path);
+    return std::move(reply.body);
+  }
+  Result<bool> Health(const std::string& path) {
+    SEXTANT_ASSIGN(const net::HttpReplyText reply, client_.Call("GET", path, {}, timeout_),
+                   "GET " + path);
+    return reply.status == 200;
+  }
+
+  net::BlockingHttpClient client_;
+  const Nanos timeout_;
+};
+
+Error GrpcError(const net::GrpcReplyText& reply) {
+  const std::string text =
+      Format("gRPC {}: {}", net::GrpcStatusName(reply.status), reply.status_message);
+  switch (static_cast<net::GrpcStatus>(reply.status)) {
+    case net::GrpcStatus::kNotFound:
+      return NotFound(text);
+    case net::GrpcStatus::kUnimplemented:
+      return Unsupported(text);
+    case net::GrpcStatus::kInvalidArgument:
+    case net::GrpcStatus::kPermissionDenied:
+    case net::GrpcStatus::kUnauthenticated:
+      return InvalidArgument(text);
+    case net::GrpcStatus::kUnavailable:
+      return Unavailable(text);
+    case net::GrpcStatus::kDeadlineExceeded:
+      return {ErrorCode::kDeadlineExceeded, text};
+    default:
+      return Internal(text);
+  }
+}
+
+class GrpcControlClient final : public ControlClient {
+ public:
+  GrpcControlClient(net::BlockingGrpcClient client, Nanos timeout)
+      : client_(std::move(client)), timeout_(timeout) {}
+
+  Result<bool> ServerReady() override {
+    SEXTANT_ASSIGN(const auto response, Call<inference::ServerReadyResponse>(
+                                            "ServerReady", inference::ServerReadyRequest()));
+    return response.ready();
+  }
+  Result<ServerMetadata> FetchServerMetadata() override {
+    SEXTANT_ASSIGN(const auto response, Call<inference::ServerMetadataResponse>(
+                                            "ServerMetadata", inference::ServerMetadataRequest()));
+    return FromProto(response);
+  }
+  Result<bool> ModelReady(const std::string& model, const std::string& version) override {
+    SEXTANT_ASSIGN(const auto response,
+                   Call<inference::ModelReadyResponse>(
+                       "ModelReady", Named<inference::ModelReadyRequest>(model, version)));
+    return response.ready();
+  }
+  Result<ModelMetadata> FetchModelMetadata(const std::string& model,
+                                           const std::string& version) override {
+    SEXTANT_ASSIGN(const auto response,
+                   Call<inference::ModelMetadataResponse>(
+                       "ModelMetadata", Named<inference::ModelMetadataRequest>(model, version)));
+    return FromProto(response);
+  }
+  Result<ModelConfig> FetchModelConfig(const std::string& model,
+                                       const std::string& version) override {
+    SEXTANT_ASSIGN(const auto response,
+                   Call<inference::ModelConfigResponse>(
+                       "ModelConfig", Named<inference::ModelConfigRequest>(model, version)));
+    return response.config();
+  }
+  Result<std::vector<ModelStatistics>> FetchStatistics(const std::string& model,
+                                                       const std::string& version) override {
+    SEXTANT_ASSIGN(
+        const auto response,
+        Call<inference::ModelStatisticsResponse>(
+            "ModelStatistics", Named<inference::ModelStatisticsRequest>(model, version)));
+    return FromProto(response);
+  }
+
+ private:
+  template <typename Request>
+  static Request Named(const std::string& model, const std::string& version) {
+    Request request;
+    request.set_name(model);
+    request.set_version(version);
+    return request;
+  }
+  template <typename Response, typename Request>
+  Result<Response> Call(const std::string& method, const Request& request) {
+    const std::string path = "/inference.GRPCInferenceService/" + method;
+    SEXTANT_ASSIGN(const net::GrpcReplyText reply,
+                   client_.Call(path, request.SerializeAsString(), timeout_), method);
+    if (reply.status != 0) return GrpcError(reply).In(method);
+    Response response;
+    if (!response.ParseFromString(reply.message))
+      return Corrupt(method + ": the answer is not valid protocol buffers");
+    return response;
+  }
+
+  net::BlockingGrpcClient client_;
+  const Nanos timeout_;
+};
+
+}  // namespace
+
+std::string_view ProtocolName(Protocol protocol) {
+  return protocol == Protocol::kHttp ? "http" : "grpc";
+}
+
+std::string ModelPath(const std::string& model, const std::string& version) {
+  std::string path = "/v2/models/" + net::PercentEncodePathSegment(model);
+  if (!version.empty()) path += "/versions/" + net::PercentEncodePathSegment(version);
+  return path;
+}
+
+Result<std::unique_ptr<ControlClient>> MakeControlClient(Protocol protocol,
+                                                         const net::Address& address,
+                                                         const std::string& authority,
+                                                         Nanos timeout) {
+  if (protocol == Protocol::kHttp) {
+    SEXTANT_ASSIGN(net::BlockingHttpClient client,
+                   net::BlockingHttpClient::Create(address, authority));
+    return std::unique_ptr<ControlClient>(
+        std::make_unique<HttpControlClient>(std::move(client), timeout));
+  }
+  SEXTANT_ASSIGN(net::BlockingGrpcClient client,
+                 net::BlockingGrpcClient::Create(address, authority));
+  return std::unique_ptr<ControlClient>(
+      std::make_unique<GrpcControlClient>(std::move(client), timeout));
+}
+
+}  // namespace sextant::kserve

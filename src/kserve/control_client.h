@@ -1,0 +1,48 @@
+// The calls around inference that a client needs: is the server there, what is the model, what has
+// it done so far. The same questions over HTTP or gRPC. Blocking, with a deadline on each call.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "kserve/metadata.h"
+#include "kserve/model_config.h"
+#include "net/socket.h"
+
+namespace sextant::kserve {
+
+enum class Protocol : uint8_t { kHttp, kGrpc };
+std::string_view ProtocolName(Protocol protocol);
+
+// Errors of all calls: kUnavailable (no connection), kDeadlineExceeded, kNotFound (no such model),
+// kUnsupported (the server has no such call), kInvalidArgument or kInternal (the server's own
+// refusal, in its words), kCorrupt (an answer that cannot be read).
+class ControlClient {
+ public:
+  virtual ~ControlClient() = default;
+  virtual Result<bool> ServerReady() = 0;
+  virtual Result<ServerMetadata> FetchServerMetadata() = 0;
+  // An empty version lets the server choose.
+  virtual Result<bool> ModelReady(const std::string& model, const std::string& version) = 0;
+  virtual Result<ModelMetadata> FetchModelMetadata(const std::string& model,
+                                                   const std::string& version) = 0;
+  virtual Result<ModelConfig> FetchModelConfig(const std::string& model,
+                                               const std::string& version) = 0;
+  // Of the model, one entry per version; with an empty name, of all models.
+  virtual Result<std::vector<ModelStatistics>> FetchStatistics(const std::string& model,
+                                                               const std::string& version) = 0;
+};
+
+// `authority` is the name the server is addressed by ("localhost:8000").
+Result<std::unique_ptr<ControlClient>> MakeControlClient(Protocol protocol,
+                                                         const net::Address& address,
+                                                         const std::string& authority,
+                                                         Nanos timeout);
+
+// "/v2/models/NAME[/versions/VERSION]", each name percent-encoded.
+std::string ModelPath(const std::string& model, const std::string& version);
+
+}  // namespace sextant::kserve

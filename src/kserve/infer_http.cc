@@ -1,0 +1,444 @@
+#include "kserve/infer_http.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/strings.h"
+#include "text/json.h"
+
+namespace sextant::kserve {
+
+const Parameter* FindParameter(const Parameters& parameters, std::string_view name) {
+  for (const auto& [key, value] : parameters) {
+    if (key == name) return &value;
+  }
+  return nullptr;
+}
+
+namespace {
+
+using text::Json;
+
+Result<std::string> TakeString(const Json& object, std::string_view key, std::string_view what) {
+  const Json* member = object.Find(key);
+  if (member == nullptr) return InvalidArgument(Format("{} lacks '{}'", what, key));
+  const auto value = member->AsString();
+  if (!value)
+    return InvalidArgument(
+        Format("'{}' of {} must be a string, not {}", key, what, member->TypeName()));
+  return std::string(*value);
+}
+
+Result<uint64_t> TakeUint(const Json& value, std::string_view key, std::string_view what) {
+  const auto number = value.AsUint();
+  if (!number)
+    return InvalidArgument(Format("'{}' of {} must be a non-negative integer", key, what));
+  return *number;
+}
+
+Result<Parameters> TakeParameters(const Json* json, std::string_view what) {
+  Parameters out;
+  if (json == nullptr) return out;
+  if (!json->IsObject())
+    return InvalidArgument(Format("'parameters' of {} must be an object", what));
+  for (const auto& [key, value] : json->object()) {
+    if (const auto b = value.AsBool()) {
+      out.emplace_back(key, *b);
+    } else if (const double* d = value.IfDouble()) {
+      out.emplace_back(key, *d);
+    } else if (const auto i = value.AsInt()) {
+      out.emplace_back(key, *i);
+    } else if (const auto s = value.AsString()) {
+      out.emplace_back(key, std::string(*s));
+    } else {
+      return InvalidArgument(Format("parameter '{}' of {} must be a boolean, a number or a string",
+                                    Printable(key, 60), what));
+    }
+  }
+  return out;
+}
+
+Result<Shape> TakeShape(const Json& tensor, std::string_view what) {
+  const Json* json = tensor.Find("shape");
+  if (json == nullptr || !json->IsArray())
+    return InvalidArgument(Format("{} lacks an array 'shape'", what));
+  Shape shape;
+  for (const Json& dim : json->array()) {
+    const auto value = dim.AsInt();
+    if (!value || *value < 0)
+      return InvalidArgument(Format("'shape' of {} must hold non-negative integers", what));
+    shape.push_back(*value);
+  }
+  return shape;
+}
+
+Result<std::optional<SharedMemoryReference>> TakeSharedMemory(const Json* parameters,
+                                                              std::string_view what) {
+  std::optional<SharedMemoryReference> none;
+  const Json* region = parameters == nullptr ? nullptr : parameters->Find("shared_memory_region");
+  if (region == nullptr) return none;
+  SharedMemoryReference reference;
+  SEXTANT_ASSIGN(reference.region, TakeString(*parameters, "shared_memory_region", what));
+  const Json* size = parameters->Find("shared_memory_byte_size");
+  if (size == nullptr)
+    return InvalidArgument(
+        Format("{} names a shared memory region without 'shared_memory_byte_size'", what));
+  SEXTANT_ASSIGN(reference.byte_size, TakeUint(*size, "shared_memory_byte_size", what));
+  if (const Json* offset = parameters->Find("shared_memory_offset")) {
+    SEXTANT_ASSIGN(reference.offset, TakeUint(*offset, "shared_memory_offset", what));
+  }
+  return std::optional(reference);
+}
+
+Result<void> AppendJsonElement(DataType type, const Json& value, std::string& out) {
+  if (type == DataType::kBytes) {
+    const auto s = value.AsString();
+    if (!s) return InvalidArgument(Format("expected a string, got {}", value.TypeName()));
+    AppendBytesElement(*s, out);
+    return {};
+  }
+  if (const auto b = value.AsBool()) {
+    if (type != DataType::kBool)
+      return InvalidArgument(Format("a boolean does not fit {}", DataTypeName(type)));
+    return AppendElement(type, int64_t{*b}, out);
+  }
+  if (const double* d = value.IfDouble()) return AppendElement(type, *d, out);
+  if (const auto i = value.AsInt()) return AppendElement(type, *i, out);
+  if (const auto u = value.AsUint()) return AppendElement(type, *u, out);
+  return InvalidArgument(Format("expected a number, got {}", value.TypeName()));
+}
+
+// Arrays may be nested as the shape is, or flat.
+Result<void> FlattenData(DataType type, const Json& data, std::string& out, uint64_t& count) {
+  if (!data.IsArray()) {
+    ++count;
+    return AppendJsonElement(type, data, out);
+  }
+  for (const Json& element : data.array()) SEXTANT_TRY(FlattenData(type, element, out, count));
+  return {};
+}
+
+Result<void> TakeJsonData(const Json& data, const std::string& what, InferInput& input,
+                          std::deque<std::string>& converted) {
+  if (input.type == DataType::kFp16 || input.type == DataType::kBf16) {
+    return InvalidArgument(Format("{} cannot be sent as JSON: use binary tensor data for {}",
+                                  DataTypeName(input.type), what));
+  }
+  std::string& bytes = converted.emplace_back();
+  uint64_t count = 0;
+  if (!data.IsArray()) return InvalidArgument(Format("'data' of {} must be an array", what));
+  SEXTANT_TRY(FlattenData(input.type, data, bytes, count), Format("'data' of {}", what));
+  const std::optional<uint64_t> expected = ElementCount(input.shape);
+  if (!expected || *expected != count) {
+    return InvalidArgument(Format("{} with shape {} must have {} elements, got {}", what,
+                                  FormatShape(input.shape), expected.value_or(0), count));
+  }
+  input.data = bytes;
+  return {};
+}
+
+Result<void> CheckSize(const InferInput& input, const std::string& what) {
+  if (input.type == DataType::kBytes) {
+    const std::optional<uint64_t> count = ElementCount(input.shape);
+    if (!count)
+      return InvalidArgument(
+          Format("{}: the shape {} is too large", what, FormatShape(input.shape)));
+    SEXTANT_TRY(SplitBytes(input.data, *count), what);
+    return {};
+  }
+  const std::optional<uint64_t> expected = ByteSize(input.type, input.shape);
+  if (!expected || *expected != input.data.size()) {
+    return InvalidArgument(Format("{} with shape {} and type {} must have {} bytes, got {}", what,
+                                  FormatShape(input.shape), DataTypeName(input.type),
+                                  expected.value_or(0), input.data.size()));
+  }
+  return {};
+}
+
+Result<void> TakeInput(const Json& json, size_t index, std::string_view& binary,
+                       InferRequest& request) {
+  if (!json.IsObject()) return InvalidArgument(Format("input {} must be an object", index));
+  InferInput& input = request.inputs.emplace_back();
+  SEXTANT_ASSIGN(input.name, TakeString(json, "name", Format("input {}", index)));
+  const std::string what = Format("input '{}'", Printable(input.name, 80));
+  SEXTANT_ASSIGN(const std::string type_name, TakeString(json, "datatype", what));
+  const std::optional<DataType> type = ParseDataType(type_name);
+  if (!type)
+    return InvalidArgument(Format("unknown datatype '{}' of {}", Printable(type_name, 40), what));
+  input.type = *type;
+  SEXTANT_ASSIGN(input.shape, TakeShape(json, what));
+  const Json* parameters = json.Find("parameters");
+  SEXTANT_ASSIGN(input.shared_memory, TakeSharedMemory(parameters, what));
+  const Json* data = json.Find("data");
+  const Json* binary_size = parameters == nullptr ? nullptr : parameters->Find("binary_data_size");
+  const int sources =
+      (data != nullptr) + (binary_size != nullptr) + input.shared_memory.has_value();
+  if (sources != 1) {
+    return InvalidArgument(Format(
+        "{} must have exactly one of 'data', 'binary_data_size' and 'shared_memory_region'", what));
+  }
+  if (data != nullptr) return TakeJsonData(*data, what, input, request.converted);
+  if (input.shared_memory) return {};
+  SEXTANT_ASSIGN(const uint64_t size, TakeUint(*binary_size, "binary_data_size", what));
+  if (size > binary.size()) {
+    return InvalidArgument(Format("{} announces {} bytes of binary data, {} are left in the body",
+                                  what, size, binary.size()));
+  }
+  input.data = binary.substr(0, size);
+  binary.remove_prefix(size);
+  return CheckSize(input, what);
+}
+
+Result<void> TakeOutput(const Json& json, size_t index, InferRequest& request) {
+  if (!json.IsObject()) return InvalidArgument(Format("output {} must be an object", index));
+  RequestedOutput& output = request.outputs.emplace_back();
+  output.binary = request.binary_by_default;
+  SEXTANT_ASSIGN(output.name, TakeString(json, "name", Format("output {}", index)));
+  const std::string what = Format("output '{}'", Printable(output.name, 80));
+  const Json* parameters = json.Find("parameters");
+  SEXTANT_ASSIGN(output.shared_memory, TakeSharedMemory(parameters, what));
+  if (parameters == nullptr) return {};
+  if (const Json* binary = parameters->Find("binary_data")) {
+    const auto value = binary->AsBool();
+    if (!value) return InvalidArgument(Format("'binary_data' of {} must be a boolean", what));
+    output.binary = *value;
+  }
+  if (const Json* classes = parameters->Find("classification")) {
+    SEXTANT_ASSIGN(output.class_count, TakeUint(*classes, "classification", what));
+  }
+  return {};
+}
+
+void WriteParameters(const Parameters& parameters, text::JsonWriter& out) {
+  if (parameters.empty()) return;
+  out.Key("parameters").BeginObject();
+  for (const auto& [name, value] : parameters) {
+    out.Key(name);
+    std::visit([&](const auto& v) { out.Value(Json(v)); }, value);
+  }
+  out.EndObject();
+}
+
+void WriteShape(const Shape& shape, text::JsonWriter& out) {
+  out.Key("shape").BeginArray();
+  for (const int64_t dim : shape) out.Value(dim);
+  out.EndArray();
+}
+
+// Triton writes NaN and infinities although JSON lacks them, and its clients read them.
+std::string JsonNumber(double value) {
+  if (std::isnan(value)) return "NaN";
+  if (std::isinf(value)) return value > 0 ? "Infinity" : "-Infinity";
+  return Format("{}", value);
+}
+
+Result<void> WriteJsonData(const InferOutput& output, text::JsonWriter& out) {
+  if (output.type == DataType::kFp16 || output.type == DataType::kBf16) {
+    return InvalidArgument(
+        Format("{} cannot be sent as JSON: ask for binary tensor data for output '{}'",
+               DataTypeName(output.type), output.name));
+  }
+  const uint64_t count = ElementCount(output.shape).value_or(0);
+  out.Key("data").BeginArray();
+  if (output.type == DataType::kBytes) {
+    SEXTANT_ASSIGN(const auto elements, SplitBytes(output.data, count));
+    for (const std::string_view element : elements) {
+      if (!IsValidUtf8(element)) {
+        return InvalidArgument(
+            Format("output '{}' is not text: ask for binary tensor data", output.name));
+      }
+      out.Value(element);
+    }
+  } else {
+    for (uint64_t i = 0; i < count; ++i) {
+      const double value = ElementAsDouble(output.type, output.data, i);
+      if (output.type == DataType::kBool) {
+        out.Value(value != 0);
+      } else if (output.type == DataType::kFp32) {
+        // The shortest text of the float, not of the double it was widened to.
+        const auto narrow = static_cast<float>(value);
+        out.Raw(std::isfinite(narrow) ? Format("{}", narrow) : JsonNumber(value));
+      } else if (output.type == DataType::kFp64) {
+        out.Raw(JsonNumber(value));
+      } else if (output.type == DataType::kInt64 || output.type == DataType::kUint64) {
+        int64_t bits;
+        std::copy_n(output.data.data() + i * 8, 8, reinterpret_cast<char*>(&bits));
+        output.type == DataType::kInt64 ? out.Value(bits) : out.Value(static_cast<uint64_t>(bits));
+      } else {
+        out.Value(static_cast<int64_t>(value));
+      }
+    }
+  }
+  out.EndArray();
+  return {};
+}
+
+bool WantsBinary(const InferRequest& request, const std::string& name) {
+  for (const RequestedOutput& output : request.outputs) {
+    if (output.name == name) return output.binary;
+  }
+  return request.binary_by_default;
+}
+
+}  // namespace
+
+Result<void> DecodeHttpRequest(std::optional<uint64_t> header_length, InferRequest& request) {
+  const std::string_view body = request.body;
+  if (header_length && *header_length > body.size()) {
+    return InvalidArgument(
+        Format("Inference-Header-Content-Length is {}, but the body has {} bytes", *header_length,
+               body.size()));
+  }
+  if (header_length && *header_length == 0) {
+    return Unsupported(
+        "raw binary requests (Inference-Header-Content-Length: 0) are not supported: send the JSON "
+        "header");
+  }
+  const std::string_view header = body.substr(0, header_length.value_or(body.size()));
+  std::string_view binary = body.substr(header.size());
+  Result<Json> parsed = text::ParseJson(header);
+  if (!parsed.has_value())
+    return InvalidArgument("failed to parse the request JSON: " + parsed.error().message());
+  const Json& json = *parsed;
+  if (!json.IsObject()) return InvalidArgument("the request must be a JSON object");
+  if (json.Find("id") != nullptr) {
+    SEXTANT_ASSIGN(request.id, TakeString(json, "id", "the request"));
+  }
+  SEXTANT_ASSIGN(request.parameters, TakeParameters(json.Find("parameters"), "the request"));
+  if (const Parameter* binary_output = FindParameter(request.parameters, "binary_data_output")) {
+    const bool* value = std::get_if<bool>(binary_output);
+    if (value == nullptr) return InvalidArgument("'binary_data_output' must be a boolean");
+    request.binary_by_default = *value;
+    std::erase_if(request.parameters,
+                  [](const auto& p) { return p.first == "binary_data_output"; });
+  }
+  const Json* inputs = json.Find("inputs");
+  if (inputs == nullptr || !inputs->IsArray())
+    return InvalidArgument("the request lacks an array 'inputs'");
+  for (size_t i = 0; i < inputs->array().size(); ++i)
+    SEXTANT_TRY(TakeInput(inputs->array()[i], i, binary, request));
+  if (const Json* outputs = json.Find("outputs")) {
+    if (!outputs->IsArray()) return InvalidArgument("'outputs' must be an array");
+    for (size_t i = 0; i < outputs->array().size(); ++i)
+      SEXTANT_TRY(TakeOutput(outputs->array()[i], i, request));
+  }
+  if (!binary.empty()) {
+    return InvalidArgument(
+        Format("{} bytes of binary data are left over after all inputs", binary.size()));
+  }
+  return {};
+}
+
+Result<HttpInferBody> EncodeHttpResponse(const InferRequest& request, InferResponse& response) {
+  HttpInferBody body;
+  text::JsonWriter out;
+  out.BeginObject();
+  if (!response.id.empty()) out.Member("id", response.id);
+  out.Member("model_name", response.model_name).Member("model_version", response.model_version);
+  WriteParameters(response.parameters, out);
+  out.Key("outputs").BeginArray();
+  for (InferOutput& output : response.outputs) {
+    out.BeginObject().Member("name", output.name).Member("datatype", DataTypeName(output.type));
+    WriteShape(output.shape, out);
+    if (output.shared_memory) {
+      out.Key("parameters")
+          .BeginObject()
+          .Member("shared_memory_region", output.shared_memory->region);
+      if (output.shared_memory->offset != 0)
+        out.Member("shared_memory_offset", output.shared_memory->offset);
+      out.Member("shared_memory_byte_size", output.shared_memory->byte_size).EndObject();
+    } else if (WantsBinary(request, output.name)) {
+      out.Key("parameters")
+          .BeginObject()
+          .Member("binary_data_size", uint64_t{output.data.size()})
+          .EndObject();
+      body.binary.push_back(std::move(output.data));
+    } else {
+      SEXTANT_TRY(WriteJsonData(output, out));
+    }
+    out.EndObject();
+  }
+  out.EndArray().EndObject();
+  body.json = out.Take();
+  return body;
+}
+
+std::string EncodeHttpRequestHeader(const std::vector<InferInput>& inputs,
+                                    const std::vector<RequestedOutput>& outputs,
+                                    std::string_view id, const Parameters& parameters) {
+  text::JsonWriter out;
+  out.BeginObject();
+  if (!id.empty()) out.Member("id", id);
+  WriteParameters(parameters, out);
+  out.Key("inputs").BeginArray();
+  for (const InferInput& input : inputs) {
+    out.BeginObject().Member("name", input.name);
+    WriteShape(input.shape, out);
+    out.Member("datatype", DataTypeName(input.type));
+    out.Key("parameters")
+        .BeginObject()
+        .Member("binary_data_size", uint64_t{input.data.size()})
+        .EndObject();
+    out.EndObject();
+  }
+  out.EndArray();
+  if (!outputs.empty()) {
+    out.Key("outputs").BeginArray();
+    for (const RequestedOutput& output : outputs) {
+      out.BeginObject().Member("name", output.name);
+      out.Key("parameters").BeginObject().Member("binary_data", output.binary).EndObject();
+      out.EndObject();
+    }
+    out.EndArray();
+  }
+  out.EndObject();
+  return out.Take();
+}
+
+Result<ResponseView> DecodeHttpResponse(std::string_view body,
+                                        std::optional<uint64_t> header_length) {
+  if (header_length.value_or(0) > body.size())
+    return Corrupt("Inference-Header-Content-Length exceeds the body");
+  const std::string_view header = body.substr(0, header_length.value_or(body.size()));
+  std::string_view binary = body.substr(header.size());
+  SEXTANT_ASSIGN(const Json json, text::ParseJson(header, {.nan_and_inf = true}), "response JSON");
+  ResponseView out;
+  const auto text_of = [&](std::string_view key) {
+    const Json* member = json.Find(key);
+    return std::string(member == nullptr ? "" : member->AsString().value_or(""));
+  };
+  out.model_name = text_of("model_name");
+  out.model_version = text_of("model_version");
+  out.id = text_of("id");
+  const Json* outputs = json.Find("outputs");
+  if (outputs == nullptr || !outputs->IsArray())
+    return Corrupt("the response lacks an array 'outputs'");
+  for (const Json& output_json : outputs->array()) {
+    // Read as an input: the fields have the same names.
+    InferInput output;
+    SEXTANT_ASSIGN(output.name, TakeString(output_json, "name", "an output"));
+    const std::string what = Format("output '{}'", Printable(output.name, 80));
+    SEXTANT_ASSIGN(const std::string type_name, TakeString(output_json, "datatype", what));
+    const std::optional<DataType> type = ParseDataType(type_name);
+    if (!type)
+      return Corrupt(Format("unknown datatype '{}' of {}", Printable(type_name, 40), what));
+    output.type = *type;
+    SEXTANT_ASSIGN(output.shape, TakeShape(output_json, what));
+    const Json* parameters = output_json.Find("parameters");
+    const Json* size_json = parameters == nullptr ? nullptr : parameters->Find("binary_data_size");
+    if (size_json != nullptr) {
+      const auto size = size_json->AsUint();
+      if (!size || *size > binary.size())
+        return Corrupt(Format("{} announces more binary data than there is", what));
+      output.data = binary.substr(0, *size);
+      binary.remove_prefix(*size);
+    } else if (const Json* data = output_json.Find("data")) {
+      SEXTANT_TRY(TakeJsonData(*data, what, output, out.converted));
+    }
+    out.outputs.push_back(
+        {std::move(output.name), output.type, std::move(output.shape), output.data});
+  }
+  return out;
+}
+
+}  // namespace sextant::kserve

@@ -1,0 +1,68 @@
+// System shared memory regions that a client has registered with a server.
+//
+// Threads: all calls from any thread. A mapping stays valid for as long as somebody holds it, also
+// when its region has been unregistered meanwhile.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "kserve/infer.h"
+
+namespace sextant::kserve {
+
+// A part of a POSIX shared memory object, mapped.
+class SharedMapping {
+ public:
+  static Result<std::shared_ptr<SharedMapping>> Open(const std::string& key, uint64_t offset,
+                                                     uint64_t byte_size);
+  ~SharedMapping();
+  char* data() const { return data_; }
+  uint64_t size() const { return size_; }
+
+ private:
+  SharedMapping() = default;
+  void* base_ = nullptr;
+  size_t mapped_ = 0;
+  char* data_ = nullptr;
+  uint64_t size_ = 0;
+};
+
+struct SharedRegion {
+  std::string name, key;
+  uint64_t offset = 0, byte_size = 0;
+};
+
+class SharedMemoryRegistry {
+ public:
+  // Errors: kAlreadyExists for a name in use, kInvalidArgument for an object that is not there or
+  // too small.
+  Result<void> Register(const SharedRegion& region);
+  // Unknown names are not an error; an empty name means all.
+  void Unregister(const std::string& name);
+  // One region or, with an empty name, all. Error: kNotFound.
+  Result<std::vector<SharedRegion>> Status(const std::string& name) const;
+
+  struct View {
+    std::shared_ptr<SharedMapping> mapping;
+    char* data = nullptr;
+    uint64_t size = 0;
+  };
+  // The memory a tensor refers to; kInvalidArgument when the region is unknown or too small.
+  Result<View> Find(const SharedMemoryReference& reference) const;
+
+ private:
+  struct Entry {
+    SharedRegion region;
+    std::shared_ptr<SharedMapping> mapping;
+  };
+  mutable std::mutex mutex_;
+  std::map<std::string, Entry> entries_;
+};
+
+}  // namespace sextant::kserve
