@@ -19,28 +19,29 @@ namespace {
 
 using text::Json;
 
+// JSON that parses, or fails to, but is not a request: Triton answers these with its internal-error
+// status (HTTP 500), and clients that sort failures by status expect the same here.
+Error JsonFault(std::string message) { return Internal(std::move(message)); }
+
 Result<std::string> TakeString(const Json& object, std::string_view key, std::string_view what) {
   const Json* member = object.Find(key);
-  if (member == nullptr) return InvalidArgument(Format("{} lacks '{}'", what, key));
+  if (member == nullptr) return JsonFault(Format("{} lacks '{}'", what, key));
   const auto value = member->AsString();
   if (!value)
-    return InvalidArgument(
-        Format("'{}' of {} must be a string, not {}", key, what, member->TypeName()));
+    return JsonFault(Format("'{}' of {} must be a string, not {}", key, what, member->TypeName()));
   return std::string(*value);
 }
 
 Result<uint64_t> TakeUint(const Json& value, std::string_view key, std::string_view what) {
   const auto number = value.AsUint();
-  if (!number)
-    return InvalidArgument(Format("'{}' of {} must be a non-negative integer", key, what));
+  if (!number) return JsonFault(Format("'{}' of {} must be a non-negative integer", key, what));
   return *number;
 }
 
 Result<Parameters> TakeParameters(const Json* json, std::string_view what) {
   Parameters out;
   if (json == nullptr) return out;
-  if (!json->IsObject())
-    return InvalidArgument(Format("'parameters' of {} must be an object", what));
+  if (!json->IsObject()) return JsonFault(Format("'parameters' of {} must be an object", what));
   for (const auto& [key, value] : json->object()) {
     if (const auto b = value.AsBool()) {
       out.emplace_back(key, *b);
@@ -51,8 +52,8 @@ Result<Parameters> TakeParameters(const Json* json, std::string_view what) {
     } else if (const auto s = value.AsString()) {
       out.emplace_back(key, std::string(*s));
     } else {
-      return InvalidArgument(Format("parameter '{}' of {} must be a boolean, a number or a string",
-                                    Printable(key, 60), what));
+      return JsonFault(Format("parameter '{}' of {} must be a boolean, a number or a string",
+                              Printable(key, 60), what));
     }
   }
   return out;
@@ -61,12 +62,12 @@ Result<Parameters> TakeParameters(const Json* json, std::string_view what) {
 Result<Shape> TakeShape(const Json& tensor, std::string_view what) {
   const Json* json = tensor.Find("shape");
   if (json == nullptr || !json->IsArray())
-    return InvalidArgument(Format("{} lacks an array 'shape'", what));
+    return JsonFault(Format("{} lacks an array 'shape'", what));
   Shape shape;
   for (const Json& dim : json->array()) {
     const auto value = dim.AsInt();
     if (!value || *value < 0)
-      return InvalidArgument(Format("'shape' of {} must hold non-negative integers", what));
+      return JsonFault(Format("'shape' of {} must hold non-negative integers", what));
     shape.push_back(*value);
   }
   return shape;
@@ -93,19 +94,19 @@ Result<std::optional<SharedMemoryReference>> TakeSharedMemory(const Json* parame
 Result<void> AppendJsonElement(DataType type, const Json& value, std::string& out) {
   if (type == DataType::kBytes) {
     const auto s = value.AsString();
-    if (!s) return InvalidArgument(Format("expected a string, got {}", value.TypeName()));
+    if (!s) return JsonFault(Format("expected a string, got {}", value.TypeName()));
     AppendBytesElement(*s, out);
     return {};
   }
   if (const auto b = value.AsBool()) {
     if (type != DataType::kBool)
-      return InvalidArgument(Format("a boolean does not fit {}", DataTypeName(type)));
+      return JsonFault(Format("a boolean does not fit {}", DataTypeName(type)));
     return AppendElement(type, int64_t{*b}, out);
   }
   if (const double* d = value.IfDouble()) return AppendElement(type, *d, out);
   if (const auto i = value.AsInt()) return AppendElement(type, *i, out);
   if (const auto u = value.AsUint()) return AppendElement(type, *u, out);
-  return InvalidArgument(Format("expected a number, got {}", value.TypeName()));
+  return JsonFault(Format("expected a number, got {}", value.TypeName()));
 }
 
 // Arrays may be nested as the shape is, or flat.
@@ -126,12 +127,12 @@ Result<void> TakeJsonData(const Json& data, const std::string& what, InferInput&
   }
   std::string& bytes = converted.emplace_back();
   uint64_t count = 0;
-  if (!data.IsArray()) return InvalidArgument(Format("'data' of {} must be an array", what));
+  if (!data.IsArray()) return JsonFault(Format("'data' of {} must be an array", what));
   SEXTANT_TRY(FlattenData(input.type, data, bytes, count), Format("'data' of {}", what));
   const std::optional<uint64_t> expected = ElementCount(input.shape);
   if (!expected || *expected != count) {
-    return InvalidArgument(Format("{} with shape {} must have {} elements, got {}", what,
-                                  FormatShape(input.shape), expected.value_or(0), count));
+    return JsonFault(Format("{} with shape {} must have {} elements, got {}", what,
+                            FormatShape(input.shape), expected.value_or(0), count));
   }
   input.data = bytes;
   return {};
@@ -157,7 +158,7 @@ Result<void> CheckSize(const InferInput& input, const std::string& what) {
 
 Result<void> TakeInput(const Json& json, size_t index, std::string_view& binary,
                        InferRequest& request) {
-  if (!json.IsObject()) return InvalidArgument(Format("input {} must be an object", index));
+  if (!json.IsObject()) return JsonFault(Format("input {} must be an object", index));
   InferInput& input = request.inputs.emplace_back();
   SEXTANT_ASSIGN(input.name, TakeString(json, "name", Format("input {}", index)));
   const std::string what = Format("input '{}'", Printable(input.name, 80));
@@ -190,7 +191,7 @@ Result<void> TakeInput(const Json& json, size_t index, std::string_view& binary,
 }
 
 Result<void> TakeOutput(const Json& json, size_t index, InferRequest& request) {
-  if (!json.IsObject()) return InvalidArgument(Format("output {} must be an object", index));
+  if (!json.IsObject()) return JsonFault(Format("output {} must be an object", index));
   RequestedOutput& output = request.outputs.emplace_back();
   output.binary = request.binary_by_default;
   SEXTANT_ASSIGN(output.name, TakeString(json, "name", Format("output {}", index)));
@@ -200,7 +201,7 @@ Result<void> TakeOutput(const Json& json, size_t index, InferRequest& request) {
   if (parameters == nullptr) return {};
   if (const Json* binary = parameters->Find("binary_data")) {
     const auto value = binary->AsBool();
-    if (!value) return InvalidArgument(Format("'binary_data' of {} must be a boolean", what));
+    if (!value) return JsonFault(Format("'binary_data' of {} must be a boolean", what));
     output.binary = *value;
   }
   if (const Json* classes = parameters->Find("classification")) {
@@ -298,27 +299,27 @@ Result<void> DecodeHttpRequest(std::optional<uint64_t> header_length, InferReque
   std::string_view binary = body.substr(header.size());
   Result<Json> parsed = text::ParseJson(header);
   if (!parsed.has_value())
-    return InvalidArgument("failed to parse the request JSON: " + parsed.error().message());
+    return JsonFault("failed to parse the request JSON: " + parsed.error().message());
   const Json& json = *parsed;
-  if (!json.IsObject()) return InvalidArgument("the request must be a JSON object");
+  if (!json.IsObject()) return JsonFault("the request must be a JSON object");
   if (json.Find("id") != nullptr) {
     SEXTANT_ASSIGN(request.id, TakeString(json, "id", "the request"));
   }
   SEXTANT_ASSIGN(request.parameters, TakeParameters(json.Find("parameters"), "the request"));
   if (const Parameter* binary_output = FindParameter(request.parameters, "binary_data_output")) {
     const bool* value = std::get_if<bool>(binary_output);
-    if (value == nullptr) return InvalidArgument("'binary_data_output' must be a boolean");
+    if (value == nullptr) return JsonFault("'binary_data_output' must be a boolean");
     request.binary_by_default = *value;
     std::erase_if(request.parameters,
                   [](const auto& p) { return p.first == "binary_data_output"; });
   }
   const Json* inputs = json.Find("inputs");
   if (inputs == nullptr || !inputs->IsArray())
-    return InvalidArgument("the request lacks an array 'inputs'");
+    return JsonFault("the request lacks an array 'inputs'");
   for (size_t i = 0; i < inputs->array().size(); ++i)
     SEXTANT_TRY(TakeInput(inputs->array()[i], i, binary, request));
   if (const Json* outputs = json.Find("outputs")) {
-    if (!outputs->IsArray()) return InvalidArgument("'outputs' must be an array");
+    if (!outputs->IsArray()) return JsonFault("'outputs' must be an array");
     for (size_t i = 0; i < outputs->array().size(); ++i)
       SEXTANT_TRY(TakeOutput(outputs->array()[i], i, request));
   }

@@ -44,12 +44,14 @@ std::string Trailers(GrpcStatus status, std::string_view text) {
 
 }  // namespace
 
-struct GrpcServer::Outgoing {
+// What a call sends.
+struct GrpcOutgoing {
   bool has_message = false;
   std::string message;
   bool end = false;
   GrpcStatus status = GrpcStatus::kOk;
   std::string text;
+  bool break_connection = false;
 };
 
 class GrpcServerConnection final : public Http2Connection {
@@ -66,7 +68,7 @@ class GrpcServerConnection final : public Http2Connection {
   ~GrpcServerConnection() override;
 
   Result<void> Begin(Fd fd) { return Open(Socket(std::move(fd)), /*connecting=*/false); }
-  void Send(uint32_t stream, GrpcServer::Outgoing&& outgoing);
+  void Send(uint32_t stream, GrpcOutgoing&& outgoing);
   void GoAway();
 
  private:
@@ -283,7 +285,8 @@ void GrpcServerConnection::Refuse(uint32_t stream, GrpcStatus status, std::strin
   QueueHeaders(stream, block, true);
 }
 
-void GrpcServerConnection::Send(uint32_t id, GrpcServer::Outgoing&& outgoing) {
+void GrpcServerConnection::Send(uint32_t id, GrpcOutgoing&& outgoing) {
+  if (outgoing.break_connection) return BreakConnection();
   Http2Stream* stream = streams_.Find(id);
   if (stream == nullptr || stream->local_closed || stream->ends_after_data) return;
   constexpr uint32_t kHeadersSent = 4;
@@ -359,22 +362,21 @@ void GrpcServerConnection::GoAway() {
 }
 
 void GrpcCall::Reply(std::string message) const {
-  Send(true, std::move(message), true, GrpcStatus::kOk, {});
+  Send({.has_message = true, .message = std::move(message), .end = true});
 }
 void GrpcCall::Write(std::string message) const {
-  Send(true, std::move(message), false, GrpcStatus::kOk, {});
+  Send({.has_message = true, .message = std::move(message)});
 }
 void GrpcCall::Finish(GrpcStatus status, std::string text) const {
-  Send(false, {}, true, status, std::move(text));
+  Send({.end = true, .status = status, .text = std::move(text)});
 }
+void GrpcCall::Break() const { Send({.break_connection = true}); }
 
-void GrpcCall::Send(bool has_message, std::string message, bool end, GrpcStatus status,
-                    std::string text) const {
-  GrpcServer::Outgoing outgoing{has_message, std::move(message), end, status, std::move(text)};
+void GrpcCall::Send(GrpcOutgoing&& outgoing) const {
   GrpcServer* server = server_;
   if (server->threads_.OnThread(loop_))
     return server->Deliver(loop_, connection_, stream_, std::move(outgoing));
-  auto shared = std::make_shared<GrpcServer::Outgoing>(std::move(outgoing));
+  auto shared = std::make_shared<GrpcOutgoing>(std::move(outgoing));
   server->threads_.loop(loop_).Post(
       [server, loop = loop_, connection = connection_, stream = stream_, shared] {
         server->Deliver(loop, connection, stream, std::move(*shared));
@@ -416,7 +418,8 @@ void GrpcServer::StopAccepting() {
 void GrpcServer::OnAccept(size_t loop, Fd fd) {
   if (connection_count_.load() >= limits_.max_connections) return;
   LoopSide& side = *sides_[loop];
-  const uint64_t id = side.next_id++;
+  // Unique among all loops.
+  const uint64_t id = static_cast<uint64_t>(loop) << 48 | side.next_id++;
   auto connection = std::make_unique<GrpcServerConnection>(*this, loop, id);
   connection_count_.fetch_add(1);
   GrpcServerConnection& raw = *connection;
@@ -427,7 +430,8 @@ void GrpcServer::OnAccept(size_t loop, Fd fd) {
   }
 }
 
-void GrpcServer::Deliver(size_t loop, uint64_t connection, uint32_t stream, Outgoing&& outgoing) {
+void GrpcServer::Deliver(size_t loop, uint64_t connection, uint32_t stream,
+                         GrpcOutgoing&& outgoing) {
   const auto it = sides_[loop]->connections.find(connection);
   if (it != sides_[loop]->connections.end()) it->second->Send(stream, std::move(outgoing));
 }

@@ -26,6 +26,7 @@ struct GrpcLimits {
 };
 
 class GrpcServer;
+struct GrpcOutgoing;
 
 // One call. A copyable name for it: what is sent after the call has ended is dropped.
 class GrpcCall {
@@ -37,6 +38,8 @@ class GrpcCall {
   void Write(std::string message) const;
   // Ends the call.
   void Finish(GrpcStatus status, std::string text = {}) const;
+  // Breaks the connection (TCP reset), with all its calls: for simulated faults.
+  void Break() const;
   // Identifies the call among those of this server.
   bool operator==(const GrpcCall&) const = default;
   uint64_t connection() const { return connection_; }
@@ -46,8 +49,7 @@ class GrpcCall {
   friend class GrpcServerConnection;
   GrpcCall(GrpcServer* server, size_t loop, uint64_t connection, uint32_t stream)
       : server_(server), loop_(loop), connection_(connection), stream_(stream) {}
-  void Send(bool has_message, std::string message, bool end, GrpcStatus status,
-            std::string text) const;
+  void Send(GrpcOutgoing&& outgoing) const;
 
   GrpcServer* server_ = nullptr;
   size_t loop_ = 0;
@@ -87,11 +89,10 @@ class GrpcServer {
   friend class GrpcCall;
   friend class GrpcServerConnection;
   struct LoopSide;
-  struct Outgoing;
 
   GrpcServer(IoThreads& threads, GrpcService& service, const GrpcLimits& limits);
   void OnAccept(size_t loop, Fd fd);
-  void Deliver(size_t loop, uint64_t connection, uint32_t stream, Outgoing&& outgoing);
+  void Deliver(size_t loop, uint64_t connection, uint32_t stream, GrpcOutgoing&& outgoing);
 
   IoThreads& threads_;
   GrpcService& service_;

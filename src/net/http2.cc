@@ -610,6 +610,12 @@ void Http2Connection::ConnectionFault(Http2Error code, std::string_view reason) 
   End(FailureKind::kProtocol, reason);
 }
 
+void Http2Connection::BreakConnection() {
+  if (ended_) return;
+  socket_.ResetOnClose();
+  End(FailureKind::kReset, "broken on purpose");
+}
+
 void Http2Connection::OnTurnEnd() {
   if (!ended_ && !connecting_) Flush();
 }

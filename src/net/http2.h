@@ -193,6 +193,8 @@ class Http2Connection : public EventHandler, public TurnEndHandler {
   void NeedFlush() { loop_.AtEndOfTurn(*this); }
   // The fault is the peer's: says so (GOAWAY), writes what it can, and ends.
   void ConnectionFault(Http2Error code, std::string_view reason);
+  // Ends the connection with a TCP reset.
+  void BreakConnection();
   // Window for data that has been dealt with, given back in large steps.
   void GiveBack(Http2Stream* stream, size_t bytes);
 

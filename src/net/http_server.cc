@@ -263,6 +263,10 @@ void HttpServerConnection::WriteHead(const HttpAnswer& answer, size_t body_bytes
 
 void HttpServerConnection::Write(HttpAnswer answer) {
   if (closed() || state_ != State::kAnswering) return;
+  if (answer.break_connection) {
+    socket_.ResetOnClose();
+    return Close();
+  }
   constexpr size_t kCopyBelow = 16 * 1024;
   size_t body_bytes = answer.body.size();
   for (const std::string& part : answer.more) body_bytes += part.size();
@@ -414,7 +418,8 @@ void HttpServer::StopAccepting() {
 void HttpServer::OnAccept(size_t loop, Fd fd) {
   if (connection_count_.load() >= limits_.max_connections) return;  // closes it
   LoopSide& side = *sides_[loop];
-  const uint64_t id = side.next_id++;
+  // Unique among all loops.
+  const uint64_t id = static_cast<uint64_t>(loop) << 48 | side.next_id++;
   auto connection = std::make_unique<HttpServerConnection>(*this, loop, id, std::move(fd));
   connection_count_.fetch_add(1);
   HttpServerConnection& raw = *connection;

@@ -42,6 +42,7 @@ struct HttpAnswer {
   std::string fields;  // header lines, each with its CR LF
   std::string body;
   std::vector<std::string> more;  // further body parts, written without being joined
+  bool break_connection = false;  // instead of answering
 };
 
 class HttpServer;
@@ -55,6 +56,8 @@ class HttpReply {
   ~HttpReply();
 
   void Send(HttpAnswer answer);
+  // Breaks the connection (TCP reset) instead of answering: for simulated faults.
+  void Break() { Send({.break_connection = true}); }
 
  private:
   friend class HttpServerConnection;

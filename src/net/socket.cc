@@ -142,6 +142,11 @@ int Socket::ConnectError() const {
   return error;
 }
 
+void Socket::ResetOnClose() {
+  const linger at_once{.l_onoff = 1, .l_linger = 0};
+  setsockopt(fd(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+}
+
 IoResult Socket::Read(char* buffer, size_t size) {
   IoResult result = FromReturn(recv(fd(), buffer, size, 0));
   result.closed = result.bytes == 0 && result.error == 0 && !result.would_block;

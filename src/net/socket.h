@@ -67,6 +67,8 @@ class Socket {
   int fd() const { return fd_.get(); }
   bool valid() const { return fd_.valid(); }
   void Close() { fd_.Reset(); }
+  // Close() will send a reset instead of an orderly end.
+  void ResetOnClose();
 
   IoResult Read(char* buffer, size_t size);
   IoResult Write(const char* data, size_t size);

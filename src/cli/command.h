@@ -1,0 +1,47 @@
+// What a command is to the program: its option table, and what it does.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "options/table.h"
+
+namespace sextant::cli {
+
+// Exit codes; a command's page says which it uses. Signals end a command with 128 + their number.
+constexpr int kExitOk = 0;
+constexpr int kExitFailure = 1;  // the work could not be done
+constexpr int kExitUsage = 2;    // the command line or a file it names is wrong
+constexpr int kExitVerdict = 3;  // the work was done and its result is not what was asked for
+
+struct Command {
+  const options::TableBase* table;
+  // A default-constructed options struct, for the documents.
+  const void* defaults;
+  int (*run)(std::span<const std::string_view> arguments);
+};
+
+// All commands, in the order in which help lists them.
+std::span<const Command> Commands();
+const Command* FindCommand(std::string_view name);
+
+// Parses into `options`. Returns an exit code when there is nothing left to do (help,
+// --print-config, mistakes), and nothing when the command should run.
+std::optional<int> ParseOrExit(const options::TableBase& table, void* options, const void* defaults,
+                               std::span<const std::string_view> arguments);
+
+// Columns of the terminal on stdout, or 100.
+size_t TerminalWidth();
+
+// Prints "sextant COMMAND: error" to stderr.
+void PrintError(std::string_view command, const Error& error);
+
+// One per command, each in its own file.
+Command ServeCommand();
+Command DoctorCommand();
+Command DocsCommand();
+Command CompletionCommand();
+
+}  // namespace sextant::cli

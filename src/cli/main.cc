@@ -1,0 +1,45 @@
+// The program: finds the command, runs it.
+#include <cstdio>
+#include <string_view>
+#include <vector>
+
+#include "base/strings.h"
+#include "cli/command.h"
+
+namespace {
+
+using namespace sextant;  // NOLINT: the program is the one user of all of it
+
+int PrintCommands(std::FILE* to) {
+  std::fputs(
+      "Usage: sextant COMMAND [options]\n\nMeasures models on inference servers (Triton, or any "
+      "that speaks KServe v2).\n\nCommands:\n",
+      to);
+  for (const cli::Command& command : cli::Commands()) {
+    std::fputs(Format("  {:<12}{}\n", command.table->command(), command.table->summary()).c_str(),
+               to);
+  }
+  std::fputs("\n'sextant COMMAND --help' lists a command's options.\n", to);
+  return to == stdout ? cli::kExitOk : cli::kExitUsage;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::vector<std::string_view> arguments(argv + 1, argv + argc);
+  if (arguments.empty()) return PrintCommands(stderr);
+  if (arguments[0] == "help" && arguments.size() > 1) arguments = {arguments[1], "--help"};
+  if (arguments[0] == "help" || arguments[0] == "--help" || arguments[0] == "-h")
+    return PrintCommands(stdout);
+  if (arguments[0] == "--version") return std::puts("sextant " SEXTANT_VERSION), cli::kExitOk;
+  if (const cli::Command* command = cli::FindCommand(arguments[0]))
+    return command->run(std::span(arguments).subspan(1));
+  std::vector<std::string_view> names;
+  for (const cli::Command& command : cli::Commands()) names.push_back(command.table->command());
+  const auto nearest = NearestName(arguments[0], names);
+  std::fputs(Format("sextant: '{}' is not a command{}\n", Printable(arguments[0], 60),
+                    nearest ? Format("; did you mean '{}'?", *nearest) : "")
+                 .c_str(),
+             stderr);
+  return cli::kExitUsage;
+}

@@ -1,0 +1,28 @@
+// /metrics, under Triton's names.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "serve/loaded_model.h"
+#include "serve/simulated_gpus.h"
+
+namespace sextant::serve {
+
+// Share of all cores that was busy between two readings of /proc/stat. Not thread-safe.
+class CpuMeter {
+ public:
+  // Since the previous call; nothing the first time.
+  std::optional<double> Read();
+
+ private:
+  uint64_t busy_ = 0, total_ = 0;
+};
+
+std::string RenderMetrics(const std::vector<std::shared_ptr<LoadedModel>>& models,
+                          const std::vector<GpuReading>& gpus,
+                          std::optional<double> cpu_utilization);
+
+}  // namespace sextant::serve

@@ -1,0 +1,292 @@
+#include "serve/repository.h"
+
+#include <algorithm>
+
+#include "base/files.h"
+#include "base/strings.h"
+#include "kserve/model_config.h"
+#include "serve/config_rules.h"
+
+namespace sextant::serve {
+namespace {
+
+// Numbered subdirectories, ascending.
+std::vector<int> ListVersions(const std::string& directory) {
+  std::vector<int> out;
+  const Result<std::vector<std::string>> names = ListDirectory(directory);
+  if (!names.has_value()) return out;
+  for (const std::string& name : *names) {
+    const std::optional<int64_t> number = ParseInt(name);
+    if (number && *number >= 1 && *number < 1'000'000'000 && name[0] != '0' &&
+        IsDirectory(JoinPath(directory, name))) {
+      out.push_back(static_cast<int>(*number));
+    }
+  }
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+std::vector<int> ChooseVersions(const inference::ModelVersionPolicy& policy,
+                                std::vector<int> available) {
+  switch (policy.policy_choice_case()) {
+    case inference::ModelVersionPolicy::kAll:
+      return available;
+    case inference::ModelVersionPolicy::kSpecific: {
+      std::vector<int> out;
+      for (const int version : available) {
+        const auto& wanted = policy.specific().versions();
+        if (std::find(wanted.begin(), wanted.end(), version) != wanted.end())
+          out.push_back(version);
+      }
+      return out;
+    }
+    default: {
+      const size_t count = std::max<size_t>(1, policy.latest().num_versions());
+      if (available.size() > count)
+        available.erase(available.begin(), available.end() - static_cast<ptrdiff_t>(count));
+      return available;
+    }
+  }
+}
+
+Result<std::vector<std::vector<std::string>>> ReadLabels(const inference::ModelConfig& config,
+                                                         const std::string& directory) {
+  std::vector<std::vector<std::string>> out;
+  for (const inference::ModelOutput& output : config.output()) {
+    std::vector<std::string>& labels = out.emplace_back();
+    if (output.label_filename().empty()) continue;
+    SEXTANT_ASSIGN(const std::string text, ReadFile(JoinPath(directory, output.label_filename())),
+                   "label_filename");
+    for (const std::string_view line : Split(TrimSpace(text), '\n'))
+      labels.emplace_back(TrimSpace(line));
+  }
+  return out;
+}
+
+}  // namespace
+
+Repository::Repository(std::vector<std::string> directories, const BackendContext& context)
+    : directories_(std::move(directories)),
+      context_(context),
+      null_(MakeNullBackend()),
+      simulated_(MakeSimulatedBackend(context)),
+      onnx_(MakeOnnxBackend(context)) {}
+
+Repository::~Repository() { UnloadAll(Nanos(0)); }
+
+std::vector<std::string> Repository::Names() const {
+  std::vector<std::string> out;
+  for (const std::string& directory : directories_) {
+    const Result<std::vector<std::string>> names = ListDirectory(directory);
+    if (!names.has_value()) continue;
+    for (const std::string& name : *names) {
+      if (name[0] != '.' && IsDirectory(JoinPath(directory, name)) &&
+          std::find(out.begin(), out.end(), name) == out.end()) {
+        out.push_back(name);
+      }
+    }
+  }
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+Result<std::string> Repository::FindDirectory(const std::string& name) const {
+  if (name.empty() || name == "." || name == ".." || name.find('/') != std::string::npos) {
+    return InvalidArgument(Format("'{}' is not a model name", Printable(name, 80)));
+  }
+  for (const std::string& directory : directories_) {
+    std::string path = JoinPath(directory, name);
+    if (IsDirectory(path)) return path;
+  }
+  return NotFound(Format("no directory '{}' in the model repository", Printable(name, 80)));
+}
+
+Backend* Repository::BackendFor(const inference::ModelConfig& config) const {
+  const std::string& backend = config.backend();
+  if (backend == "null") return null_.get();
+  if (backend == "simulated") return simulated_.get();
+  if (backend == "onnxruntime" || backend == "openvino" || config.platform() == "onnxruntime_onnx")
+    return onnx_.get();
+  return nullptr;
+}
+
+Result<inference::ModelConfig> Repository::ReadConfig(
+    const std::string& name, const std::optional<std::string>& config_json) const {
+  SEXTANT_ASSIGN(const std::string directory, FindDirectory(name));
+  inference::ModelConfig config;
+  const std::string path = JoinPath(directory, "config.pbtxt");
+  if (config_json) {
+    SEXTANT_ASSIGN(config, kserve::ParseModelConfigJson(*config_json), "config override");
+  } else if (FileExists(path)) {
+    SEXTANT_ASSIGN(const std::string text, ReadFile(path));
+    SEXTANT_ASSIGN(config, kserve::ParseModelConfig(text), path);
+  }
+  if (config.name().empty()) config.set_name(name);
+  if (config.name() != name) {
+    return InvalidArgument(
+        Format("unexpected directory name '{}' for model '{}': directory and model must have the "
+               "same name",
+               name, config.name()));
+  }
+  const std::vector<int> versions = ListVersions(directory);
+  const std::string version_directory =
+      versions.empty() ? "" : JoinPath(directory, std::to_string(versions.back()));
+  // Without a word on what runs it, the file's name tells, as it does for Triton.
+  if (config.backend().empty() && config.platform().empty() &&
+      FileExists(JoinPath(version_directory, "model.onnx"))) {
+    config.set_platform("onnxruntime_onnx");
+  }
+  if (config.platform() == "onnxruntime_onnx" && config.backend().empty())
+    config.set_backend("onnxruntime");
+  if (config.backend() == "onnxruntime" && config.platform().empty())
+    config.set_platform("onnxruntime_onnx");
+  Backend* backend = BackendFor(config);
+  if (backend == nullptr) {
+    return Unsupported(
+        Format("unexpected platform type '{}' and backend '{}' for {}: sextant serve runs "
+               "onnxruntime and openvino "
+               "(ONNX models), simulated and null",
+               Printable(config.platform(), 60), Printable(config.backend(), 60), name));
+  }
+  SEXTANT_TRY(backend->CompleteConfig(config, version_directory));
+  NormalizeConfig(config);
+  SEXTANT_TRY(CheckConfig(config));
+  SEXTANT_TRY(backend->CheckConfig(config));
+  return config;
+}
+
+Result<std::vector<std::shared_ptr<LoadedModel>>> Repository::LoadVersions(
+    const std::string& name, const std::optional<std::string>& config_json) {
+  SEXTANT_ASSIGN(const std::string directory, FindDirectory(name));
+  SEXTANT_ASSIGN(const inference::ModelConfig config, ReadConfig(name, config_json));
+  Backend& backend = *BackendFor(config);
+  std::vector<int> available = ListVersions(directory);
+  // A model that is all configuration needs no empty version directory.
+  if (available.empty() && !backend.NeedsFiles()) available.push_back(1);
+  const std::vector<int> versions = ChooseVersions(config.version_policy(), available);
+  if (versions.empty())
+    return NotFound(Format(
+        "at least one version must be available under the version policy of model '{}'", name));
+  std::vector<std::shared_ptr<LoadedModel>> out;
+  for (const int version : versions) {
+    SEXTANT_ASSIGN(auto labels, ReadLabels(config, directory));
+    SEXTANT_ASSIGN(auto model, backend.Load(config, JoinPath(directory, std::to_string(version))),
+                   Format("version {}", version));
+    SEXTANT_ASSIGN(auto loaded,
+                   LoadedModel::Create(config, version, std::move(model), std::move(labels)),
+                   Format("version {}", version));
+    out.push_back(std::move(loaded));
+  }
+  return out;
+}
+
+Result<void> Repository::Load(const std::string& name,
+                              const std::optional<std::string>& config_json) {
+  const std::scoped_lock one_at_a_time(loading_);
+  Result<std::vector<std::shared_ptr<LoadedModel>>> loaded = LoadVersions(name, config_json);
+  std::map<int, std::shared_ptr<LoadedModel>> old;
+  {
+    const std::scoped_lock lock(mutex_);
+    if (!loaded.has_value()) {
+      // Remembered for the index, unless nobody has such a model.
+      if (FindDirectory(name).has_value() && entries_[name].versions.empty()) {
+        entries_[name].state = "UNAVAILABLE";
+        entries_[name].reason = loaded.error().message();
+      }
+      context_.log.Write(LogLevel::kError, "failed to load model '{}': {}", name,
+                         loaded.error().message());
+      return std::move(loaded).error();
+    }
+    Entry& entry = entries_[name];
+    old.swap(entry.versions);
+    entry.state = "READY";
+    entry.reason.clear();
+    entry.known_versions.clear();
+    for (std::shared_ptr<LoadedModel>& model : *loaded) {
+      entry.known_versions.push_back(model->version());
+      entry.versions[model->version()] = std::move(model);
+    }
+  }
+  // The new versions serve already; the old ones finish what they have.
+  for (auto& [version, model] : old) model->Stop(30s);
+  context_.log.Write(LogLevel::kInfo, "loaded model '{}'", name);
+  return {};
+}
+
+Result<void> Repository::Unload(const std::string& name, Nanos grace) {
+  const std::scoped_lock one_at_a_time(loading_);
+  std::map<int, std::shared_ptr<LoadedModel>> versions;
+  {
+    const std::scoped_lock lock(mutex_);
+    const auto it = entries_.find(name);
+    if (it == entries_.end()) return {};
+    versions.swap(it->second.versions);
+    it->second.state = "UNAVAILABLE";
+    it->second.reason = "unloaded";
+  }
+  for (auto& [version, model] : versions) model->Stop(grace);
+  if (!versions.empty()) context_.log.Write(LogLevel::kInfo, "unloaded model '{}'", name);
+  return {};
+}
+
+void Repository::UnloadAll(Nanos grace) {
+  const Instant deadline = SteadyNow() + grace;
+  for (const auto& model : Loaded("")) {
+    // Each waits for its own requests; together they have the grace.
+    static_cast<void>(Unload(model->name(), std::max(deadline - SteadyNow(), Nanos(0))));
+  }
+}
+
+Result<std::shared_ptr<LoadedModel>> Repository::Find(const std::string& name,
+                                                      const std::string& version) const {
+  const std::scoped_lock lock(mutex_);
+  const auto it = entries_.find(name);
+  if (it == entries_.end() || it->second.versions.empty()) {
+    return NotFound(Format("Request for unknown model: '{}' is not found", Printable(name, 80)));
+  }
+  if (version.empty()) return it->second.versions.rbegin()->second;
+  const std::optional<int64_t> number = ParseInt(version);
+  if (!number)
+    return InvalidArgument(
+        Format("failed to get model version from specified version string '{}' (an integer)",
+               Printable(version, 40)));
+  const auto found = it->second.versions.find(static_cast<int>(*number));
+  if (found == it->second.versions.end()) {
+    return NotFound(Format("Request for unknown model: '{}' version {} is not found",
+                           Printable(name, 80), *number));
+  }
+  return found->second;
+}
+
+std::vector<std::shared_ptr<LoadedModel>> Repository::Loaded(const std::string& name) const {
+  const std::scoped_lock lock(mutex_);
+  std::vector<std::shared_ptr<LoadedModel>> out;
+  for (const auto& [entry_name, entry] : entries_) {
+    if (!name.empty() && entry_name != name) continue;
+    for (const auto& [version, model] : entry.versions) out.push_back(model);
+  }
+  return out;
+}
+
+std::vector<kserve::IndexEntry> Repository::Index(bool only_ready) const {
+  std::vector<std::string> names = Names();
+  const std::scoped_lock lock(mutex_);
+  std::vector<kserve::IndexEntry> out;
+  for (const std::string& name : names) {
+    const auto it = entries_.find(name);
+    if (it == entries_.end()) {
+      if (!only_ready) out.push_back({.name = name});
+    } else if (!it->second.versions.empty()) {
+      for (const auto& [version, model] : it->second.versions)
+        out.push_back({name, std::to_string(version), "READY", ""});
+    } else if (!only_ready) {
+      const Entry& entry = it->second;
+      if (entry.known_versions.empty()) out.push_back({name, "", entry.state, entry.reason});
+      for (const int version : entry.known_versions)
+        out.push_back({name, std::to_string(version), entry.state, entry.reason});
+    }
+  }
+  return out;
+}
+
+}  // namespace sextant::serve

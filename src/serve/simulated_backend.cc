@@ -1,0 +1,247 @@
+// backend: "simulated" behaves as its configuration declares, so that measurements can be checked.
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+
+#include "base/strings.h"
+#include "net/event_loop.h"
+#include "serve/backend.h"
+#include "serve/simulated_model.h"
+#include "serve/truth_log.h"
+
+namespace sextant::serve {
+namespace {
+
+// What the instances of a model share.
+struct Shared {
+  explicit Shared(const BackendContext& c) : context(c) {}
+
+  const BackendContext& context;
+  inference::ModelConfig config;
+  SimulatedModel model;
+  int instances = 0;
+  int gpu_handle = -1;
+
+  std::mutex mutex;  // guards what follows
+  std::condition_variable interrupted_changed;
+  bool interrupted = false;
+  int busy = 0;
+  int64_t items_executing = 0;
+  std::optional<Instant> first_request;
+  std::deque<PendingRequest> hanging;
+};
+
+Error FaultError(FaultKind kind) {
+  switch (kind) {
+    case FaultKind::kUnavailable:
+      return Unavailable("simulated fault: unavailable");
+    case FaultKind::kInvalidArgument:
+      return InvalidArgument("simulated fault: invalid argument");
+    case FaultKind::kDeadlineExceeded:
+      return {ErrorCode::kDeadlineExceeded, "simulated fault: deadline exceeded"};
+    default:
+      return Internal("simulated fault: internal");
+  }
+}
+
+class SimulatedInstance final : public ModelInstance {
+ public:
+  SimulatedInstance(std::shared_ptr<Shared> shared, int index)
+      : shared_(std::move(shared)),
+        random_(Random(shared_->model.seed).Fork(static_cast<uint64_t>(index))) {}
+
+  void Execute(std::span<PendingRequest> batch, std::vector<std::optional<Outcome>>& outcomes,
+               ExecutionTimes& times) override;
+
+ private:
+  kserve::InferResponse MakeResponse(const PendingRequest& request) const;
+  // False when the model is going away.
+  bool SleepUntil(Instant when);
+  void Respond(std::span<PendingRequest> batch, const std::vector<FaultKind>& faults,
+               std::vector<std::optional<Outcome>>& outcomes, bool finished);
+
+  std::shared_ptr<Shared> shared_;
+  Random random_;
+};
+
+bool SimulatedInstance::SleepUntil(Instant when) {
+  // The default slack would make every service 50 us late.
+  thread_local const bool precise = (net::SetTimerSlack(Nanos(1)), true);
+  static_cast<void>(precise);
+  std::unique_lock lock(shared_->mutex);
+  return !shared_->interrupted_changed.wait_until(lock, when, [&] { return shared_->interrupted; });
+}
+
+void SimulatedInstance::Execute(std::span<PendingRequest> batch,
+                                std::vector<std::optional<Outcome>>& outcomes,
+                                ExecutionTimes& times) {
+  Shared& s = *shared_;
+  const Instant start = SteadyNow();
+  int64_t items = 0;
+  std::vector<FaultKind> faults;
+  for (const PendingRequest& request : batch) {
+    items += request.batch_size;
+    faults.push_back(s.model.DrawFault(random_));
+  }
+  const Nanos drawn = s.model.service.Draw(random_);
+  Nanos service;
+  Instant origin;
+  {
+    const std::scoped_lock lock(s.mutex);
+    if (!s.first_request) s.first_request = batch.front().arrived;
+    origin = *s.first_request;
+    ++s.busy;
+    s.items_executing += items;
+    service = s.model.ExecutionTime(drawn, items, s.busy, s.instances, s.items_executing);
+  }
+  if (s.gpu_handle >= 0) s.context.gpus->Begin(s.gpu_handle, start);
+  const bool finished = SleepUntil(origin + s.model.EndOfWork(start - origin, service));
+  Respond(batch, faults, outcomes, finished);
+  const Instant end = SteadyNow();
+  if (s.gpu_handle >= 0) s.context.gpus->End(s.gpu_handle, end);
+  {
+    const std::scoped_lock lock(s.mutex);
+    --s.busy;
+    s.items_executing -= items;
+  }
+  times.compute_infer = end - start;
+  if (s.context.truth == nullptr) return;
+  for (size_t i = 0; i < batch.size(); ++i) {
+    s.context.truth->Add({.model = s.config.name(),
+                          .arrived = batch[i].arrived,
+                          .in_flight = static_cast<int>(batch[i].in_flight),
+                          .started = start,
+                          .ended = end,
+                          .service = service,
+                          .items = batch[i].batch_size,
+                          .batch = items,
+                          .outcome = std::string(kFaultNames[static_cast<size_t>(faults[i])])});
+  }
+}
+
+void SimulatedInstance::Respond(std::span<PendingRequest> batch,
+                                const std::vector<FaultKind>& faults,
+                                std::vector<std::optional<Outcome>>& outcomes, bool finished) {
+  Shared& s = *shared_;
+  const bool decoupled = s.config.model_transaction_policy().decoupled();
+  for (int response = 0; decoupled && finished && response < s.model.responses; ++response) {
+    if (response > 0) finished = SleepUntil(SteadyNow() + s.model.response_gap);
+    for (size_t i = 0; i < batch.size(); ++i) {
+      if (faults[i] == FaultKind::kNone)
+        batch[i].Answer({.response = MakeResponse(batch[i]), .final = false});
+    }
+  }
+  for (size_t i = 0; i < batch.size(); ++i) {
+    if (!finished) {
+      outcomes[i] = Outcome{.response = Unavailable("the model is being unloaded")};
+    } else if (faults[i] == FaultKind::kHang) {
+      // Answered when the model goes away; until then nobody hears of it.
+      const std::scoped_lock lock(s.mutex);
+      s.hanging.push_back(std::move(batch[i]));
+      outcomes[i].reset();
+    } else if (faults[i] == FaultKind::kReset) {
+      outcomes[i] = Outcome{.response = Unavailable("simulated fault: connection reset"),
+                            .reset_connection = true};
+    } else if (faults[i] != FaultKind::kNone) {
+      outcomes[i] = Outcome{.response = FaultError(faults[i])};
+    } else if (decoupled) {
+      outcomes[i] = Outcome{.response = kserve::InferResponse(), .empty = true};
+    } else {
+      outcomes[i] = Outcome{.response = MakeResponse(batch[i])};
+    }
+  }
+}
+
+kserve::InferResponse SimulatedInstance::MakeResponse(const PendingRequest& request) const {
+  const Shared& s = *shared_;
+  kserve::InferResponse response;
+  for (const int index : WantedOutputs(s.config, *request.request)) {
+    const inference::ModelOutput& output = s.config.output(index);
+    kserve::InferOutput& out = response.outputs.emplace_back();
+    out.name = output.name();
+    out.type = *kserve::DataTypeFromConfig(output.data_type());
+    if (s.model.output == SimulatedModel::Output::kEcho) {
+      for (const kserve::InferInput& input : request.request->inputs) {
+        if (input.name != s.config.input(index).name()) continue;
+        out.shape = input.shape;
+        out.data = input.data;
+      }
+      continue;
+    }
+    if (s.config.max_batch_size() > 0) out.shape.push_back(request.batch_size);
+    for (const int64_t dim : output.dims()) out.shape.push_back(dim < 0 ? 1 : dim);
+    const uint64_t count = kserve::ElementCount(out.shape).value_or(0);
+    std::string element;
+    if (out.type == kserve::DataType::kBytes) {
+      kserve::AppendBytesElement(
+          s.model.output == SimulatedModel::Output::kConstant ? Format("{}", s.model.constant) : "",
+          element);
+    } else if (!kserve::AppendElement(out.type, s.model.constant, element).has_value()) {
+      element.assign(kserve::ElementSize(out.type), '\0');
+    }
+    out.data.reserve(count * element.size());
+    for (uint64_t i = 0; i < count; ++i) out.data += element;
+  }
+  return response;
+}
+
+class SimulatedBackendModel final : public BackendModel {
+ public:
+  explicit SimulatedBackendModel(std::shared_ptr<Shared> shared) : shared_(std::move(shared)) {
+    if (shared_->model.gpu)
+      shared_->gpu_handle = shared_->context.gpus->Add(*shared_->model.gpu, SteadyNow());
+  }
+  ~SimulatedBackendModel() override {
+    Interrupt();
+    if (shared_->gpu_handle >= 0) shared_->context.gpus->Remove(shared_->gpu_handle, SteadyNow());
+  }
+  Result<std::unique_ptr<ModelInstance>> CreateInstance(int index) override {
+    ++shared_->instances;
+    return std::unique_ptr<ModelInstance>(std::make_unique<SimulatedInstance>(shared_, index));
+  }
+  void Interrupt() override {
+    std::deque<PendingRequest> hanging;
+    {
+      const std::scoped_lock lock(shared_->mutex);
+      shared_->interrupted = true;
+      hanging.swap(shared_->hanging);
+    }
+    shared_->interrupted_changed.notify_all();
+    for (PendingRequest& request : hanging)
+      request.Fail(Unavailable("the model is being unloaded"));
+  }
+
+ private:
+  std::shared_ptr<Shared> shared_;
+};
+
+class SimulatedBackend final : public Backend {
+ public:
+  explicit SimulatedBackend(const BackendContext& context) : context_(context) {}
+  Result<void> CompleteConfig(inference::ModelConfig&, const std::string&) override { return {}; }
+  Result<void> CheckConfig(const inference::ModelConfig& config) override {
+    SEXTANT_TRY(SimulatedModel::Parse(config));
+    return {};
+  }
+  Result<std::unique_ptr<BackendModel>> Load(const inference::ModelConfig& config,
+                                             const std::string&) override {
+    auto shared = std::make_shared<Shared>(context_);
+    shared->config = config;
+    SEXTANT_ASSIGN(shared->model, SimulatedModel::Parse(config));
+    return std::unique_ptr<BackendModel>(
+        std::make_unique<SimulatedBackendModel>(std::move(shared)));
+  }
+  bool NeedsFiles() const override { return false; }
+
+ private:
+  const BackendContext& context_;
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> MakeSimulatedBackend(const BackendContext& context) {
+  return std::make_unique<SimulatedBackend>(context);
+}
+
+}  // namespace sextant::serve

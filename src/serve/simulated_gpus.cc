@@ -1,0 +1,80 @@
+#include "serve/simulated_gpus.h"
+
+#include <algorithm>
+
+#include "base/strings.h"
+
+namespace sextant::serve {
+
+void SimulatedGpus::Advance(Instant now) {
+  for (auto& [index, device] : devices_) {
+    double utilization = 0, watts = device.shape.idle_watts;
+    for (const auto& [handle, entry] : entries_) {
+      if (entry.load.device != index || entry.executing == 0) continue;
+      utilization += entry.load.utilization;
+      watts += entry.load.busy_watts;
+    }
+    const double seconds = Seconds(now - device.since);
+    device.busy_integral += std::min(utilization, 1.0) * seconds;
+    device.energy += watts * seconds;
+    device.since = now;
+  }
+}
+
+int SimulatedGpus::Add(const GpuLoad& load, Instant now) {
+  const std::scoped_lock lock(mutex_);
+  Advance(now);
+  if (!devices_.contains(load.device))
+    devices_[load.device] = {.shape = load, .since = now, .read_at = now};
+  entries_[next_handle_] = {load, 0};
+  return next_handle_++;
+}
+
+void SimulatedGpus::Remove(int handle, Instant now) {
+  const std::scoped_lock lock(mutex_);
+  Advance(now);
+  entries_.erase(handle);
+}
+
+void SimulatedGpus::Begin(int handle, Instant now) {
+  const std::scoped_lock lock(mutex_);
+  Advance(now);
+  ++entries_[handle].executing;
+}
+
+void SimulatedGpus::End(int handle, Instant now) {
+  const std::scoped_lock lock(mutex_);
+  Advance(now);
+  --entries_[handle].executing;
+}
+
+std::vector<GpuReading> SimulatedGpus::Read(Instant now) {
+  const std::scoped_lock lock(mutex_);
+  Advance(now);
+  std::vector<GpuReading> out;
+  for (auto& [index, device] : devices_) {
+    GpuReading reading{.uuid = Format("GPU-5e87a111-0000-0000-0000-{:012}", index),
+                       .memory_total_bytes = device.shape.total_memory_bytes,
+                       .power_limit_watts = device.shape.idle_watts,
+                       .energy_joules = device.energy};
+    for (const auto& [handle, entry] : entries_) {
+      if (entry.load.device != index) continue;
+      reading.memory_used_bytes +=
+          entry.load.memory_bytes +
+          entry.load.busy_memory_bytes * static_cast<uint64_t>(entry.executing);
+      reading.power_limit_watts += entry.load.busy_watts;
+    }
+    const double seconds = Seconds(now - device.read_at);
+    if (seconds > 0) {
+      reading.utilization = (device.busy_integral - device.read_busy) / seconds;
+      reading.power_watts = (device.energy - device.read_energy) / seconds;
+      device.read_busy = device.busy_integral;
+      device.read_energy = device.energy;
+      device.read_at = now;
+    }
+    out.push_back(std::move(reading));
+  }
+  return out;
+}
+
+}  // namespace sextant::serve
