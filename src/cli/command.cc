@@ -12,7 +12,7 @@
 namespace sextant::cli {
 
 std::span<const Command> Commands() {
-  static const std::array commands = {ServeCommand(), DoctorCommand(), DocsCommand(),
+  static const std::array commands = {PerfCommand(), ServeCommand(), DoctorCommand(), DocsCommand(),
                                       CompletionCommand()};
   return commands;
 }

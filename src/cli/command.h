@@ -39,6 +39,7 @@ size_t TerminalWidth();
 void PrintError(std::string_view command, const Error& error);
 
 // One per command, each in its own file.
+Command PerfCommand();
 Command ServeCommand();
 Command DoctorCommand();
 Command DocsCommand();

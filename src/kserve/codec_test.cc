@@ -112,11 +112,11 @@ TEST(HttpResponse, WhatJsonCannotCarryIsSaid) {
   InferResponse half;
   half.outputs.push_back({"H", DataType::kFp16, {1}, "ab", {}});
   EXPECT_EQ(EncodeHttpResponse(request, half).error().message(),
-            "FP16 cannot be sent as JSON: ask for binary tensor data for output 'H'");
+            "FP16 cannot be sent as JSON: use binary tensor data for 'H'");
   InferResponse bytes;
   bytes.outputs.push_back({"S", DataType::kBytes, {1}, std::string("\1\0\0\0\xff", 5), {}});
   EXPECT_EQ(EncodeHttpResponse(request, bytes).error().message(),
-            "output 'S' is not text: ask for binary tensor data");
+            "'S' is not text: use binary tensor data");
 }
 
 TEST(GrpcRequest, ReadsWhatProtobufWrites) {

@@ -50,8 +50,8 @@ Error HttpError(const net::HttpReplyText& reply) {
 
 class HttpControlClient final : public ControlClient {
  public:
-  HttpControlClient(net::BlockingHttpClient client, Nanos timeout)
-      : client_(std::move(client)), timeout_(timeout) {}
+  HttpControlClient(net::BlockingHttpClient client, std::string path_prefix, Nanos timeout)
+      : client_(std::move(client)), path_prefix_(std::move(path_prefix)), timeout_(timeout) {}
 
   Result<bool> ServerReady() override { return Health("/v2/health/ready"); }
   Result<ServerMetadata> FetchServerMetadata() override {
@@ -80,18 +80,19 @@ class HttpControlClient final : public ControlClient {
 
  private:
   Result<std::string> Get(const std::string& path) {
-    SEXTANT_ASSIGN(net::HttpReplyText reply, client_.Call("GET", path, {}, timeout_),
+    SEXTANT_ASSIGN(net::HttpReplyText reply, client_.Call("GET", path_prefix_ + path, {}, timeout_),
                    "GET " + path);
     if (reply.status != 200) return HttpError(reply).In("GET " + path);
     return std::move(reply.body);
   }
   Result<bool> Health(const std::string& path) {
-    SEXTANT_ASSIGN(const net::HttpReplyText reply, client_.Call("GET", path, {}, timeout_),
-                   "GET " + path);
+    SEXTANT_ASSIGN(const net::HttpReplyText reply,
+                   client_.Call("GET", path_prefix_ + path, {}, timeout_), "GET " + path);
     return reply.status == 200;
   }
 
   net::BlockingHttpClient client_;
+  const std::string path_prefix_;
   const Nanos timeout_;
 };
 
@@ -199,12 +200,13 @@ std::string ModelPath(const std::string& model, const std::string& version) {
 Result<std::unique_ptr<ControlClient>> MakeControlClient(Protocol protocol,
                                                          const net::Address& address,
                                                          const std::string& authority,
+                                                         const std::string& path_prefix,
                                                          Nanos timeout) {
   if (protocol == Protocol::kHttp) {
     SEXTANT_ASSIGN(net::BlockingHttpClient client,
                    net::BlockingHttpClient::Create(address, authority));
     return std::unique_ptr<ControlClient>(
-        std::make_unique<HttpControlClient>(std::move(client), timeout));
+        std::make_unique<HttpControlClient>(std::move(client), path_prefix, timeout));
   }
   SEXTANT_ASSIGN(net::BlockingGrpcClient client,
                  net::BlockingGrpcClient::Create(address, authority));

@@ -36,10 +36,12 @@ class ControlClient {
                                                                const std::string& version) = 0;
 };
 
-// `authority` is the name the server is addressed by ("localhost:8000").
+// `authority` is the name the server is addressed by ("localhost:8000"), `path_prefix` what stands
+// before /v2 in its paths (HTTP).
 Result<std::unique_ptr<ControlClient>> MakeControlClient(Protocol protocol,
                                                          const net::Address& address,
                                                          const std::string& authority,
+                                                         const std::string& path_prefix,
                                                          Nanos timeout);
 
 // "/v2/models/NAME[/versions/VERSION]", each name percent-encoded.

@@ -226,45 +226,47 @@ void WriteShape(const Shape& shape, text::JsonWriter& out) {
   out.EndArray();
 }
 
-// Triton writes NaN and infinities although JSON lacks them, and its clients read them.
-std::string JsonNumber(double value) {
+// Triton writes NaN and infinities although JSON lacks them, and its clients read them. Whole
+// numbers keep a ".0", so that a reader of JSON sees the type.
+template <typename T>
+std::string JsonNumber(T value) {
   if (std::isnan(value)) return "NaN";
   if (std::isinf(value)) return value > 0 ? "Infinity" : "-Infinity";
-  return Format("{}", value);
+  std::string text = Format("{}", value);
+  if (text.find_first_of(".e") == std::string::npos) text += ".0";
+  return text;
 }
 
-Result<void> WriteJsonData(const InferOutput& output, text::JsonWriter& out) {
-  if (output.type == DataType::kFp16 || output.type == DataType::kBf16) {
-    return InvalidArgument(
-        Format("{} cannot be sent as JSON: ask for binary tensor data for output '{}'",
-               DataTypeName(output.type), output.name));
+Result<void> WriteJsonData(std::string_view name, DataType type, const Shape& shape,
+                           std::string_view data, text::JsonWriter& out) {
+  if (type == DataType::kFp16 || type == DataType::kBf16) {
+    return InvalidArgument(Format("{} cannot be sent as JSON: use binary tensor data for '{}'",
+                                  DataTypeName(type), name));
   }
-  const uint64_t count = ElementCount(output.shape).value_or(0);
+  const uint64_t count = ElementCount(shape).value_or(0);
   out.Key("data").BeginArray();
-  if (output.type == DataType::kBytes) {
-    SEXTANT_ASSIGN(const auto elements, SplitBytes(output.data, count));
+  if (type == DataType::kBytes) {
+    SEXTANT_ASSIGN(const auto elements, SplitBytes(data, count));
     for (const std::string_view element : elements) {
       if (!IsValidUtf8(element)) {
-        return InvalidArgument(
-            Format("output '{}' is not text: ask for binary tensor data", output.name));
+        return InvalidArgument(Format("'{}' is not text: use binary tensor data", name));
       }
       out.Value(element);
     }
   } else {
     for (uint64_t i = 0; i < count; ++i) {
-      const double value = ElementAsDouble(output.type, output.data, i);
-      if (output.type == DataType::kBool) {
+      const double value = ElementAsDouble(type, data, i);
+      if (type == DataType::kBool) {
         out.Value(value != 0);
-      } else if (output.type == DataType::kFp32) {
+      } else if (type == DataType::kFp32) {
         // The shortest text of the float, not of the double it was widened to.
-        const auto narrow = static_cast<float>(value);
-        out.Raw(std::isfinite(narrow) ? Format("{}", narrow) : JsonNumber(value));
-      } else if (output.type == DataType::kFp64) {
+        out.Raw(JsonNumber(static_cast<float>(value)));
+      } else if (type == DataType::kFp64) {
         out.Raw(JsonNumber(value));
-      } else if (output.type == DataType::kInt64 || output.type == DataType::kUint64) {
+      } else if (type == DataType::kInt64 || type == DataType::kUint64) {
         int64_t bits;
-        std::copy_n(output.data.data() + i * 8, 8, reinterpret_cast<char*>(&bits));
-        output.type == DataType::kInt64 ? out.Value(bits) : out.Value(static_cast<uint64_t>(bits));
+        std::copy_n(data.data() + i * 8, 8, reinterpret_cast<char*>(&bits));
+        type == DataType::kInt64 ? out.Value(bits) : out.Value(static_cast<uint64_t>(bits));
       } else {
         out.Value(static_cast<int64_t>(value));
       }
@@ -355,7 +357,7 @@ Result<HttpInferBody> EncodeHttpResponse(const InferRequest& request, InferRespo
           .EndObject();
       body.binary.push_back(std::move(output.data));
     } else {
-      SEXTANT_TRY(WriteJsonData(output, out));
+      SEXTANT_TRY(WriteJsonData(output.name, output.type, output.shape, output.data, out));
     }
     out.EndObject();
   }
@@ -393,6 +395,20 @@ std::string EncodeHttpRequestHeader(const std::vector<InferInput>& inputs,
     out.EndArray();
   }
   out.EndObject();
+  return out.Take();
+}
+
+Result<std::string> EncodeHttpJsonRequest(const std::vector<InferInput>& inputs) {
+  text::JsonWriter out;
+  out.BeginObject().Key("inputs").BeginArray();
+  for (const InferInput& input : inputs) {
+    out.BeginObject().Member("name", input.name);
+    WriteShape(input.shape, out);
+    out.Member("datatype", DataTypeName(input.type));
+    SEXTANT_TRY(WriteJsonData(input.name, input.type, input.shape, input.data, out));
+    out.EndObject();
+  }
+  out.EndArray().EndObject();
   return out.Take();
 }
 

@@ -16,7 +16,7 @@ Result<std::shared_ptr<SharedMapping>> SharedMapping::Open(const std::string& ke
                                                            uint64_t byte_size) {
   const Fd fd(shm_open(key.c_str(), O_RDWR | O_CLOEXEC, 0));
   if (!fd.valid())
-    return InvalidArgument(
+    return Internal(
         IoError(Format("unable to open shared memory object '{}'", Printable(key, 80)), errno)
             .message());
   struct stat info{};

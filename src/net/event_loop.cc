@@ -88,6 +88,10 @@ void EventLoop::Turn(Nanos max_wait) {
     RunPosted();
   }
   event_count_ = event_index_ = 0;
+  EndTurn();
+}
+
+void EventLoop::EndTurn() {
   // A handler's work may put off more work; that belongs to this turn too.
   for (size_t i = 0; i < turn_end_.size(); ++i) {
     TurnEndHandler* handler = turn_end_[i];

@@ -58,6 +58,8 @@ class EventLoop {
     turn_end_.push_back(&handler);
   }
   void ForgetTurnEnd(TurnEndHandler& handler);
+  // Does now what has been put off: for work outside of a turn.
+  void EndTurn();
 
   // Waits until something is ready or `max_wait` is over (zero: only looks; negative: for ever),
   // then deals with everything that is ready. Precision: the thread's timer slack, see

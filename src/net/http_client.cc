@@ -7,6 +7,12 @@
 #include "base/strings.h"
 
 namespace sextant::net {
+namespace {
+
+// Of an error's body, which is kept even when answers are not.
+constexpr size_t kMaxErrorBody = 4096;
+
+}  // namespace
 
 HttpClientConnection::HttpClientConnection(EventLoop& loop, HttpClientListener& listener,
                                            TransferCounters& counters, uint32_t index)
@@ -188,7 +194,7 @@ bool HttpClientConnection::Receive(std::string_view bytes, Instant received) {
       if (bytes.size() > length) head_.keep_alive = false;  // and something that does not belong
       return Deliver(head_.fields, bytes.substr(0, length), received);
     }
-    if (keep_body_) kept_fields_ = head_.fields;
+    if (Keeps()) kept_fields_ = head_.fields;
     partial_.clear();
     in_body_ = true;
   }
@@ -213,7 +219,7 @@ bool HttpClientConnection::ReceiveBody(std::string_view bytes, Instant received)
       return true;
     }
     body_bytes_ += step.data.size();
-    if (keep_body_) kept_body_.append(step.data);
+    if (Keeps() && (keep_body_ || kept_body_.size() < kMaxErrorBody)) kept_body_.append(step.data);
     bytes.remove_prefix(step.consumed);
   }
   if (!bytes.empty()) head_.keep_alive = false;
@@ -225,7 +231,7 @@ bool HttpClientConnection::Deliver(std::string_view fields, std::string_view bod
   in_body_ = false;
   const bool stays = head_.keep_alive && !peer_closing_ && unwritten_.pending() == 0;
   HttpResponse response{.status = head_.status, .body_bytes = body_bytes_, .received = received};
-  if (keep_body_) response.fields = fields, response.body = body;
+  if (Keeps()) response.fields = fields, response.body = body;
   if (stays) {
     state_ = State::kIdle;
     // The listener may send the next request from inside; nothing of this one is needed after it,

@@ -27,8 +27,9 @@ struct TransferCounters {
 
 struct HttpResponse {
   int status = 0;
-  std::string_view fields;  // header lines; only when the body was kept
-  std::string_view body;    // only when it was kept
+  std::string_view fields;  // header lines; only when the body is there
+  // When it was to be kept; of a status other than 200, its beginning in any case.
+  std::string_view body;
   uint64_t body_bytes = 0;  // whether kept or not
   Instant received;         // when its last byte had been read
 };
@@ -83,6 +84,8 @@ class HttpClientConnection final : public EventHandler {
   bool ReceiveBody(std::string_view bytes, Instant received);
   bool Deliver(std::string_view fields, std::string_view body, Instant received);
   void Fail(FailureKind kind, std::string_view reason);
+  // Whether this answer's body is handed on: it was asked for, or it says what went wrong.
+  bool Keeps() const { return keep_body_ || head_.status != 200; }
 
   EventLoop& loop_;
   HttpClientListener& listener_;

@@ -262,7 +262,6 @@ void Core::Infer(std::unique_ptr<InferRequest> request, std::unique_ptr<OutcomeS
     return MapInputs(shared_memory_, pending);
   };
   if (Result<void> prepared = prepare(); !prepared.has_value()) {
-    if (model != nullptr) model->CountFailure(FailureReason::kOther, SteadyNow() - pending.arrived);
     return sink->OnOutcome(*pending.request, {.response = std::move(prepared).error()});
   }
   LoadedModel& target = *model;

@@ -44,7 +44,6 @@ class LoadedModel {
   size_t pending() const;
   // Requests taken and not yet answered.
   size_t in_flight() const { return in_flight_.load(); }
-  void CountFailure(FailureReason reason, Nanos total) { counters_.RecordFailure(reason, total); }
 
   // Refuses new requests, gives those in flight `grace` to finish, ends the rest, joins the
   // threads.

@@ -40,7 +40,8 @@ double Histogram::mean() const {
 
 double Histogram::standard_deviation() const {
   if (count_ < 2) return 0;
-  // About the minimum instead of zero: the integers are exact, so nothing cancels but what is equal.
+  // About the minimum instead of zero: the integers are exact, so nothing cancels but what is
+  // equal.
   const unsigned __int128 n = count_, min = min_;
   const auto shifted_sum = static_cast<long double>(sum_ - n * min);
   const auto shifted_squares = static_cast<long double>(squares_ - 2 * min * sum_ + n * min * min);

@@ -21,8 +21,9 @@ std::optional<RankInterval> QuantileRanks(uint64_t n, double p, double confidenc
   if (n == 0) return std::nullopt;
   const auto size = static_cast<double>(n);
   const double tail = (1 - confidence) / 2;
-  // Equal tails first: the largest lower rank and the smallest upper rank that leave at most the tail
-  // outside. The library's quantiles, rounded as its policies say, are only the starting points.
+  // Equal tails first: the largest lower rank and the smallest upper rank that leave at most the
+  // tail outside. The library's quantiles, rounded as its policies say, are only the starting
+  // points.
   const boost::math::binomial law(size, p);
   double lower = boost::math::quantile(law, tail);
   while (lower > 0 && BinomialCdf(size, p, lower - 1) > tail) --lower;
@@ -75,21 +76,21 @@ double DesignEffect(std::span<const Batch> batches) {
   return std::max(1.0, squares * used / (used - 1) / binomial);
 }
 
-QuantileEstimate EstimateQuantile(const Histogram& values, double p,
-                                  std::span<const Histogram> parts, double confidence) {
-  QuantileEstimate out{.p = p};
+double QuantileDesignEffect(double value, std::span<const Histogram> parts) {
+  std::vector<Batch> batches;
+  for (const Histogram& part : parts) batches.push_back({part.count(), part.CountAbove(value)});
+  return DesignEffect(batches);
+}
+
+QuantileEstimate EstimateQuantile(const Histogram& values, double p, double design_effect,
+                                  double confidence) {
+  QuantileEstimate out{.p = p, .design_effect = std::max(1.0, design_effect)};
   const uint64_t n = values.count();
   if (n == 0) {
     out.needs = QuantileNeeds(p, confidence);
     return out;
   }
   out.value = values.Quantile(p);
-  if (!parts.empty()) {
-    std::vector<Batch> batches;
-    for (const Histogram& part : parts)
-      batches.push_back({part.count(), part.CountAbove(out.value)});
-    out.design_effect = DesignEffect(batches);
-  }
   const auto effective = static_cast<uint64_t>(static_cast<double>(n) / out.design_effect);
   const std::optional<RankInterval> ranks = QuantileRanks(effective, p, confidence);
   if (!ranks) {

@@ -46,9 +46,11 @@ struct QuantileEstimate {
   double design_effect = 1;
   uint64_t needs = 0;  // > 0: too few values for an interval, this many are needed
 };
-// The quantile of a histogram's values with its interval. `parts` are histograms of consecutive
-// parts of the same sample, in any precision; empty: the values are taken as independent.
-QuantileEstimate EstimateQuantile(const Histogram& values, double p,
-                                  std::span<const Histogram> parts, double confidence = 0.95);
+// The design effect for the quantile whose value this is, from histograms (of any precision) of
+// consecutive parts of the sample.
+double QuantileDesignEffect(double value, std::span<const Histogram> parts);
+// The quantile of a histogram's values with its interval.
+QuantileEstimate EstimateQuantile(const Histogram& values, double p, double design_effect = 1,
+                                  double confidence = 0.95);
 
 }  // namespace sextant::stats

@@ -112,7 +112,7 @@ double QuantileCoverage(uint64_t n, double p, int runs) {
   for (int run = 0; run < runs; ++run) {
     h.Reset();
     for (uint64_t i = 0; i < n; ++i) h.Record(static_cast<int64_t>(random.Exponential(1e6)));
-    const QuantileEstimate q = EstimateQuantile(h, p, {});
+    const QuantileEstimate q = EstimateQuantile(h, p);
     held += q.lower && *q.lower <= truth && truth <= *q.upper;
   }
   return static_cast<double>(held) / runs;
@@ -129,7 +129,7 @@ TEST(Quantile, IntervalsCoverWhatTheyClaim) {
 TEST(Quantile, TooFewValuesAreSaidAndNotGuessed) {
   Histogram h;
   for (int i = 0; i < 100; ++i) h.Record(i);
-  const QuantileEstimate q = EstimateQuantile(h, 0.99, {});
+  const QuantileEstimate q = EstimateQuantile(h, 0.99);
   EXPECT_FALSE(q.lower);
   EXPECT_EQ(q.needs, 368u);
 }
@@ -148,8 +148,9 @@ TEST(Quantile, DependentValuesWidenTheInterval) {
     }
     parts.push_back(part);
   }
-  const QuantileEstimate independent = EstimateQuantile(all, 0.5, {});
-  const QuantileEstimate honest = EstimateQuantile(all, 0.5, parts);
+  const QuantileEstimate independent = EstimateQuantile(all, 0.5);
+  const QuantileEstimate honest =
+      EstimateQuantile(all, 0.5, QuantileDesignEffect(all.Quantile(0.5), parts));
   EXPECT_GT(honest.design_effect, 20);
   EXPECT_GT(*honest.upper - *honest.lower, 3 * (*independent.upper - *independent.lower));
 }

@@ -1,0 +1,80 @@
+// A worker's connections to the server: takes encoded requests, gives answers, whatever the
+// protocol.
+//
+// Threads: lives on its worker's loop. A request is known by its slot, the worker's number for it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/clock.h"
+#include "load/recorder.h"
+#include "load/requests.h"
+#include "net/event_loop.h"
+#include "net/http_client.h"
+#include "net/socket.h"
+
+namespace sextant::load {
+
+struct Answer {
+  OutcomeClass outcome;
+  Instant received;
+  std::string_view text;    // of a failure: what the peer or the system said
+  std::string_view body;    // of a success, when the outputs are to be compared
+  std::string_view fields;  // likewise: HTTP header lines
+};
+
+class ChannelListener {
+ public:
+  virtual ~ChannelListener() = default;
+  // The request of that slot has ended. Views are valid during the call. The listener may start the
+  // next request from inside.
+  virtual void OnAnswer(uint32_t slot, const Answer& answer) = 0;
+};
+
+class Channel {
+ public:
+  virtual ~Channel() = default;
+  // Opens connections until there are `count`, or closes idle ones above it.
+  virtual void Prepare(size_t count) = 0;
+  // All prepared connections are up.
+  virtual bool Prepared() const = 0;
+  // Why the last connection attempt failed; empty when it did not.
+  virtual const std::string& ConnectFault() const = 0;
+
+  // Sends a request as soon as a connection has room for it. *sent is set when its first byte goes
+  // to the kernel; both must stay in place until the answer. While the server cannot be reached the
+  // answer (kConnect) may come from inside.
+  virtual void Start(uint32_t slot, const EncodedRequest& request, Instant* sent) = 0;
+  // Forgets a request in flight; no answer follows.
+  virtual void Cancel(uint32_t slot) = 0;
+
+  // Work that waits for time (reconnecting); returns when to be called again.
+  virtual Instant Tick(Instant now) = 0;
+
+  virtual size_t connections() const = 0;
+  const net::TransferCounters& counters() const { return counters_; }
+
+ protected:
+  net::TransferCounters counters_;
+};
+
+struct ChannelOptions {
+  kserve::Protocol protocol = kserve::Protocol::kHttp;
+  net::Address address;
+  std::string authority;
+  Nanos timeout{0};                        // told to a gRPC server; 0: none
+  size_t max_connections = 0;              // 0: HTTP as many as requests in flight
+  bool keep_bodies = false;                // outputs are to be compared
+  std::vector<net::HeaderField> metadata;  // gRPC
+};
+
+std::unique_ptr<Channel> MakeChannel(net::EventLoop& loop, ChannelListener& listener,
+                                     const ChannelOptions& options);
+
+// How long to wait before the nth attempt in a row to connect: 10 ms doubling to 1 s.
+Nanos ConnectBackoff(int failures);
+
+}  // namespace sextant::load

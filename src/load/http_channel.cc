@@ -1,0 +1,222 @@
+// HTTP/1.1: one request at a time on each connection, as many connections as requests in flight.
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "load/channel.h"
+
+namespace sextant::load {
+namespace {
+
+constexpr uint32_t kNone = UINT32_MAX;
+// Connecting ten thousand at once overruns any listen queue.
+constexpr size_t kMaxConnecting = 128;
+
+class HttpChannel final : public Channel, public net::HttpClientListener {
+ public:
+  HttpChannel(net::EventLoop& loop, ChannelListener& listener, const ChannelOptions& options)
+      : loop_(loop), listener_(listener), options_(options) {}
+
+  void Prepare(size_t count) override {
+    if (options_.max_connections > 0) count = std::min(count, options_.max_connections);
+    wanted_ = count;
+    while (links_.size() < count) AddLink();
+    ConnectMore();
+  }
+  bool Prepared() const override { return open_ >= wanted_; }
+  const std::string& ConnectFault() const override { return connect_fault_; }
+
+  void Start(uint32_t slot, const EncodedRequest& request, Instant* sent) override {
+    if (slot >= link_of_slot_.size()) link_of_slot_.resize(slot + 1, kNone);
+    // The connection that answered last is the warmest.
+    if (!idle_.empty()) {
+      const uint32_t link = idle_.back();
+      idle_.pop_back();
+      return Send(link, slot, request, sent);
+    }
+    link_of_slot_[slot] = kNone;
+    // With no connection and the next attempt still ahead, waiting would only hide that.
+    if (open_ + connecting_ == 0 && retry_at_ != Instant::max()) {
+      listener_.OnAnswer(
+          slot,
+          {.outcome = {OutcomeKind::kConnect}, .received = SteadyNow(), .text = connect_fault_});
+      return;
+    }
+    waiting_.push_back({slot, &request, sent});
+    const bool may_grow = options_.max_connections == 0 || links_.size() < options_.max_connections;
+    if (may_grow && waiting_.size() > connecting_) AddLink();
+    ConnectMore();
+  }
+
+  void Cancel(uint32_t slot) override {
+    const uint32_t link = link_of_slot_[slot];
+    if (link == kNone) {
+      std::erase_if(waiting_, [slot](const Waiting& w) { return w.slot == slot; });
+      return;
+    }
+    // An answer that still comes would be taken for the next request's: the connection goes.
+    Link& broken = links_[link];
+    broken.slot = kNone;
+    link_of_slot_[slot] = kNone;
+    broken.connection->Abandon();
+    ++counters_.disconnects;
+    Lost(link);
+    ConnectMore();
+  }
+
+  Instant Tick(Instant now) override {
+    if (now >= retry_at_) {
+      retry_at_ = Instant::max();
+      ConnectMore();
+    }
+    return retry_at_;
+  }
+
+  size_t connections() const override { return open_; }
+
+  void OnHttpConnected(net::HttpClientConnection& connection) override {
+    --connecting_;
+    ++open_;
+    connect_failures_ = 0;
+    connect_fault_.clear();
+    links_[connection.index()].connected = true;
+    Offer(connection.index());
+    ConnectMore();
+  }
+
+  void OnHttpResponse(net::HttpClientConnection& connection,
+                      const net::HttpResponse& response) override {
+    const uint32_t link = connection.index();
+    const uint32_t slot = links_[link].slot;
+    links_[link].slot = kNone;
+    link_of_slot_[slot] = kNone;
+    Answer answer{.received = response.received};
+    if (response.status == 200) {
+      answer.body = response.body;
+      answer.fields = response.fields;
+    } else {
+      answer.outcome = {OutcomeKind::kHttp, response.status};
+      answer.text = response.body;
+    }
+    // Free before the listener hears of it: its next request takes this connection.
+    if (connection.open()) idle_.push_back(link);
+    listener_.OnAnswer(slot, answer);
+    // Nobody took it, but somebody waits.
+    if (!waiting_.empty() && !idle_.empty() && idle_.back() == link) {
+      idle_.pop_back();
+      Offer(link);
+    }
+  }
+
+  void OnHttpClosed(net::HttpClientConnection& connection, net::FailureKind kind,
+                    std::string_view reason, bool awaiting) override {
+    const uint32_t link = connection.index();
+    const uint32_t slot = links_[link].slot;
+    links_[link].slot = kNone;
+    if (kind == net::FailureKind::kConnect) {
+      --connecting_;
+      ++connect_failures_;
+      connect_fault_ = reason;
+      links_[link].dead = true;
+      dead_.push_back(link);
+      const Nanos backoff = ConnectBackoff(connect_failures_);
+      retry_at_ = std::min(retry_at_, SteadyNow() + backoff);
+      // Whoever waits for a connection is told that there is none.
+      std::deque<Waiting> failed;
+      failed.swap(waiting_);
+      for (const Waiting& w : failed) {
+        listener_.OnAnswer(
+            w.slot, {.outcome = {OutcomeKind::kConnect}, .received = SteadyNow(), .text = reason});
+      }
+      return;
+    }
+    std::erase(idle_, link);
+    Lost(link);
+    if (awaiting && slot != kNone) {
+      link_of_slot_[slot] = kNone;
+      const OutcomeKind outcome =
+          kind == net::FailureKind::kProtocol ? OutcomeKind::kProtocol : OutcomeKind::kReset;
+      listener_.OnAnswer(slot, {.outcome = {outcome}, .received = SteadyNow(), .text = reason});
+    }
+    ConnectMore();
+  }
+
+ private:
+  struct Link {
+    std::unique_ptr<net::HttpClientConnection> connection;
+    uint32_t slot = kNone;
+    bool connected = false;
+    bool dead = false;  // in dead_
+  };
+  struct Waiting {
+    uint32_t slot;
+    const EncodedRequest* request;
+    Instant* sent;
+  };
+
+  void AddLink() {
+    const auto index = static_cast<uint32_t>(links_.size());
+    links_.push_back(
+        {.connection = std::make_unique<net::HttpClientConnection>(loop_, *this, counters_, index),
+         .dead = true});
+    idle_.reserve(links_.size());
+    dead_.push_back(index);
+  }
+
+  // A connection that was up is gone.
+  void Lost(uint32_t link) {
+    if (links_[link].connected) --open_;
+    links_[link].connected = false;
+    if (!links_[link].dead) dead_.push_back(link);
+    links_[link].dead = true;
+  }
+
+  void ConnectMore() {
+    if (connect_failures_ > 0 && retry_at_ != Instant::max()) return;  // Tick() goes on
+    while (!dead_.empty() && connecting_ < kMaxConnecting &&
+           (open_ + connecting_ < wanted_ || waiting_.size() > connecting_)) {
+      const uint32_t link = dead_.back();
+      dead_.pop_back();
+      links_[link].dead = false;
+      ++connecting_;
+      links_[link].connection->Connect(options_.address);
+    }
+  }
+
+  void Offer(uint32_t link) {
+    if (waiting_.empty()) {
+      idle_.push_back(link);
+      return;
+    }
+    const Waiting next = waiting_.front();
+    waiting_.pop_front();
+    Send(link, next.slot, *next.request, next.sent);
+  }
+
+  void Send(uint32_t link, uint32_t slot, const EncodedRequest& request, Instant* sent) {
+    links_[link].slot = slot;
+    link_of_slot_[slot] = link;
+    links_[link].connection->Send(request.pieces, options_.keep_bodies, sent);
+  }
+
+  net::EventLoop& loop_;
+  ChannelListener& listener_;
+  const ChannelOptions options_;
+  std::vector<Link> links_;
+  std::vector<uint32_t> idle_, dead_;
+  std::vector<uint32_t> link_of_slot_;
+  std::deque<Waiting> waiting_;
+  size_t wanted_ = 0, open_ = 0, connecting_ = 0;
+  int connect_failures_ = 0;
+  std::string connect_fault_;
+  Instant retry_at_ = Instant::max();
+};
+
+}  // namespace
+
+std::unique_ptr<Channel> MakeHttpChannel(net::EventLoop& loop, ChannelListener& listener,
+                                         const ChannelOptions& options) {
+  return std::make_unique<HttpChannel>(loop, listener, options);
+}
+
+}  // namespace sextant::load

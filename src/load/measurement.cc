@@ -1,0 +1,534 @@
+#include "load/measurement.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <thread>
+
+#include "base/strings.h"
+#include "load/level_math.h"
+#include "stats/steady_state.h"
+
+namespace sextant::load {
+namespace {
+
+// How often the controller looks.
+constexpr Nanos kLook = 10ms;
+constexpr Nanos kProgressEvery = 250ms;
+// Edges are announced this long before they come, so that every worker knows them in time.
+constexpr Nanos kNotice = 5ms;
+
+// Blocks short enough that the shortest windows have some fifty of them.
+Nanos BlockLengthFor(const MeasureOptions& options) {
+  Nanos length = 100ms;
+  if (options.window.kind == WindowRule::Kind::kTime)
+    length = std::clamp<Nanos>(options.window.time / 50, 2ms, 100ms);
+  if (options.window.kind == WindowRule::Kind::kRequests) length = 20ms;
+  return length;
+}
+
+}  // namespace
+
+size_t GrpcConnectionsFor(size_t concurrency) { return std::max<size_t>(1, (concurrency + 5) / 6); }
+
+Result<std::unique_ptr<Generator>> Generator::Start(const WorkerOptions& options, size_t workers) {
+  std::unique_ptr<Generator> generator(new Generator());
+  for (size_t i = 0; i < workers; ++i) {
+    SEXTANT_ASSIGN(auto worker, Worker::Start(options, i));
+    generator->workers_.push_back(std::move(worker));
+  }
+  return generator;
+}
+
+Generator::~Generator() = default;
+
+// One level, phase by phase.
+class Generator::LevelRun {
+ public:
+  LevelRun(Generator& generator, const LevelPlan& plan, const MeasureOptions& options,
+           const MeasureHooks& hooks)
+      : workers_(generator.workers_),
+        plan_(plan),
+        options_(options),
+        hooks_(hooks),
+        series_(BlockLengthFor(options)) {}
+
+  run::Level Run() {
+    level_.load = plan_.load;
+    level_.client.workers = static_cast<int>(workers_.size());
+    Connect();
+    for (const auto& worker : workers_) before_.push_back(worker->ReadTotals());
+    WarmUp();
+    OpenWindow();
+    WaitForWindowEnd();
+    Drain();
+    Collect();
+    return std::move(level_);
+  }
+
+ private:
+  using Blocks = std::map<int64_t, std::pair<size_t, Block>>;
+
+  bool closed_loop() const { return plan_.load.mode == run::LoadMode::kConcurrency; }
+  bool Stopped() {
+    if (!stopped_ && hooks_.stop && hooks_.stop()) stopped_ = true;
+    return stopped_;
+  }
+  // This worker's share of a total.
+  size_t Share(size_t total, size_t worker) const {
+    return total / workers_.size() + (worker < total % workers_.size() ? 1 : 0);
+  }
+
+  void Connect();
+  void WarmUp();
+  bool WarmupSettled();
+  void OpenWindow();
+  void WaitForWindowEnd();
+  bool WindowIsWide();
+  void Drain();
+  void Collect();
+  void CollectClient(const std::vector<std::unique_ptr<WindowRecord>>& records);
+
+  void ApplyLoad(Instant origin, std::shared_ptr<std::atomic<int64_t>> budget);
+  void StopLoad();
+  bool WaitUntilDone(Instant deadline);
+  void Look(std::string_view phase, Instant phase_begin, Nanos expected);
+  void TakeBlocks();
+  Instant NextBoundary(Instant after) const {
+    const int64_t blocks = (after - epoch_ + block_length_ - Nanos(1)) / block_length_;
+    return epoch_ + block_length_ * blocks;
+  }
+  std::optional<std::vector<kserve::ModelStatistics>> Snapshot();
+
+  std::vector<std::unique_ptr<Worker>>& workers_;
+  const LevelPlan& plan_;
+  const MeasureOptions& options_;
+  const MeasureHooks& hooks_;
+  run::Level level_;
+  bool stopped_ = false;
+  std::vector<Worker::Totals> before_;
+
+  Instant epoch_{};
+  Nanos block_length_{0};
+  Blocks incoming_;     // by index: how many workers have delivered, and their sum
+  BlockSeries series_;  // of the window
+  std::vector<std::vector<Nanos>> worker_cpu_;
+  std::vector<Block> recent_;  // the last second, for live figures
+  std::vector<double> warmup_rates_, warmup_means_;
+  int64_t first_block_ = INT64_MAX, last_block_ = INT64_MAX;  // of the window, inclusive
+  std::vector<Nanos> window_cpu_;                             // per worker
+  Instant begin_{}, end_ = Instant::max();
+  std::optional<std::vector<kserve::ModelStatistics>> stats_begin_, stats_end_;
+  Instant last_progress_{};
+  uint64_t phase_answered_ = 0;
+};
+
+void Generator::LevelRun::Connect() {
+  const auto concurrency = static_cast<size_t>(closed_loop() ? plan_.load.value : 1);
+  size_t connections = plan_.connections;
+  if (connections == 0) {
+    connections = plan_.requests->protocol() == kserve::Protocol::kHttp
+                      ? concurrency
+                      : GrpcConnectionsFor(concurrency);
+  }
+  connections = std::max(connections, closed_loop() ? size_t{1} : workers_.size());
+  for (size_t i = 0; i < workers_.size(); ++i) workers_[i]->Prepare(Share(connections, i));
+  const Instant begin = SteadyNow();
+  const auto all_prepared = [&] {
+    return std::all_of(workers_.begin(), workers_.end(),
+                       [](const auto& w) { return w->Prepared(); });
+  };
+  while (!all_prepared() && SteadyNow() - begin < 10s && !Stopped()) {
+    Look("connecting", begin, Nanos(0));
+    std::this_thread::sleep_for(1ms);
+  }
+  for (const auto& worker : workers_) {
+    if (worker->Prepared()) continue;
+    level_.notes.push_back(Format("not all connections could be made: {}", worker->ConnectFault()));
+    break;
+  }
+}
+
+void Generator::LevelRun::ApplyLoad(Instant origin, std::shared_ptr<std::atomic<int64_t>> budget) {
+  const Random random(plan_.seed);
+  const size_t set_size = plan_.requests->requests().size();
+  for (size_t i = 0; i < workers_.size(); ++i) {
+    WorkerLoad load{.requests = plan_.requests,
+                    .origin = origin,
+                    .budget = budget,
+                    .first_request = i % set_size,
+                    .stride = workers_.size()};
+    if (closed_loop()) {
+      load.concurrency = Share(static_cast<size_t>(plan_.load.value), i);
+      if (load.concurrency == 0) load.requests = nullptr;
+    } else {
+      load.schedule = MakeSchedule(plan_.arrivals, plan_.load.value, i, workers_.size(), random);
+      if (plan_.max_in_flight > 0)
+        load.max_in_flight = std::max<size_t>(1, Share(plan_.max_in_flight, i));
+    }
+    workers_[i]->SetLoad(std::move(load));
+  }
+}
+
+void Generator::LevelRun::StopLoad() {
+  for (const auto& worker : workers_) worker->SetLoad({});
+}
+
+// Takes finished blocks from the workers; what all have delivered goes to the warm-up's series or
+// to the window's.
+void Generator::LevelRun::TakeBlocks() {
+  for (size_t i = 0; i < workers_.size(); ++i) {
+    for (std::unique_ptr<Block>& block : workers_[i]->blocks().TakeFull()) {
+      if (block->index >= first_block_ && block->index <= last_block_) window_cpu_[i] += block->cpu;
+      auto [entry, is_new] = incoming_.try_emplace(block->index, 0, Block());
+      if (is_new) {
+        entry->second.second = *block;
+      } else {
+        entry->second.second.Merge(*block);
+      }
+      ++entry->second.first;
+      workers_[i]->blocks().GiveBack(std::move(block));
+    }
+  }
+  while (!incoming_.empty() && incoming_.begin()->second.first == workers_.size()) {
+    Block& block = incoming_.begin()->second.second;
+    phase_answered_ += block.answered;
+    recent_.push_back(block);
+    if (recent_.size() * static_cast<size_t>(block_length_.count()) > 1'000'000'000)
+      recent_.erase(recent_.begin());
+    if (block.index >= first_block_ && block.index <= last_block_) {
+      Block relative = block;
+      relative.index -= first_block_;
+      series_.Add(relative);
+    } else if (block.index < first_block_) {
+      warmup_rates_.push_back(static_cast<double>(block.answered));
+      if (block.answered > 0)
+        warmup_means_.push_back(block.latency_sum_ns / static_cast<double>(block.answered));
+      level_.warmup_requests += block.answered + block.failed;
+    }
+    incoming_.erase(incoming_.begin());
+  }
+}
+
+void Generator::LevelRun::Look(std::string_view phase, Instant phase_begin, Nanos expected) {
+  if (block_length_ > Nanos(0)) TakeBlocks();
+  const Instant now = SteadyNow();
+  if (!hooks_.progress || now - last_progress_ < kProgressEvery) return;
+  last_progress_ = now;
+  LiveFigures figures{.phase = phase,
+                      .elapsed_s = Seconds(now - phase_begin),
+                      .expected_s = Seconds(expected),
+                      .answered = phase_answered_};
+  if (!recent_.empty()) {
+    Block sum = recent_.front();
+    for (size_t i = 1; i < recent_.size(); ++i) sum.Merge(recent_[i]), sum.index = recent_[i].index;
+    const double seconds = static_cast<double>(recent_.size()) * Seconds(block_length_);
+    figures.requests_per_s = static_cast<double>(sum.answered) / seconds;
+    figures.failed_per_s = static_cast<double>(sum.failed) / seconds;
+    figures.p99_ns = sum.latency.Quantile(0.99);
+    figures.in_flight = recent_.back().in_flight;
+  }
+  hooks_.progress(figures);
+}
+
+// The load begins. The warm-up ends by its rule: after so many requests or so long; or,
+// automatically, when leaving out more of what has been seen would no longer make the mean more
+// certain (MSER).
+void Generator::LevelRun::WarmUp() {
+  block_length_ = BlockLengthFor(options_);
+  window_cpu_.assign(workers_.size(), Nanos(0));
+  epoch_ = SteadyNow() + kNotice;
+  for (const auto& worker : workers_) worker->StartBlocks(epoch_, block_length_);
+  const WarmupRule& rule = options_.warmup;
+  const bool by_requests = rule.kind == WarmupRule::Kind::kRequests;
+  if ((by_requests && rule.requests == 0) ||
+      (rule.kind == WarmupRule::Kind::kTime && rule.time == Nanos(0))) {
+    level_.warmup_rule = "none";
+    return;
+  }
+  uint64_t finished_before = 0;
+  for (const auto& worker : workers_) finished_before += worker->finished();
+  ApplyLoad(epoch_, nullptr);
+  level_.warmup_rule = by_requests                            ? "requests"
+                       : rule.kind == WarmupRule::Kind::kTime ? "time"
+                                                              : "mser";
+  const Nanos limit = rule.kind == WarmupRule::Kind::kTime   ? rule.time
+                      : rule.kind == WarmupRule::Kind::kAuto ? rule.longest
+                                                             : Nanos::max() / 4;
+  while (!Stopped()) {
+    Look("warm-up", epoch_, rule.kind == WarmupRule::Kind::kTime ? rule.time : Nanos(0));
+    const Nanos elapsed = SteadyNow() - epoch_;
+    if (elapsed >= limit) {
+      if (rule.kind == WarmupRule::Kind::kAuto) level_.warmup_rule = "cap";
+      break;
+    }
+    uint64_t finished = 0;
+    for (const auto& worker : workers_) finished += worker->finished();
+    if (by_requests && finished - finished_before >= rule.requests) break;
+    if (rule.kind == WarmupRule::Kind::kAuto && elapsed >= rule.shortest && WarmupSettled()) break;
+    std::this_thread::sleep_for(by_requests ? Nanos(1ms) : kLook);
+  }
+  level_.warmup_s = Seconds(SteadyNow() - epoch_);
+}
+
+bool Generator::LevelRun::WarmupSettled() {
+  const double in_flight = closed_loop() ? plan_.load.value : 1;
+  if (static_cast<double>(level_.warmup_requests) < std::max(20.0, 3 * in_flight) ||
+      warmup_rates_.size() < 4)
+    return false;
+  const size_t rates = stats::MserTruncation(warmup_rates_),
+               means = stats::MserTruncation(warmup_means_);
+  return rates < warmup_rates_.size() && means < warmup_means_.size();
+}
+
+std::optional<std::vector<kserve::ModelStatistics>> Generator::LevelRun::Snapshot() {
+  if (!hooks_.statistics) return std::nullopt;
+  Result<std::vector<kserve::ModelStatistics>> statistics = hooks_.statistics();
+  if (!statistics.has_value()) {
+    level_.notes.push_back("no server statistics: " + statistics.error().message());
+    return std::nullopt;
+  }
+  return *std::move(statistics);
+}
+
+// A window of time begins on a block boundary while the load runs on. A window of requests begins
+// with an idle generator, so that exactly those requests are sent.
+void Generator::LevelRun::OpenWindow() {
+  const bool by_requests = options_.window.kind == WindowRule::Kind::kRequests;
+  const bool cold = level_.warmup_rule == "none";
+  if (by_requests || cold) {
+    if (!cold) {
+      StopLoad();
+      const Instant deadline = SteadyNow() + options_.drain_limit;
+      for (const auto& worker : workers_) worker->OpenWindow(Instant::max(), Instant::max());
+      while (!WaitUntilDone(std::min(deadline, SteadyNow() + kLook)) && SteadyNow() < deadline &&
+             !Stopped())
+        Look("draining", epoch_, Nanos(0));
+    }
+    stats_begin_ = Snapshot();
+    epoch_ = SteadyNow() + kNotice;
+    begin_ = epoch_;
+    incoming_.clear();
+    recent_.clear();
+    first_block_ = 0;
+    for (const auto& worker : workers_) {
+      worker->StartBlocks(epoch_, block_length_);
+      worker->OpenWindow(begin_, Instant::max());
+    }
+    // A closed loop begins at once, so it must not begin early.
+    while (SteadyNow() < begin_) {
+    }
+    ApplyLoad(begin_, by_requests ? std::make_shared<std::atomic<int64_t>>(
+                                        static_cast<int64_t>(options_.window.requests))
+                                  : nullptr);
+  } else {
+    begin_ = NextBoundary(SteadyNow() + kNotice);
+    first_block_ = (begin_ - epoch_) / block_length_;
+    for (const auto& worker : workers_) worker->OpenWindow(begin_, Instant::max());
+    std::this_thread::sleep_until(begin_);
+    stats_begin_ = Snapshot();
+  }
+  level_.started = WallNow() + (begin_ - SteadyNow());
+  phase_answered_ = 0;
+}
+
+bool Generator::LevelRun::WaitUntilDone(Instant deadline) {
+  const auto all_done = [&] {
+    return std::all_of(workers_.begin(), workers_.end(),
+                       [](const auto& w) { return w->WindowDone(); });
+  };
+  while (!all_done()) {
+    if (SteadyNow() >= deadline) return false;
+    std::this_thread::sleep_for(200us);
+  }
+  return true;
+}
+
+// Wide enough intervals are the reason to go on measuring.
+bool Generator::LevelRun::WindowIsWide() {
+  std::vector<double> answered, lengths;
+  uint64_t total = 0;
+  for (const Block& block : series_.blocks()) {
+    answered.push_back(static_cast<double>(block.answered));
+    lengths.push_back(Seconds(series_.length()));
+    total += block.answered;
+  }
+  const stats::IntervalEstimate rate = stats::BatchMeans(answered, lengths);
+  return !rate.known || rate.relative() > options_.window.relative_half_width ||
+         total < stats::QuantileNeeds(0.99);
+}
+
+void Generator::LevelRun::WaitForWindowEnd() {
+  const WindowRule& rule = options_.window;
+  const Nanos longest = rule.kind == WindowRule::Kind::kTime   ? rule.time
+                        : rule.kind == WindowRule::Kind::kAuto ? rule.longest
+                                                               : Nanos::max() / 4;
+  const Nanos expected = rule.kind == WindowRule::Kind::kRequests ? Nanos(0) : longest;
+  for (;;) {
+    Look("measuring", begin_, expected);
+    const Nanos elapsed = SteadyNow() - begin_;
+    if (Stopped()) {
+      level_.window_rule = "interrupted";
+      break;
+    }
+    if (rule.kind == WindowRule::Kind::kRequests) {
+      if (WaitUntilDone(SteadyNow() + kLook)) {
+        level_.window_rule = "requests";
+        stats_end_ = Snapshot();
+        return;  // the window ends with its last answer
+      }
+      continue;
+    }
+    if (elapsed + kLook + kNotice >= longest) {
+      level_.window_rule = rule.kind == WindowRule::Kind::kTime ? "time" : "longest";
+      end_ = begin_ + longest;
+      break;
+    }
+    if (rule.kind == WindowRule::Kind::kAuto && elapsed >= rule.shortest && !WindowIsWide()) {
+      level_.window_rule = "interval";
+      break;
+    }
+    std::this_thread::sleep_for(kLook);
+  }
+  if (end_ == Instant::max()) end_ = NextBoundary(SteadyNow() + kNotice);
+  // Whole blocks only, so that rates are over exactly the time that the blocks cover.
+  end_ = std::max(begin_ + block_length_, begin_ + (end_ - begin_) / block_length_ * block_length_);
+  last_block_ = first_block_ + (end_ - begin_) / block_length_ - 1;
+  for (const auto& worker : workers_) worker->CloseWindow(end_);
+  std::this_thread::sleep_until(end_);
+  stats_end_ = Snapshot();
+}
+
+// The load runs on until the window's last request is answered, or until that takes too long.
+void Generator::LevelRun::Drain() {
+  const Instant begin = SteadyNow();
+  const Instant deadline =
+      begin + (stopped_ ? std::min<Nanos>(options_.drain_limit, 2s) : options_.drain_limit);
+  while (!WaitUntilDone(std::min(deadline, SteadyNow() + kLook)) && SteadyNow() < deadline) {
+    Look("draining", begin, Nanos(0));
+    if (!stopped_ && Stopped()) return;
+  }
+  // The last block of the window is published when the worker passes its end.
+  if (end_ != Instant::max()) {
+    const Instant blocks_deadline = SteadyNow() + 2 * block_length_ + 50ms;
+    while (SteadyNow() < blocks_deadline &&
+           (incoming_.empty() ? true : incoming_.rbegin()->first <= last_block_) &&
+           series_.blocks().size() < static_cast<size_t>(last_block_ - first_block_ + 1)) {
+      TakeBlocks();
+      std::this_thread::sleep_for(1ms);
+    }
+  }
+}
+
+void Generator::LevelRun::Collect() {
+  std::vector<std::unique_ptr<WindowRecord>> records;
+  WindowRecord total;
+  for (const auto& worker : workers_) {
+    records.push_back(worker->TakeWindow());
+    if (records.back() != nullptr) total.Merge(*records.back());
+  }
+  if (options_.window.kind == WindowRule::Kind::kRequests && end_ == Instant::max()) {
+    // From the first request due to the last answer.
+    begin_ = std::min(begin_, total.first_scheduled);
+    end_ = std::max(total.last_done, begin_ + Nanos(1));
+    for (const auto& [outcome, tally] : total.failures) {
+      if (outcome.kind == OutcomeKind::kUnfinished) end_ = SteadyNow();
+    }
+    last_block_ = (end_ - begin_) / block_length_;
+    // Every answer of the window came before its end, whatever the workers could know of that end.
+    total.completed = total.succeeded;
+    // The block in which the last answer came is published when it is over.
+    std::this_thread::sleep_until(begin_ + block_length_ * (last_block_ + 1) + 1ms);
+    for (int i = 0; i < 50 && series_.blocks().size() *
+                                      static_cast<size_t>(series_.length() / block_length_) <=
+                                  static_cast<size_t>(last_block_);
+         ++i) {
+      TakeBlocks();
+      std::this_thread::sleep_for(1ms);
+    }
+  }
+  StopLoad();
+  CollectClient(records);
+  ComputeLevel({.record = &total,
+                .blocks = &series_.blocks(),
+                .block_length = series_.length(),
+                .window = end_ - begin_,
+                .batch_size = plan_.load.batch_size},
+               options_, level_);
+  level_.client.limits = FindClientLimits(level_, options_.spin);
+  level_.client.limited = !level_.client.limits.empty();
+  if (stats_begin_ && stats_end_) {
+    level_.server = StatisticsDelta(*stats_begin_, *stats_end_);
+    uint64_t inferences = 0;
+    for (const run::ServerRecord& record : level_.server) inferences += record.inference_count;
+    const double ours =
+        static_cast<double>(level_.completed * static_cast<uint64_t>(plan_.load.batch_size));
+    // What is in flight at either edge may be counted on one side only.
+    const double slack = 2 * std::max<double>(1, static_cast<double>(level_.in_flight_max)) *
+                             static_cast<double>(plan_.load.batch_size) +
+                         0.02 * ours;
+    if (static_cast<double>(inferences) > ours + slack) {
+      level_.notes.push_back(
+          Format("the server counted {} inferences, this client {:.0f}: others use the model too",
+                 inferences, ours));
+    }
+  }
+  if (level_.warmup_rule == "cap")
+    level_.notes.push_back("the warm-up did not settle; the window began all the same");
+}
+
+void Generator::LevelRun::CollectClient(const std::vector<std::unique_ptr<WindowRecord>>&) {
+  const double window_s = static_cast<double>(series_.blocks().size()) * Seconds(series_.length());
+  run::ClientRecord& client = level_.client;
+  for (size_t i = 0; i < workers_.size(); ++i) {
+    const Worker::Totals totals = workers_[i]->ReadTotals();
+    client.bytes_sent += totals.transfer.bytes_sent - before_[i].transfer.bytes_sent;
+    client.bytes_received += totals.transfer.bytes_received - before_[i].transfer.bytes_received;
+    client.connects += totals.transfer.connects - before_[i].transfer.connects;
+    client.disconnects += totals.transfer.disconnects - before_[i].transfer.disconnects;
+    client.connections += static_cast<int64_t>(totals.connections);
+    if (window_s > 0)
+      client.cpu_share_max = std::max(client.cpu_share_max, Seconds(window_cpu_[i]) / window_s);
+  }
+}
+
+run::Level Generator::Measure(const LevelPlan& plan, const MeasureOptions& options,
+                              const MeasureHooks& hooks) {
+  return LevelRun(*this, plan, options, hooks).Run();
+}
+
+std::vector<run::ServerRecord> StatisticsDelta(const std::vector<kserve::ModelStatistics>& before,
+                                               const std::vector<kserve::ModelStatistics>& after) {
+  std::vector<run::ServerRecord> out;
+  for (const kserve::ModelStatistics& now : after) {
+    const auto then = std::find_if(before.begin(), before.end(), [&](const auto& s) {
+      return s.name == now.name && s.version == now.version;
+    });
+    const kserve::ModelStatistics zero;
+    const kserve::ModelStatistics& base = then == before.end() ? zero : *then;
+    // A counter that went back means a server or model that started anew: the window says nothing
+    // then.
+    if (now.inference_count < base.inference_count || now.success.count < base.success.count)
+      continue;
+    if (now.inference_count == base.inference_count && now.fail.count == base.fail.count) continue;
+    const uint64_t requests = now.success.count - base.success.count;
+    const auto mean_us = [&](const kserve::StatDuration& a, const kserve::StatDuration& b) {
+      const kserve::StatDuration d = a - b;
+      return requests == 0 ? 0.0 : static_cast<double>(d.ns) / 1e3 / static_cast<double>(requests);
+    };
+    out.push_back({.model = now.name,
+                   .version = now.version,
+                   .inference_count = now.inference_count - base.inference_count,
+                   .execution_count = now.execution_count - base.execution_count,
+                   .success_count = requests,
+                   .fail_count = now.fail.count - base.fail.count,
+                   .request_us = mean_us(now.success, base.success),
+                   .queue_us = mean_us(now.queue, base.queue),
+                   .compute_input_us = mean_us(now.compute_input, base.compute_input),
+                   .compute_infer_us = mean_us(now.compute_infer, base.compute_infer),
+                   .compute_output_us = mean_us(now.compute_output, base.compute_output)});
+  }
+  return out;
+}
+
+}  // namespace sextant::load

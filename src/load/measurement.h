@@ -1,0 +1,102 @@
+// Measures levels of load: warm-up, window, drain, and what can be said of it.
+//
+// A level goes through named phases. The load runs on through all of them, so that the last
+// requests of the window meet the same load as the first; what belongs to the window is decided by
+// when a request was due. Window edges lie on block boundaries and are known to the workers before
+// they come.
+//
+// Threads: the controller (one thread) calls this; the workers run below it.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "kserve/metadata.h"
+#include "load/requests.h"
+#include "load/worker.h"
+#include "run/level.h"
+
+namespace sextant::load {
+
+struct WarmupRule {
+  enum class Kind : uint8_t { kAuto, kRequests, kTime } kind = Kind::kAuto;
+  uint64_t requests = 0;
+  Nanos time{0};
+  // Automatic: at least, and at most before the level goes on and says so.
+  Nanos shortest{500ms}, longest{10s};
+};
+
+struct WindowRule {
+  enum class Kind : uint8_t { kAuto, kRequests, kTime } kind = Kind::kAuto;
+  uint64_t requests = 0;
+  Nanos time{0};
+  // Automatic: ends when the throughput's interval is this narrow and p99 is supported.
+  Nanos shortest{2s}, longest{10s};
+  double relative_half_width = 0.02;
+};
+
+struct MeasureOptions {
+  WarmupRule warmup;
+  WindowRule window;
+  std::vector<double> percentiles{0.5, 0.9, 0.95, 0.99};
+  Nanos drain_limit{60s};
+  bool spin = false;  // the workers' CPU share says nothing then
+  stats::StateRule state;
+};
+
+// What a level looks like while it runs.
+struct LiveFigures {
+  std::string_view phase;     // "connecting", "warm-up", "measuring", "draining"
+  double elapsed_s = 0;       // of the phase
+  double expected_s = 0;      // of the phase, 0: unknown
+  double requests_per_s = 0;  // answered, over the last second
+  double failed_per_s = 0;
+  double p99_ns = 0;  // over the last second
+  int64_t in_flight = 0;
+  uint64_t answered = 0;  // since the phase began
+};
+
+struct LevelPlan {
+  run::LoadPoint load;
+  const RequestSet* requests = nullptr;
+  Arrivals arrivals = Arrivals::kConstant;
+  size_t max_in_flight = 0;
+  size_t connections = 0;  // 0: chosen
+  uint64_t seed = 1;
+};
+
+// What a measurement asks of the world around it.
+struct MeasureHooks {
+  std::function<void(const LiveFigures&)> progress;  // about four times a second
+  std::function<bool()> stop;                        // true: end early
+  // The server's counters; absent where the server has none.
+  std::function<Result<std::vector<kserve::ModelStatistics>>()> statistics;
+};
+
+class Generator {
+ public:
+  static Result<std::unique_ptr<Generator>> Start(const WorkerOptions& options, size_t workers);
+  ~Generator();
+
+  run::Level Measure(const LevelPlan& plan, const MeasureOptions& options,
+                     const MeasureHooks& hooks);
+  size_t workers() const { return workers_.size(); }
+
+ private:
+  class LevelRun;
+  Generator() = default;
+  std::vector<std::unique_ptr<Worker>> workers_;
+};
+
+// gRPC connections for so many requests in flight: one per six, as perf_analyzer's clients share
+// them.
+size_t GrpcConnectionsFor(size_t concurrency);
+
+// Differences between two snapshots of a server's counters; versions that saw nothing are left out.
+std::vector<run::ServerRecord> StatisticsDelta(const std::vector<kserve::ModelStatistics>& before,
+                                               const std::vector<kserve::ModelStatistics>& after);
+
+}  // namespace sextant::load

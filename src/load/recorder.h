@@ -1,0 +1,202 @@
+// What one worker remembers of its requests: histograms and counts of the measurement window, and
+// blocks of a fixed length for series and live figures.
+//
+// Threads: a Recorder belongs to its worker. Finished blocks and the window's record are handed
+// over whole. Recording a success neither allocates nor locks.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "stats/histogram.h"
+
+namespace sextant::load {
+
+// How a request ended; `code` is the HTTP or gRPC status of kHttp and kGrpc.
+enum class OutcomeKind : uint8_t {
+  kOk,
+  kConnect,
+  kReset,
+  kProtocol,
+  kTimeout,
+  kHttp,
+  kGrpc,
+  kBadAnswer,
+  kUnfinished
+};
+struct OutcomeClass {
+  OutcomeKind kind = OutcomeKind::kOk;
+  int code = 0;
+  bool ok() const { return kind == OutcomeKind::kOk; }
+  auto operator<=>(const OutcomeClass&) const = default;
+};
+// "timeout", "HTTP 503", "gRPC UNAVAILABLE"
+std::string OutcomeName(const OutcomeClass& outcome);
+
+struct RequestStamps {
+  Instant scheduled, sent, done;
+};
+
+struct OutcomeTally {
+  uint64_t count = 0;
+  stats::Histogram latency;
+  std::string example;
+};
+
+// Everything of one window, of one worker.
+struct WindowRecord {
+  uint64_t scheduled = 0;  // requests that were due in the window
+  uint64_t succeeded = 0;
+  uint64_t sent = 0;       // first bytes that went out within the window
+  uint64_t completed = 0;  // successes that ended within the window, whenever they were due
+  uint64_t overflow = 0;
+  stats::Histogram latency, service, slip;
+  std::map<OutcomeClass, OutcomeTally> failures;
+  uint64_t checked = 0, wrong = 0;  // inferences
+  OutcomeTally wrong_requests;
+  double in_flight_ns = 0;  // integral over the window
+  int64_t in_flight_max = 0;
+  stats::Histogram lag{stats::Histogram::kCoarsePrecisionBits};
+  Instant first_scheduled = Instant::max(), last_done = Instant::min();
+
+  void Merge(const WindowRecord& other);
+};
+
+// A fixed stretch of time, of one worker.
+struct Block {
+  int64_t index = 0;  // start = epoch + index * length
+  uint64_t answered = 0, failed = 0;
+  uint64_t scheduled = 0;
+  double latency_sum_ns = 0;  // of those answered, from schedule
+  stats::Histogram latency{stats::Histogram::kCoarsePrecisionBits};
+  int64_t in_flight = 0;           // at its end
+  Nanos cpu{0};                    // that the worker's thread used in it
+  std::optional<Nanos> run_queue;  // that it was ready to run but had no core
+
+  void Reset(int64_t new_index);
+  void Merge(const Block& other);  // of the same stretch, of another worker, or of the next stretch
+};
+
+// Where a worker puts finished blocks and the controller takes them; blocks go round.
+class BlockExchange {
+ public:
+  void Publish(std::unique_ptr<Block> block) {
+    const std::scoped_lock lock(mutex_);
+    full_.push_back(std::move(block));
+  }
+  std::unique_ptr<Block> TakeEmpty() {
+    const std::scoped_lock lock(mutex_);
+    if (empty_.empty()) return std::make_unique<Block>();
+    std::unique_ptr<Block> block = std::move(empty_.back());
+    empty_.pop_back();
+    return block;
+  }
+  std::vector<std::unique_ptr<Block>> TakeFull() {
+    const std::scoped_lock lock(mutex_);
+    return std::move(full_);
+  }
+  void GiveBack(std::unique_ptr<Block> block) {
+    const std::scoped_lock lock(mutex_);
+    empty_.push_back(std::move(block));
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<Block>> full_, empty_;
+};
+
+// The window's edges; the end may be unknown until later.
+struct Window {
+  Instant begin = Instant::max(), end = Instant::max();
+  bool Holds(Instant t) const { return t >= begin && t < end; }
+};
+
+class Recorder {
+ public:
+  explicit Recorder(BlockExchange& exchange);
+
+  // Starts blocks of this length at `epoch`; what was recorded before is dropped.
+  void StartBlocks(Instant epoch, Nanos length);
+  // Starts a window's record.
+  void OpenWindow();
+  void SetWindow(const Window& window) { window_ = window; }
+  const Window& window() const { return window_; }
+  // Takes the window's record; nothing is recorded for it any more.
+  std::unique_ptr<WindowRecord> TakeWindow();
+
+  // A request became due. Returns whether it belongs to the window.
+  bool OnScheduled(Instant scheduled) {
+    ++block_->scheduled;
+    ++in_flight_;
+    if (!window_.Holds(scheduled)) return false;
+    ++record_->scheduled;
+    record_->first_scheduled = std::min(record_->first_scheduled, scheduled);
+    record_->in_flight_max = std::max(record_->in_flight_max, in_flight_);
+    return true;
+  }
+  void OnOverflow(Instant scheduled) {
+    if (window_.Holds(scheduled)) ++record_->overflow;
+  }
+  void OnSuccess(const RequestStamps& t, bool in_window) {
+    Advance(t.done);
+    --in_flight_;
+    const Nanos latency = t.done - t.scheduled;
+    ++block_->answered;
+    block_->latency_sum_ns += static_cast<double>(latency.count());
+    block_->latency.Record(latency.count());
+    if (record_ == nullptr) return;
+    if (window_.Holds(t.done)) ++record_->completed;
+    CountOverlap(t);
+    if (!in_window) return;
+    ++record_->succeeded;
+    record_->latency.Record(latency.count());
+    record_->service.Record((t.done - t.sent).count());
+    record_->slip.Record((t.sent - t.scheduled).count());
+    record_->last_done = std::max(record_->last_done, t.done);
+  }
+  void OnFailure(const RequestStamps& t, bool in_window, const OutcomeClass& outcome,
+                 std::string_view message);
+  // Of a success with `items` inferences, of which `wrong` were not as expected.
+  void OnChecked(const RequestStamps& t, bool in_window, uint64_t items, uint64_t wrong);
+  // A request that is still in flight when the window's record is taken.
+  void OnUnfinished(Instant scheduled, Instant now, bool in_window);
+  void OnLoopLag(Instant now, Nanos lag) {
+    if (record_ != nullptr && window_.Holds(now)) record_->lag.Record(lag.count());
+  }
+
+  // Publishes the blocks that have ended by `now`.
+  void Advance(Instant now) {
+    if (now >= block_end_) Roll(now);
+  }
+  Instant block_end() const { return block_end_; }
+  int64_t in_flight() const { return in_flight_; }
+
+ private:
+  void Roll(Instant now);
+  void CountOverlap(const RequestStamps& t) {
+    const Instant from = std::max(t.scheduled, window_.begin), to = std::min(t.done, window_.end);
+    if (to > from) record_->in_flight_ns += static_cast<double>((to - from).count());
+    if (t.sent >= window_.begin && t.sent < window_.end) ++record_->sent;
+  }
+
+  BlockExchange& exchange_;
+  std::unique_ptr<Block> block_;
+  Instant block_end_ = Instant::max();
+  Nanos cpu_before_{0};
+  std::optional<Nanos> run_queue_before_;
+  Nanos block_length_{100ms};
+  Window window_;
+  std::unique_ptr<WindowRecord> record_;
+  std::unique_ptr<WindowRecord> spare_;
+  int64_t in_flight_ = 0;
+};
+
+}  // namespace sextant::load

@@ -1,0 +1,223 @@
+#include "load/requests.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "base/strings.h"
+#include "kserve/infer_grpc.h"
+#include "kserve/infer_http.h"
+#include "net/http1.h"
+
+namespace sextant::load {
+namespace {
+
+// Requests up to this size are laid out as one piece of memory, as long as all of them together
+// stay below the total: one send call with one pointer. Larger ones refer to the data where it
+// lies.
+constexpr uint64_t kCopyBelow = 64 * 1024;
+constexpr uint64_t kCopyTotal = 64 * 1024 * 1024;
+
+// Rows first .. first + count - 1 of a column, wrapping around at the end: at most two pieces when
+// all rows have one size.
+void AppendRows(const DataSet::Column& column, size_t rows, size_t first, size_t count,
+                std::vector<std::string_view>& pieces) {
+  while (count > 0) {
+    const size_t run = std::min(count, rows - first);
+    if (column.offsets.empty()) {
+      pieces.push_back(
+          std::string_view(column.bytes).substr(first * column.row_bytes, run * column.row_bytes));
+    } else {
+      pieces.push_back(
+          std::string_view(column.bytes)
+              .substr(column.offsets[first], column.offsets[first + run] - column.offsets[first]));
+    }
+    count -= run;
+    first = 0;
+  }
+}
+
+uint64_t TotalSize(std::span<const std::string_view> pieces) {
+  return std::accumulate(pieces.begin(), pieces.end(), uint64_t{0},
+                         [](uint64_t sum, std::string_view piece) { return sum + piece.size(); });
+}
+
+// The tensors of a batch, their bytes still in pieces.
+struct BatchInput {
+  kserve::InferInput input;  // without data
+  std::vector<std::string_view> pieces;
+  uint64_t bytes = 0;
+};
+
+Result<std::vector<BatchInput>> GatherBatch(const ModelSignature& model, const DataSet& data,
+                                            size_t first_row, size_t batch) {
+  std::vector<BatchInput> out;
+  for (const DataSet::Column& column : data.inputs()) {
+    BatchInput& entry = out.emplace_back();
+    entry.input.name = column.tensor.name;
+    entry.input.type = column.tensor.type;
+    entry.input.shape = column.RowShape(first_row);
+    for (size_t i = 1; i < batch; ++i) {
+      const size_t row = (first_row + i) % data.rows();
+      if (column.RowShape(row) != entry.input.shape) {
+        return InvalidArgument(
+            Format("rows {} and {} cannot share a batch: input '{}' has shape {} in one and {} in "
+                   "the other (use batch size 1)",
+                   first_row, row, column.tensor.name, kserve::FormatShape(entry.input.shape),
+                   kserve::FormatShape(column.RowShape(row))));
+      }
+    }
+    if (model.max_batch_size > 0)
+      entry.input.shape.insert(entry.input.shape.begin(), static_cast<int64_t>(batch));
+    AppendRows(column, data.rows(), first_row, batch, entry.pieces);
+    entry.bytes = TotalSize(entry.pieces);
+  }
+  return out;
+}
+
+Result<std::string> JsonRequest(const std::vector<BatchInput>& inputs) {
+  std::vector<kserve::InferInput> joined;
+  std::deque<std::string> bytes;
+  for (const BatchInput& entry : inputs) {
+    std::string& text = bytes.emplace_back();
+    for (const std::string_view piece : entry.pieces) text += piece;
+    joined.push_back(entry.input);
+    joined.back().data = text;
+  }
+  return kserve::EncodeHttpJsonRequest(joined);
+}
+
+std::string HttpHeader(const ModelSignature& model, const RequestOptions& options,
+                       const std::string& json, uint64_t body_bytes) {
+  std::string head = Format("POST {}{}/infer HTTP/1.1\r\nHost: {}\r\n{}", options.path_prefix,
+                            kserve::ModelPath(model.name, options.model_version), options.authority,
+                            options.http_fields);
+  if (options.json_tensors) {
+    head += "Content-Type: application/json\r\n";
+  } else {
+    AppendFormat(
+        head, "Content-Type: application/octet-stream\r\nInference-Header-Content-Length: {}\r\n",
+        json.size());
+  }
+  AppendFormat(head, "Content-Length: {}\r\n\r\n", body_bytes);
+  return head + json;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<RequestSet>> RequestSet::Encode(const ModelSignature& model,
+                                                       const DataSet& data,
+                                                       const RequestOptions& options) {
+  if (options.batch_size < 1) return InvalidArgument("the batch size must be at least 1");
+  if (options.batch_size > 1 && model.max_batch_size == 0) {
+    return InvalidArgument(Format(
+        "model '{}' takes no batches (its max_batch_size is 0): use batch size 1", model.name));
+  }
+  if (model.max_batch_size > 0 && options.batch_size > model.max_batch_size) {
+    return InvalidArgument(Format("batch size {} is above the model's max_batch_size of {}",
+                                  options.batch_size, model.max_batch_size));
+  }
+  std::unique_ptr<RequestSet> set(new RequestSet(data, options));
+  // Request k starts at row k * batch, until that has come around to row 0.
+  const size_t batch = static_cast<size_t>(options.batch_size);
+  const size_t distinct = data.rows() / std::gcd(data.rows(), batch);
+  for (size_t k = 0; k < distinct; ++k)
+    SEXTANT_TRY(set->EncodeOne(model, options, k * batch % data.rows()));
+  // The lists no longer move: spans may refer to them.
+  for (size_t k = 0; k < distinct; ++k) set->requests_[k].pieces = set->piece_lists_[k];
+  return set;
+}
+
+Result<void> RequestSet::EncodeOne(const ModelSignature& model, const RequestOptions& options,
+                                   size_t first_row) {
+  SEXTANT_ASSIGN(const std::vector<BatchInput> inputs,
+                 GatherBatch(model, data_, first_row, static_cast<size_t>(options.batch_size)));
+  std::vector<kserve::InferInput> headers;
+  uint64_t tensor_bytes = 0;
+  // The header encoders look at sizes only; no byte of the tensors is copied for them.
+  for (const BatchInput& entry : inputs) {
+    headers.push_back(entry.input);
+    headers.back().data =
+        std::string_view(entry.pieces.empty() ? nullptr : entry.pieces[0].data(), entry.bytes);
+    tensor_bytes += entry.bytes;
+  }
+  std::vector<kserve::RequestedOutput> outputs;
+  for (const kserve::TensorMetadata& output : model.outputs)
+    outputs.push_back({.name = output.name, .binary = true});
+
+  std::vector<std::string_view> pieces;
+  if (options.protocol == kserve::Protocol::kHttp && options.json_tensors) {
+    SEXTANT_ASSIGN(const std::string json, JsonRequest(inputs));
+    pieces.push_back(owned_.emplace_back(HttpHeader(model, options, json, json.size())));
+  } else if (options.protocol == kserve::Protocol::kHttp) {
+    const std::string json = kserve::EncodeHttpRequestHeader(headers, outputs, {}, {});
+    pieces.push_back(
+        owned_.emplace_back(HttpHeader(model, options, json, json.size() + tensor_bytes)));
+    for (const BatchInput& entry : inputs)
+      pieces.insert(pieces.end(), entry.pieces.begin(), entry.pieces.end());
+  } else {
+    std::string header = kserve::EncodeGrpcRequestHeader(model.name, options.model_version, headers,
+                                                         outputs, {}, {});
+    uint64_t message_bytes = header.size();
+    for (const BatchInput& entry : inputs)
+      message_bytes += kserve::EncodeRawInputHeader(entry.bytes).size() + entry.bytes;
+    if (message_bytes > INT32_MAX) {
+      return InvalidArgument(
+          Format("a request of {} bytes is beyond gRPC's 2 GiB: use HTTP or a smaller batch",
+                 message_bytes));
+    }
+    std::string prefix;
+    net::AppendGrpcPrefix(prefix, static_cast<uint32_t>(message_bytes));
+    pieces.push_back(owned_.emplace_back(prefix + header));
+    for (const BatchInput& entry : inputs) {
+      pieces.push_back(owned_.emplace_back(kserve::EncodeRawInputHeader(entry.bytes)));
+      pieces.insert(pieces.end(), entry.pieces.begin(), entry.pieces.end());
+    }
+  }
+  const uint64_t bytes = TotalSize(pieces);
+  if (pieces.size() > 1 && bytes <= kCopyBelow && copied_bytes_ + bytes <= kCopyTotal) {
+    std::string joined;
+    joined.reserve(bytes);
+    for (const std::string_view piece : pieces) joined += piece;
+    copied_bytes_ += bytes;
+    pieces.assign(1, owned_.emplace_back(std::move(joined)));
+  }
+  piece_lists_.push_back(std::move(pieces));
+  requests_.push_back({.bytes = bytes, .first_row = static_cast<uint32_t>(first_row)});
+  return {};
+}
+
+Result<uint32_t> RequestSet::CountWrong(size_t index, std::string_view body,
+                                        std::string_view http_fields) const {
+  std::optional<kserve::ResponseView> view;
+  if (protocol_ == kserve::Protocol::kGrpc) {
+    SEXTANT_ASSIGN(view, kserve::DecodeGrpcResponse(body));
+  } else {
+    std::optional<uint64_t> header_length;
+    if (const auto text = net::FindHeader(http_fields, "inference-header-content-length"))
+      header_length = ParseUint(*text);
+    SEXTANT_ASSIGN(view, kserve::DecodeHttpResponse(body, header_length));
+  }
+  const size_t batch = static_cast<size_t>(batch_size_);
+  std::vector<bool> wrong(batch);
+  for (const DataSet::Column& expected : data_.expected()) {
+    const auto output = std::find_if(view->outputs.begin(), view->outputs.end(),
+                                     [&](const auto& o) { return o.name == expected.tensor.name; });
+    if (output == view->outputs.end() || output->type != expected.tensor.type) {
+      wrong.assign(batch, true);
+      break;
+    }
+    // Rows lie behind each other in both; expected rows may differ in size only for BYTES and open
+    // shapes.
+    size_t at = 0;
+    for (size_t i = 0; i < batch; ++i) {
+      const std::string_view want = expected.Row((requests_[index].first_row + i) % data_.rows());
+      if (output->data.size() < at + want.size() || output->data.substr(at, want.size()) != want)
+        wrong[i] = true;
+      at += want.size();
+    }
+    if (at != output->data.size() && batch == 1) wrong[0] = true;
+  }
+  return static_cast<uint32_t>(std::count(wrong.begin(), wrong.end(), true));
+}
+
+}  // namespace sextant::load

@@ -1,0 +1,288 @@
+#include "load/worker.h"
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <mutex>
+
+#include "base/strings.h"
+
+namespace sextant::load {
+namespace {
+
+constexpr uint32_t kNone = UINT32_MAX;
+// The last stretch before a due time is spent looking instead of sleeping: a sleeper wakes late.
+constexpr Nanos kSpinBefore{20'000};
+
+}  // namespace
+
+Result<std::unique_ptr<Worker>> Worker::Start(const WorkerOptions& options, size_t index) {
+  SEXTANT_ASSIGN(std::unique_ptr<net::EventLoop> loop, net::EventLoop::Create());
+  std::unique_ptr<Worker> worker(new Worker(options, std::move(loop)));
+  worker->thread_ = std::thread([raw = worker.get()] { raw->Run(); });
+  pthread_setname_np(worker->thread_.native_handle(), Format("load-{}", index).c_str());
+  return worker;
+}
+
+Worker::Worker(const WorkerOptions& options, std::unique_ptr<net::EventLoop> loop)
+    : options_(options),
+      loop_(std::move(loop)),
+      recorder_(blocks_),
+      channel_(MakeChannel(*loop_, *this, options.channel)) {}
+
+Worker::~Worker() {
+  stop_ = true;
+  loop_->Wake();
+  if (thread_.joinable()) thread_.join();
+}
+
+void Worker::RunOnThread(const std::function<void()>& task) {
+  std::mutex mutex;
+  std::condition_variable changed;
+  bool done = false;
+  loop_->Post([&] {
+    task();
+    const std::scoped_lock lock(mutex);
+    done = true;
+    changed.notify_one();
+  });
+  std::unique_lock lock(mutex);
+  changed.wait(lock, [&] { return done; });
+}
+
+void Worker::Prepare(size_t connections) {
+  prepared_ = false;
+  RunOnThread([&] {
+    channel_->Prepare(connections);
+    prepared_ = channel_->Prepared();
+  });
+}
+
+std::string Worker::ConnectFault() {
+  std::string fault;
+  RunOnThread([&] { fault = channel_->ConnectFault(); });
+  return fault;
+}
+
+void Worker::SetLoad(WorkerLoad load) {
+  RunOnThread([&] {
+    load_ = std::move(load);
+    next_request_ = load_.first_request;
+    next_due_ = load_.schedule != nullptr ? load_.origin + load_.schedule->Next() : Instant::max();
+    restarts_ = {};
+    // What is in flight from before counts towards a closed loop's concurrency.
+    closed_in_flight_ = static_cast<size_t>(recorder_.in_flight());
+    UpdateWindowDone();
+  });
+}
+
+void Worker::StartBlocks(Instant epoch, Nanos length) {
+  RunOnThread([&] {
+    recorder_.StartBlocks(epoch, length);
+    for (auto& block : blocks_.TakeFull()) blocks_.GiveBack(std::move(block));
+  });
+}
+
+void Worker::OpenWindow(Instant begin, Instant end) {
+  RunOnThread([&] {
+    recorder_.OpenWindow();
+    recorder_.SetWindow({begin, end});
+    window_open_ = 0;
+    UpdateWindowDone();
+  });
+}
+
+void Worker::CloseWindow(Instant end) {
+  RunOnThread([&] {
+    recorder_.SetWindow({recorder_.window().begin, end});
+    UpdateWindowDone();
+  });
+}
+
+std::unique_ptr<WindowRecord> Worker::TakeWindow() {
+  std::unique_ptr<WindowRecord> record;
+  RunOnThread([&] {
+    const Instant now = SteadyNow();
+    for (Slot& slot : slots_) {
+      if (!slot.busy) continue;
+      recorder_.OnUnfinished(slot.scheduled, now, slot.in_window);
+      slot.in_window = false;
+    }
+    window_open_ = 0;
+    record = recorder_.TakeWindow();
+  });
+  return record;
+}
+
+Worker::Totals Worker::ReadTotals() {
+  Totals totals;
+  RunOnThread([&] {
+    totals = {channel_->counters(), channel_->connections(),
+              finished_.load(std::memory_order_relaxed)};
+  });
+  return totals;
+}
+
+void Worker::Run() {
+  net::SetTimerSlack(Nanos(1));
+  while (!stop_.load(std::memory_order_relaxed)) {
+    Instant now = SteadyNow();
+    Instant wake = IssueDue(now);
+    wake = std::min({wake, ExpireDeadlines(now), channel_->Tick(now), recorder_.block_end()});
+    if (!prepared_.load(std::memory_order_relaxed)) prepared_ = channel_->Prepared();
+    loop_->EndTurn();  // sends what was issued just now
+    const Nanos wait = options_.spin            ? Nanos(0)
+                       : wake == Instant::max() ? Nanos(-1)
+                                                : std::max(wake - now - kSpinBefore, Nanos(0));
+    loop_->Turn(wait);
+    recorder_.Advance(loop_->turn_start());
+    if (loop_->turn_start() >= recorder_.window().end &&
+        !window_done_.load(std::memory_order_relaxed))
+      UpdateWindowDone();
+    if (last_reading_ > loop_->turn_start())
+      recorder_.OnLoopLag(last_reading_, last_reading_ - loop_->turn_start());
+  }
+}
+
+Instant Worker::IssueDue(Instant now) {
+  if (load_.requests == nullptr) return Instant::max();
+  if (load_.concurrency > 0) {
+    IssueClosed(now);
+    return restarts_.empty() ? Instant::max() : restarts_.top();
+  }
+  while (next_due_ <= now) {
+    const Instant due = next_due_;
+    if (load_.max_in_flight > 0 &&
+        static_cast<size_t>(recorder_.in_flight()) >= load_.max_in_flight) {
+      recorder_.OnOverflow(due);
+    } else if (!Issue(due)) {
+      next_due_ = Instant::max();
+      UpdateWindowDone();
+      break;
+    }
+    next_due_ = load_.origin + load_.schedule->Next();
+    // One clock reading per request while behind; the window's end is noticed as it passes.
+    if (next_due_ > now) now = SteadyNow();
+  }
+  return next_due_;
+}
+
+void Worker::IssueClosed(Instant now) {
+  while (!restarts_.empty() && restarts_.top() <= now) {
+    restarts_.pop();
+    --closed_in_flight_;
+  }
+  while (closed_in_flight_ < load_.concurrency) {
+    ++closed_in_flight_;
+    if (!Issue(now)) return UpdateWindowDone();
+  }
+}
+
+bool Worker::Issue(Instant scheduled) {
+  if (load_.budget != nullptr && load_.budget->fetch_sub(1, std::memory_order_relaxed) <= 0)
+    return false;
+  const uint32_t index = TakeSlot();
+  Slot& slot = slots_[index];
+  slot.scheduled = slot.sent = scheduled;
+  slot.set = load_.requests;
+  slot.request = static_cast<uint32_t>(next_request_);
+  slot.busy = true;
+  next_request_ += load_.stride;
+  if (next_request_ >= load_.requests->requests().size())
+    next_request_ %= load_.requests->requests().size();
+  slot.in_window = recorder_.OnScheduled(scheduled);
+  if (slot.in_window) ++window_open_;
+  if (options_.timeout > Nanos(0)) Link(index, scheduled);
+  channel_->Start(index, slot.set->requests()[slot.request], &slot.sent);
+  return true;
+}
+
+uint32_t Worker::TakeSlot() {
+  if (free_slots_.empty()) {
+    slots_.emplace_back();
+    free_slots_.reserve(slots_.size());
+    return static_cast<uint32_t>(slots_.size() - 1);
+  }
+  const uint32_t slot = free_slots_.back();
+  free_slots_.pop_back();
+  return slot;
+}
+
+void Worker::OnAnswer(uint32_t slot, const Answer& answer) {
+  last_reading_ = answer.received;
+  Finish(slot, answer);
+  if (load_.concurrency == 0) return;
+  if (closed_in_flight_ > load_.concurrency) {  // the load has been lowered
+    --closed_in_flight_;
+    return;
+  }
+  if (answer.outcome.kind == OutcomeKind::kConnect) {
+    // A server that cannot be reached is asked again after a while, not as fast as the kernel can
+    // refuse.
+    restarts_.push(answer.received + ConnectBackoff(++connect_failures_));
+    return;
+  }
+  connect_failures_ = 0;
+  if (!Issue(answer.received)) UpdateWindowDone();
+}
+
+void Worker::Finish(uint32_t index, const Answer& answer) {
+  Slot& slot = slots_[index];
+  const RequestStamps stamps{slot.scheduled, slot.sent, answer.received};
+  if (options_.timeout > Nanos(0)) Unlink(index);
+  if (answer.outcome.ok()) {
+    recorder_.OnSuccess(stamps, slot.in_window);
+    if (slot.set->check_outputs()) {
+      const auto wrong = slot.set->CountWrong(slot.request, answer.body, answer.fields);
+      const auto batch = static_cast<uint64_t>(slot.set->batch_size());
+      recorder_.OnChecked(stamps, slot.in_window, batch, wrong.has_value() ? *wrong : batch);
+    }
+  } else {
+    recorder_.OnFailure(stamps, slot.in_window, answer.outcome, answer.text);
+  }
+  finished_.store(finished_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  const bool in_window = slot.in_window;
+  slot.busy = slot.in_window = false;
+  free_slots_.push_back(index);
+  if (in_window && --window_open_ == 0) UpdateWindowDone();
+}
+
+void Worker::UpdateWindowDone() {
+  const bool budget_spent =
+      load_.budget != nullptr && load_.budget->load(std::memory_order_relaxed) <= 0;
+  const bool all_issued = budget_spent || load_.requests == nullptr ||
+                          (load_.concurrency == 0 && next_due_ >= recorder_.window().end) ||
+                          (load_.concurrency > 0 && SteadyNow() >= recorder_.window().end);
+  window_done_ = window_open_ == 0 && all_issued;
+}
+
+void Worker::Link(uint32_t index, Instant start) {
+  // The timeout is the same for all, so the order of starts is the order of deadlines.
+  Slot& slot = slots_[index];
+  slot.deadline = std::max(start, last_reading_) + options_.timeout;
+  slot.earlier = newest_;
+  slot.later = kNone;
+  if (newest_ != kNone) slots_[newest_].later = index;
+  newest_ = index;
+  if (oldest_ == kNone) oldest_ = index;
+}
+
+void Worker::Unlink(uint32_t index) {
+  const Slot& slot = slots_[index];
+  (slot.earlier == kNone ? oldest_ : slots_[slot.earlier].later) = slot.later;
+  (slot.later == kNone ? newest_ : slots_[slot.later].earlier) = slot.earlier;
+}
+
+Instant Worker::ExpireDeadlines(Instant now) {
+  while (oldest_ != kNone && slots_[oldest_].deadline <= now) {
+    const uint32_t index = oldest_;
+    channel_->Cancel(index);
+    OnAnswer(index, {.outcome = {OutcomeKind::kTimeout},
+                     .received = now,
+                     .text = "no answer within the timeout"});
+  }
+  return oldest_ == kNone ? Instant::max() : slots_[oldest_].deadline;
+}
+
+}  // namespace sextant::load

@@ -1,0 +1,128 @@
+// A load generator thread: its own event loop, connections, request slots, records and random
+// stream. Nothing is shared with other workers per request, but a budget where the number of
+// requests is given.
+//
+// Threads: the public calls come from the controller and are carried out on the worker's thread.
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <queue>
+#include <thread>
+#include <vector>
+
+#include "load/channel.h"
+#include "load/recorder.h"
+#include "load/requests.h"
+#include "load/schedule.h"
+#include "net/event_loop.h"
+
+namespace sextant::load {
+
+// What a worker is to do from now on. Exactly one of `concurrency` and `schedule` is set; neither:
+// it issues nothing more.
+struct WorkerLoad {
+  const RequestSet* requests = nullptr;
+  size_t concurrency = 0;              // of this worker
+  std::unique_ptr<Schedule> schedule;  // of this worker, since `origin`
+  Instant origin{};
+  size_t max_in_flight = 0;  // open loop: 0 is no limit
+  std::shared_ptr<std::atomic<int64_t>>
+      budget;                // requests that may still be issued, by all; null: no limit
+  size_t first_request = 0;  // where in the set this worker starts, and
+  size_t stride = 1;         // how far it moves on
+};
+
+struct WorkerOptions {
+  ChannelOptions channel;
+  Nanos timeout{0};   // of a request, from its start; 0: none
+  bool spin = false;  // never sleep: lower latency for a whole core
+};
+
+class Worker final : public ChannelListener {
+ public:
+  static Result<std::unique_ptr<Worker>> Start(const WorkerOptions& options, size_t index);
+  ~Worker() override;
+
+  // Opens connections; Prepared() tells when they are up.
+  void Prepare(size_t connections);
+  bool Prepared() const { return prepared_.load(); }
+  std::string ConnectFault();
+
+  void SetLoad(WorkerLoad load);
+  void StartBlocks(Instant epoch, Nanos length);
+  BlockExchange& blocks() { return blocks_; }
+
+  // Opens the record of a window; then the end may be set, once, to a time that is still ahead.
+  void OpenWindow(Instant begin, Instant end);
+  void CloseWindow(Instant end);
+  // Requests of the window that are still to be answered, or still to be issued.
+  bool WindowDone() const { return window_done_.load(); }
+  // Takes the window's record; requests that are still open in it count as unfinished.
+  std::unique_ptr<WindowRecord> TakeWindow();
+
+  struct Totals {
+    net::TransferCounters transfer;
+    size_t connections = 0;
+    uint64_t finished = 0;  // requests that ended in whatever way
+  };
+  Totals ReadTotals();
+  uint64_t finished() const { return finished_.load(std::memory_order_relaxed); }
+
+  void OnAnswer(uint32_t slot, const Answer& answer) override;
+
+ private:
+  struct Slot {
+    Instant scheduled, sent, deadline;
+    const RequestSet* set = nullptr;
+    uint32_t request = 0;
+    bool in_window = false;
+    bool busy = false;
+    // Neighbours in the list of requests in flight, by deadline.
+    uint32_t earlier = UINT32_MAX, later = UINT32_MAX;
+  };
+
+  Worker(const WorkerOptions& options, std::unique_ptr<net::EventLoop> loop);
+  void Run();
+  void RunOnThread(const std::function<void()>& task);
+
+  // Issues what is due; returns when to look again.
+  Instant IssueDue(Instant now);
+  void IssueClosed(Instant now);
+  // False when the budget is used up.
+  bool Issue(Instant scheduled);
+  uint32_t TakeSlot();
+  void Finish(uint32_t slot, const Answer& answer);
+  void Link(uint32_t slot, Instant now);
+  void Unlink(uint32_t slot);
+  Instant ExpireDeadlines(Instant now);
+  void UpdateWindowDone();
+
+  const WorkerOptions options_;
+  std::unique_ptr<net::EventLoop> loop_;
+  BlockExchange blocks_;
+  Recorder recorder_;
+  std::unique_ptr<Channel> channel_;
+
+  WorkerLoad load_;
+  size_t next_request_ = 0;
+  Instant next_due_ = Instant::max();
+  size_t closed_in_flight_ = 0;  // of the current closed loop, waiting restarts included
+  std::priority_queue<Instant, std::vector<Instant>, std::greater<>>
+      restarts_;  // after connection failures
+  int connect_failures_ = 0;
+
+  std::deque<Slot> slots_;
+  std::vector<uint32_t> free_slots_;
+  uint32_t oldest_ = UINT32_MAX, newest_ = UINT32_MAX;
+  int64_t window_open_ = 0;  // requests of the window in flight
+  Instant last_reading_{};
+
+  std::atomic<bool> stop_{false}, prepared_{false}, window_done_{false};
+  std::atomic<uint64_t> finished_{0};
+  std::thread thread_;
+};
+
+}  // namespace sextant::load

@@ -1,0 +1,122 @@
+// What was measured at one level of load: the record that every report, table and file is made
+// from.
+//
+// Times are nanoseconds unless a name says otherwise. Missing is an empty optional, never zero.
+// Threads: plain values.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "stats/histogram.h"
+#include "stats/interval.h"
+#include "stats/quantile.h"
+#include "stats/steady_state.h"
+
+namespace sextant::run {
+
+enum class LoadMode : uint8_t { kConcurrency, kRequestRate };
+
+struct LoadPoint {
+  LoadMode mode = LoadMode::kConcurrency;
+  double value = 1;  // requests in flight, or requests per second
+  int64_t batch_size = 1;
+  std::string arrivals;  // "closed", "constant", "poisson"
+};
+
+// Latencies of one kind, of successful requests scheduled in the window.
+struct LatencyRecord {
+  stats::Histogram histogram;
+  stats::IntervalEstimate mean;                      // nanoseconds
+  std::vector<stats::QuantileEstimate> percentiles;  // nanoseconds
+};
+
+// Requests that ended in one way.
+struct OutcomeRecord {
+  std::string name;  // "timeout", "connect", "HTTP 503", "gRPC UNAVAILABLE", "wrong output", ...
+  uint64_t count = 0;
+  stats::Histogram latency;  // from schedule
+  std::string example;       // the first message
+};
+
+// One second of the window.
+struct SecondRecord {
+  double start_s = 0;  // since the window's start
+  double length_s = 1;
+  uint64_t answered = 0, failed = 0;
+  double p50_ns = 0, p99_ns = 0, max_ns = 0;
+  int64_t in_flight = 0;  // at its end
+};
+
+// Differences of one model version's statistics over the window.
+struct ServerRecord {
+  std::string model, version;
+  uint64_t inference_count = 0, execution_count = 0, success_count = 0, fail_count = 0;
+  // Mean per successful request, microseconds.
+  double request_us = 0, queue_us = 0, compute_input_us = 0, compute_infer_us = 0,
+         compute_output_us = 0;
+};
+
+// What the measurement itself cost, and whether that limited it.
+struct ClientRecord {
+  int workers = 0;
+  double cpu_share = 0;      // of one core per worker, mean over workers
+  double cpu_share_max = 0;  // of the busiest worker
+  double cpu_us_per_request = 0;
+  std::optional<double> run_queue_share;  // time ready to run but without a core
+  double loop_lag_p99_us = 0;  // how long an answer could wait for the worker's attention
+  uint64_t bytes_sent = 0, bytes_received = 0;
+  uint64_t connects = 0, disconnects = 0;  // within the level, warm-up included
+  int64_t connections = 0;
+  bool limited = false;
+  std::vector<std::string> limits;  // why: sentences
+};
+
+struct Level {
+  LoadPoint load;
+  WallTime started{};
+  double window_s = 0;
+  std::string
+      window_rule;  // what ended the window: "duration", "requests", "interval", "interrupted", ...
+  std::string warmup_rule;  // "none", "mser", "requests", "time", "cap"
+  double warmup_s = 0;
+  uint64_t warmup_requests = 0;
+
+  // Requests scheduled in the window, by what became of them.
+  uint64_t scheduled = 0, succeeded = 0, failed = 0, unfinished = 0;
+  uint64_t overflow = 0;                // arrivals that the in-flight cap kept from being sent
+  std::vector<OutcomeRecord> outcomes;  // of those that failed, and wrong outputs
+  uint64_t checked_outputs = 0, wrong_outputs = 0;  // inferences compared with expected outputs
+
+  uint64_t completed = 0;                // successful requests that ended within the window
+  stats::IntervalEstimate throughput;    // inferences per second
+  stats::IntervalEstimate request_rate;  // successful requests per second
+  double send_rate = 0;                  // requests sent per second
+  LatencyRecord latency;                 // from schedule
+  LatencyRecord service;                 // from send
+  stats::Histogram slip;                 // send minus schedule
+  double in_flight_mean = 0;
+  int64_t in_flight_max = 0;
+  std::optional<double>
+      little_ratio;  // in_flight_mean / (rate * mean latency): 1 in a steady state
+
+  ClientRecord client;
+  std::vector<ServerRecord> server;
+  std::vector<SecondRecord> series;
+  stats::LevelState state = stats::LevelState::kShort;
+  std::vector<std::string> notes;  // for people
+
+  double error_rate() const {
+    return scheduled == 0
+               ? 0
+               : static_cast<double>(failed + unfinished) / static_cast<double>(scheduled);
+  }
+};
+
+// "Concurrency: 4", "Request Rate: 100"
+std::string DescribeLoad(const LoadPoint& load);
+
+}  // namespace sextant::run

@@ -1,0 +1,323 @@
+#include "run/print.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <functional>
+#include <set>
+
+#include "base/strings.h"
+#include "base/units.h"
+#include "text/csv.h"
+
+namespace sextant::run {
+namespace {
+
+std::string Micros(double ns) { return Format("{:.0f}", ns / 1e3); }
+
+std::string PercentileName(double p) { return Format("p{:g}", p * 100); }
+
+// " [1130, 1132]", or why there is none.
+std::string QuantileBounds(const stats::QuantileEstimate& q) {
+  if (q.lower && q.upper) return Format("  [{}, {}]", Micros(*q.lower), Micros(*q.upper));
+  return Format("  (an interval needs >= {} requests)", q.needs);
+}
+
+void AppendLatencies(const Level& level, std::string& out) {
+  const LatencyRecord& latency = level.latency;
+  if (latency.histogram.count() == 0) {
+    out += "    No request succeeded: there is no latency to report\n";
+    return;
+  }
+  AppendFormat(out, "    Avg latency: {} usec (standard deviation {} usec)",
+               Micros(latency.histogram.mean()), Micros(latency.histogram.standard_deviation()));
+  if (latency.mean.known) {
+    AppendFormat(out, "  [{}, {}]", Micros(latency.mean.lower()), Micros(latency.mean.upper()));
+  }
+  out += '\n';
+  for (const stats::QuantileEstimate& q : latency.percentiles) {
+    AppendFormat(out, "    {} latency: {} usec{}\n", PercentileName(q.p), Micros(q.value),
+                 QuantileBounds(q));
+  }
+  AppendFormat(out, "    max latency: {} usec\n",
+               Micros(static_cast<double>(latency.histogram.max())));
+  if (level.load.mode == LoadMode::kRequestRate) {
+    // The two parts of a latency that counts from the schedule.
+    AppendFormat(out,
+                 "    Service time from send: p50 {} usec, p99 {} usec; slip of the sender: p50 {} "
+                 "usec, p99 {} usec\n",
+                 Micros(level.service.histogram.Quantile(0.5)),
+                 Micros(level.service.histogram.Quantile(0.99)), Micros(level.slip.Quantile(0.5)),
+                 Micros(level.slip.Quantile(0.99)));
+  }
+}
+
+void AppendOutcomes(const Level& level, std::string& out) {
+  const uint64_t lost = level.failed + level.unfinished;
+  if (lost > 0) {
+    AppendFormat(out, "    Failed: {} of {} requests ({:.3g}%)\n", lost, level.scheduled,
+                 level.error_rate() * 100);
+  }
+  for (const OutcomeRecord& outcome : level.outcomes) {
+    AppendFormat(out, "      {}: {} (latency p50 {} usec, max {} usec){}\n", outcome.name,
+                 outcome.count, Micros(outcome.latency.Quantile(0.5)),
+                 Micros(static_cast<double>(outcome.latency.max())),
+                 outcome.example.empty() ? "" : Format(": {}", outcome.example));
+  }
+  if (level.overflow > 0)
+    AppendFormat(out, "    Not sent, in-flight cap reached: {} arrivals\n", level.overflow);
+  if (level.checked_outputs > 0) {
+    const stats::IntervalEstimate share =
+        stats::ShareInterval(level.checked_outputs - level.wrong_outputs, level.checked_outputs);
+    AppendFormat(out, "    Correct outputs: {:.2f}% of {} inferences  [{:.2f}, {:.2f}]\n",
+                 100 - 100.0 * static_cast<double>(level.wrong_outputs) /
+                           static_cast<double>(level.checked_outputs),
+                 level.checked_outputs, std::max(0.0, share.lower()) * 100,
+                 std::min(1.0, share.upper()) * 100);
+  }
+}
+
+void AppendServer(const Level& level, std::string& out) {
+  if (level.server.empty()) return;
+  out += "  Server:\n";
+  for (const ServerRecord& s : level.server) {
+    const std::string indent = level.server.size() > 1 ? "      " : "    ";
+    if (level.server.size() > 1) AppendFormat(out, "    {}, version {}:\n", s.model, s.version);
+    AppendFormat(
+        out, "{0}Inference count: {1}\n{0}Execution count: {2}\n{0}Successful request count: {3}\n",
+        indent, s.inference_count, s.execution_count, s.success_count);
+    if (s.fail_count > 0) AppendFormat(out, "{}Failed request count: {}\n", indent, s.fail_count);
+    const double overhead =
+        s.request_us - s.queue_us - s.compute_input_us - s.compute_infer_us - s.compute_output_us;
+    AppendFormat(out,
+                 "{}Avg request latency: {:.0f} usec (overhead {:.0f} usec + queue {:.0f} usec + "
+                 "compute input {:.0f} usec + "
+                 "compute infer {:.0f} usec + compute output {:.0f} usec)\n",
+                 indent, s.request_us, std::max(0.0, overhead), s.queue_us, s.compute_input_us,
+                 s.compute_infer_us, s.compute_output_us);
+  }
+}
+
+void AppendClientCost(const Level& level, std::string& out) {
+  const ClientRecord& c = level.client;
+  AppendFormat(out,
+               "    Client cost: {:.1f} usec CPU per request, {:.0f}% of {} core{}, loop lag p99 "
+               "{:.0f} usec, {} connection{}, sent {}, received {}\n",
+               c.cpu_us_per_request, c.cpu_share * 100,
+               c.workers == 1 ? "a" : Format("each of {}", c.workers), c.workers == 1 ? "" : "s",
+               c.loop_lag_p99_us, c.connections, c.connections == 1 ? "" : "s",
+               HumanBytes(static_cast<double>(c.bytes_sent)),
+               HumanBytes(static_cast<double>(c.bytes_received)));
+}
+
+std::string StateText(const Level& level) {
+  std::string out(stats::LevelStateName(level.state));
+  if (level.client.limited) out += ", client-limited";
+  return out;
+}
+
+struct Column {
+  std::string_view title, unit;
+  std::function<std::string(const Level&)> cell;
+};
+
+std::string TablePercentile(const Level& level, double p) {
+  if (level.latency.histogram.count() == 0) return "-";
+  for (const stats::QuantileEstimate& q : level.latency.percentiles) {
+    // A figure that the sample does not bear is marked.
+    if (std::abs(q.p - p) < 1e-9) return Format("{:.3f}{}", q.value / 1e6, q.lower ? "" : "?");
+  }
+  return Format("{:.3f}", level.latency.histogram.Quantile(p) / 1e6);
+}
+
+double ServerMean(const Level& level, double ServerRecord::* member) {
+  double sum = 0, requests = 0;
+  for (const ServerRecord& s : level.server) {
+    sum += s.*member * static_cast<double>(s.success_count);
+    requests += static_cast<double>(s.success_count);
+  }
+  return requests > 0 ? sum / requests : 0;
+}
+
+std::vector<Column> TableColumns(std::span<const Level> levels) {
+  const bool closed = std::all_of(levels.begin(), levels.end(), [](const Level& l) {
+    return l.load.mode == LoadMode::kConcurrency;
+  });
+  const auto any = [&](auto&& has) { return std::any_of(levels.begin(), levels.end(), has); };
+  std::vector<Column> columns{
+      {"Batch", "", [](const Level& l) { return Format("{}", l.load.batch_size); }},
+      {closed ? "Concurrency" : "Request rate", closed ? "" : "1/s",
+       [](const Level& l) { return Format("{}", l.load.value); }},
+      {"Throughput", "infer/s", [](const Level& l) { return HumanNumber(l.throughput.value); }},
+      {"+-", "95 %",
+       [](const Level& l) {
+         return l.throughput.known ? HumanNumber(l.throughput.half_width) : std::string("?");
+       }},
+      {"Avg", "ms",
+       [](const Level& l) {
+         return l.latency.histogram.count() == 0
+                    ? std::string("-")
+                    : Format("{:.3f}", l.latency.histogram.mean() / 1e6);
+       }},
+      {"p50", "ms", [](const Level& l) { return TablePercentile(l, 0.5); }},
+      {"p90", "ms", [](const Level& l) { return TablePercentile(l, 0.9); }},
+      {"p99", "ms", [](const Level& l) { return TablePercentile(l, 0.99); }},
+      {"Failed", "%",
+       [](const Level& l) {
+         return l.scheduled == 0 ? std::string("-") : Format("{:.3g}", l.error_rate() * 100);
+       }},
+  };
+  if (any([](const Level& l) { return l.checked_outputs > 0; })) {
+    columns.push_back({"Correct", "%", [](const Level& l) {
+                         return l.checked_outputs == 0
+                                    ? std::string("-")
+                                    : Format("{:.2f}",
+                                             100 - 100.0 * static_cast<double>(l.wrong_outputs) /
+                                                       static_cast<double>(l.checked_outputs));
+                       }});
+  }
+  if (any([](const Level& l) { return !l.server.empty(); })) {
+    columns.push_back(
+        {"Queue", "ms", [](const Level& l) {
+           return l.server.empty() ? std::string("-")
+                                   : Format("{:.3f}", ServerMean(l, &ServerRecord::queue_us) / 1e3);
+         }});
+    columns.push_back({"Compute", "ms", [](const Level& l) {
+                         if (l.server.empty()) return std::string("-");
+                         return Format("{:.3f}", (ServerMean(l, &ServerRecord::compute_input_us) +
+                                                  ServerMean(l, &ServerRecord::compute_infer_us) +
+                                                  ServerMean(l, &ServerRecord::compute_output_us)) /
+                                                     1e3);
+                       }});
+  }
+  columns.push_back({"State", "", StateText});
+  return columns;
+}
+
+}  // namespace
+
+std::string FormatInterval(const stats::IntervalEstimate& estimate, double scale) {
+  if (!estimate.known) return Format("{}", HumanNumber(estimate.value * scale));
+  return Format("{} [{}, {}]", HumanNumber(estimate.value * scale),
+                HumanNumber(estimate.lower() * scale), HumanNumber(estimate.upper() * scale));
+}
+
+std::string FormatLevel(const Level& level) {
+  std::string out;
+  if (level.load.mode == LoadMode::kConcurrency) {
+    AppendFormat(out, "Request concurrency: {}", level.load.value);
+  } else {
+    AppendFormat(out, "Request Rate: {} inference requests per second", level.load.value);
+  }
+  if (level.load.batch_size > 1) AppendFormat(out, ", batch size {}", level.load.batch_size);
+  AppendFormat(out, "\n  Client:\n    Request count: {}\n", level.succeeded);
+  AppendFormat(out, "    Throughput: {:.3f} infer/sec", level.throughput.value);
+  if (level.throughput.known) {
+    AppendFormat(out, "  [{:.3f}, {:.3f}]\n", level.throughput.lower(), level.throughput.upper());
+  } else {
+    out += "  (too short for an interval)\n";
+  }
+  AppendLatencies(level, out);
+  AppendOutcomes(level, out);
+  AppendFormat(out, "    In flight: mean {:.2f}, max {}", level.in_flight_mean,
+               level.in_flight_max);
+  if (level.little_ratio) AppendFormat(out, " (Little's law: {:.3f})", *level.little_ratio);
+  out += '\n';
+  AppendClientCost(level, out);
+  AppendServer(level, out);
+  AppendFormat(out, "  State: {}; window {:.3f} s ({}), warm-up {:.1f} s ({}, {} requests)\n",
+               StateText(level), level.window_s, level.window_rule, level.warmup_s,
+               level.warmup_rule, level.warmup_requests);
+  for (const std::string& limit : level.client.limits)
+    AppendFormat(out, "  Client-limited: {}\n", limit);
+  for (const std::string& note : level.notes) AppendFormat(out, "  Note: {}\n", note);
+  return out;
+}
+
+std::string FormatTable(std::span<const Level> levels) {
+  const std::vector<Column> columns = TableColumns(levels);
+  std::vector<std::vector<std::string>> rows(levels.size() + 2);
+  std::vector<size_t> widths;
+  for (const Column& column : columns) {
+    rows[0].emplace_back(column.title);
+    rows[1].emplace_back(column.unit);
+    for (size_t i = 0; i < levels.size(); ++i) rows[i + 2].push_back(column.cell(levels[i]));
+    size_t width = 0;
+    for (const auto& row : rows) width = std::max(width, row.back().size());
+    widths.push_back(width);
+  }
+  std::string out;
+  for (const auto& row : rows) {
+    std::string line;
+    for (size_t i = 0; i < row.size(); ++i) {
+      // Numbers to the right, the last column's words to the left.
+      if (i + 1 < row.size()) {
+        AppendFormat(line, "{:>{}}  ", row[i], widths[i]);
+      } else {
+        line += row[i];
+      }
+    }
+    out += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
+  }
+  return out;
+}
+
+std::string FormatPerfAnalyzerCsv(std::span<const Level> levels) {
+  std::vector<const Level*> sorted;
+  std::set<int64_t> batches;
+  bool server = false;
+  std::vector<double> percentiles{0.5, 0.9, 0.95, 0.99};
+  for (const Level& level : levels) {
+    sorted.push_back(&level);
+    batches.insert(level.load.batch_size);
+    server |= !level.server.empty();
+    for (const stats::QuantileEstimate& q : level.latency.percentiles) {
+      if (std::none_of(percentiles.begin(), percentiles.end(),
+                       [&](double p) { return std::abs(p - q.p) < 1e-9; }))
+        percentiles.push_back(q.p);
+    }
+  }
+  std::sort(percentiles.begin(), percentiles.end());
+  std::stable_sort(sorted.begin(), sorted.end(), [](const Level* a, const Level* b) {
+    return a->throughput.value < b->throughput.value;
+  });
+
+  const bool closed = levels.empty() || levels.front().load.mode == LoadMode::kConcurrency;
+  std::vector<std::string> header{closed ? "Concurrency" : "Request Rate", "Inferences/Second",
+                                  "Client Send"};
+  if (server) {
+    for (const char* name : {"Network+Server Send/Recv", "Server Queue", "Server Compute Input",
+                             "Server Compute Infer", "Server Compute Output"}) {
+      header.emplace_back(name);
+    }
+  }
+  header.emplace_back("Client Recv");
+  for (const double p : percentiles) header.push_back(PercentileName(p) + " latency");
+  if (batches.size() > 1) header.emplace_back("Batch Size");
+  std::string out;
+  text::AppendCsvRow(out, header);
+  const auto micros = [](double us) { return Format("{}", static_cast<int64_t>(us)); };
+  for (const Level* level : sorted) {
+    // One system call sends a request and one receives its answer: neither has a time of its own.
+    std::vector<std::string> row{Format("{}", level->load.value),
+                                 Format("{:g}", level->throughput.value), "0"};
+    if (server) {
+      const double queue = ServerMean(*level, &ServerRecord::queue_us),
+                   input = ServerMean(*level, &ServerRecord::compute_input_us);
+      const double infer = ServerMean(*level, &ServerRecord::compute_infer_us),
+                   output = ServerMean(*level, &ServerRecord::compute_output_us);
+      const double mean_us = level->latency.histogram.mean() / 1e3;
+      for (const double us :
+           {std::max(0.0, mean_us - queue - input - infer - output), queue, input, infer, output})
+        row.push_back(micros(us));
+    }
+    row.emplace_back("0");
+    for (const double p : percentiles)
+      row.push_back(micros(level->latency.histogram.Quantile(p) / 1e3));
+    if (batches.size() > 1) row.push_back(Format("{}", level->load.batch_size));
+    text::AppendCsvRow(out, row);
+  }
+  return out;
+}
+
+}  // namespace sextant::run
