@@ -81,6 +81,11 @@ void Worker::StartBlocks(Instant epoch, Nanos length) {
   RunOnThread([&] {
     recorder_.StartBlocks(epoch, length);
     for (auto& block : blocks_.TakeFull()) blocks_.GiveBack(std::move(block));
+    // Deadlines are kept to a twentieth of the timeout, blocks end on time.
+    Nanos tick = length;
+    if (options_.timeout > Nanos(0))
+      tick = std::min(tick, std::max<Nanos>(options_.timeout / 20, 1ms));
+    static_cast<void>(loop_->SetTick(tick));  // without it, ends are noticed with the next answer
   });
 }
 
@@ -128,10 +133,11 @@ void Worker::Run() {
   net::SetTimerSlack(Nanos(1));
   while (!stop_.load(std::memory_order_relaxed)) {
     Instant now = SteadyNow();
-    Instant wake = IssueDue(now);
-    wake = std::min({wake, ExpireDeadlines(now), channel_->Tick(now), recorder_.block_end()});
+    ExpireDeadlines(now);
+    // What needs precision is waited for; deadlines and blocks are looked at on every tick.
+    const Instant wake = std::min(IssueDue(now), channel_->Tick(now));
     if (!prepared_.load(std::memory_order_relaxed)) prepared_ = channel_->Prepared();
-    loop_->EndTurn();  // sends what was issued just now
+
     const Nanos wait = options_.spin            ? Nanos(0)
                        : wake == Instant::max() ? Nanos(-1)
                                                 : std::max(wake - now - kSpinBefore, Nanos(0));
@@ -274,7 +280,7 @@ void Worker::Unlink(uint32_t index) {
   (slot.later == kNone ? newest_ : slots_[slot.later].earlier) = slot.earlier;
 }
 
-Instant Worker::ExpireDeadlines(Instant now) {
+void Worker::ExpireDeadlines(Instant now) {
   while (oldest_ != kNone && slots_[oldest_].deadline <= now) {
     const uint32_t index = oldest_;
     channel_->Cancel(index);
@@ -282,7 +288,6 @@ Instant Worker::ExpireDeadlines(Instant now) {
                      .received = now,
                      .text = "no answer within the timeout"});
   }
-  return oldest_ == kNone ? Instant::max() : slots_[oldest_].deadline;
 }
 
 }  // namespace sextant::load

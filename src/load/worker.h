@@ -97,7 +97,7 @@ class Worker final : public ChannelListener {
   void Finish(uint32_t slot, const Answer& answer);
   void Link(uint32_t slot, Instant now);
   void Unlink(uint32_t slot);
-  Instant ExpireDeadlines(Instant now);
+  void ExpireDeadlines(Instant now);
   void UpdateWindowDone();
 
   const WorkerOptions options_;

@@ -2,6 +2,7 @@
 
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -20,6 +21,26 @@ Result<std::unique_ptr<EventLoop>> EventLoop::Create() {
   if (epoll_ctl(epoll.get(), EPOLL_CTL_ADD, wake.get(), &event) != 0)
     return IoError("epoll_ctl", errno);
   return std::unique_ptr<EventLoop>(new EventLoop(std::move(epoll), std::move(wake)));
+}
+
+Result<void> EventLoop::SetTick(Nanos interval) {
+  if (!tick_.valid()) {
+    Fd fd(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
+    if (!fd.valid()) return IoError("timerfd_create", errno);
+    epoll_event event{};
+    event.events = EPOLLIN | EPOLLET;  // an edge a tick: it need not be read
+    event.data.ptr = &tick_;
+    if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd.get(), &event) != 0)
+      return IoError("epoll_ctl", errno);
+    tick_ = std::move(fd);
+  }
+  itimerspec times{};
+  times.it_interval = {.tv_sec = interval.count() / 1'000'000'000,
+                       .tv_nsec = interval.count() % 1'000'000'000};
+  times.it_value = times.it_interval;
+  if (timerfd_settime(tick_.get(), 0, &times, nullptr) != 0)
+    return IoError("timerfd_settime", errno);
+  return {};
 }
 
 EventLoop::EventLoop(Fd epoll, Fd wake)
@@ -59,6 +80,8 @@ void EventLoop::ForgetTurnEnd(TurnEndHandler& handler) {
 }
 
 void EventLoop::Turn(Nanos max_wait) {
+  // What was put off outside of a turn must not wait for an event that it may be the cause of.
+  if (!turn_end_.empty()) EndTurn();
   timespec wait{};
   if (max_wait > Nanos(0)) {
     wait.tv_sec = max_wait.count() / 1'000'000'000;
@@ -79,6 +102,7 @@ void EventLoop::Turn(Nanos max_wait) {
   event_count_ = std::max(count, 0);
   for (event_index_ = 0; event_index_ < event_count_; ++event_index_) {
     const epoll_event& event = events_[static_cast<size_t>(event_index_)];
+    if (event.data.ptr == &tick_) continue;
     if (event.data.ptr != nullptr) {
       if (event.events != 0) static_cast<EventHandler*>(event.data.ptr)->OnEvents(event.events);
       continue;

@@ -58,8 +58,6 @@ class EventLoop {
     turn_end_.push_back(&handler);
   }
   void ForgetTurnEnd(TurnEndHandler& handler);
-  // Does now what has been put off: for work outside of a turn.
-  void EndTurn();
 
   // Waits until something is ready or `max_wait` is over (zero: only looks; negative: for ever),
   // then deals with everything that is ready. Precision: the thread's timer slack, see
@@ -75,14 +73,20 @@ class EventLoop {
   static constexpr size_t kScratchBytes = 256 * 1024;
   char* scratch() { return scratch_.get(); }
 
+  // Ends waits at this interval from now on, so that what needs no precision needs no timed wait:
+  // arming
+  // a timer for every wait costs more than everything else in it.
+  Result<void> SetTick(Nanos interval);
+
   // When the current turn's wait ended.
   Instant turn_start() const { return turn_start_; }
 
  private:
   EventLoop(Fd epoll, Fd wake);
+  void EndTurn();
   void RunPosted();
 
-  Fd epoll_, wake_;
+  Fd epoll_, wake_, tick_;
   std::unique_ptr<char[]> scratch_;
   std::array<epoll_event, 256> events_;
   int event_count_ = 0;  // of the batch being dealt with

@@ -116,8 +116,10 @@ Http2Stream& GrpcClientConnection::NewStream(uint32_t token, bool keep_message, 
 uint32_t GrpcClientConnection::Start(uint32_t token, std::span<const std::string_view> pieces,
                                      bool keep_message, Instant* sent) {
   Http2Stream& stream = NewStream(token, keep_message, sent);
-  QueueHeaders(stream.id, first_block_sent_ ? next_block_ : first_block_, false);
+  const std::string& block = first_block_sent_ ? next_block_ : first_block_;
   first_block_sent_ = true;
+  if (pieces.size() == 1 && TryQueueWhole(stream, block, pieces[0])) return stream.id;
+  QueueHeaders(stream.id, block, false);
   Send(stream, pieces);
   return stream.id;
 }
@@ -269,9 +271,11 @@ void GrpcClientConnection::Finish(Http2Stream& stream) {
   }
   // The listener may start the next call from inside, so the stream goes first and what the
   // response refers to is put aside, in buffers that keep their size.
-  message_.swap(stream.message);
-  status_message_.swap(stream.status_message);
-  if (stream.grpc_status >= 0) response.status_message = status_message_;
+  if (stream.keep_message) message_.swap(stream.message);
+  if (!stream.status_message.empty()) {
+    status_message_.swap(stream.status_message);
+    if (stream.grpc_status >= 0) response.status_message = status_message_;
+  }
   const bool unary = (stream.state & kStreaming) == 0;
   if (stream.keep_message && unary && response.status == 0) {
     const std::string_view message = message_;

@@ -16,21 +16,10 @@ constexpr size_t kMaxHeaderBlock = 256 * 1024;
 // attacking or broken.
 constexpr uint32_t kMaxUnreadControlFrames = 10'000;
 
-uint32_t Read32(const char* p) {
-  const auto* b = reinterpret_cast<const uint8_t*>(p);
-  return uint32_t{b[0]} << 24 | uint32_t{b[1]} << 16 | uint32_t{b[2]} << 8 | b[3];
-}
-
-void Append32(std::string& out, uint32_t v) {
-  const char bytes[4] = {static_cast<char>(v >> 24), static_cast<char>(v >> 16),
-                         static_cast<char>(v >> 8), static_cast<char>(v)};
-  out.append(bytes, 4);
-}
-
 void AppendSetting(std::string& out, uint16_t id, uint32_t value) {
-  out += static_cast<char>(id >> 8);
-  out += static_cast<char>(id);
-  Append32(out, value);
+  char bytes[6] = {static_cast<char>(id >> 8), static_cast<char>(id)};
+  WriteBigEndian32(bytes + 2, value);
+  out.append(bytes, sizeof bytes);
 }
 
 enum Setting : uint16_t {
@@ -59,25 +48,6 @@ std::string_view Http2ErrorName(uint32_t code) {
                                          "INADEQUATE_SECURITY",
                                          "HTTP_1_1_REQUIRED"};
   return code < std::size(kNames) ? kNames[code] : "an unknown error code";
-}
-
-FrameHeader ParseFrameHeader(const char* bytes) {
-  const auto* b = reinterpret_cast<const uint8_t*>(bytes);
-  return {.length = uint32_t{b[0]} << 16 | uint32_t{b[1]} << 8 | b[2],
-          .type = static_cast<FrameType>(b[3]),
-          .flags = b[4],
-          .stream = Read32(bytes + 5) & 0x7fffffff};
-}
-
-void AppendFrameHeader(std::string& out, uint32_t length, FrameType type, uint8_t flags,
-                       uint32_t stream) {
-  const char bytes[kFrameHeaderBytes] = {
-      static_cast<char>(length >> 16), static_cast<char>(length >> 8),
-      static_cast<char>(length),       static_cast<char>(type),
-      static_cast<char>(flags),        static_cast<char>(stream >> 24),
-      static_cast<char>(stream >> 16), static_cast<char>(stream >> 8),
-      static_cast<char>(stream)};
-  out.append(bytes, sizeof bytes);
 }
 
 void Http2Stream::Reset() {
@@ -144,6 +114,7 @@ void Http2StreamTable::Erase(uint32_t id) {
 void Http2StreamTable::Grow() {
   std::vector<Http2Stream*> old(slots_.size() * 2);
   old.swap(slots_);
+  --shift_;
   for (Http2Stream* stream : old) {
     if (stream == nullptr) continue;
     size_t at = Home(stream->id);
@@ -180,16 +151,13 @@ Result<void> Http2Connection::Open(Socket socket, bool connecting) {
   if (limits_.max_concurrent_streams > 0)
     AppendSetting(settings, kMaxConcurrentStreams, limits_.max_concurrent_streams);
   AppendSetting(settings, kInitialWindowSize, limits_.stream_window);
-  std::string hello;
-  if (side_ == Side::kClient) hello = kHttp2Preface;
-  AppendFrameHeader(hello, static_cast<uint32_t>(settings.size()), FrameType::kSettings, 0, 0);
-  hello += settings;
+  if (side_ == Side::kClient) out_.Append(kHttp2Preface);
+  std::memcpy(QueueFrame(FrameType::kSettings, 0, 0, settings.size()), settings.data(),
+              settings.size());
   if (limits_.connection_window > kDefaultWindow) {
-    AppendFrameHeader(hello, 4, FrameType::kWindowUpdate, 0, 0);
-    Append32(hello, limits_.connection_window - kDefaultWindow);
+    WriteBigEndian32(QueueFrame(FrameType::kWindowUpdate, 0, 0, 4),
+                     limits_.connection_window - kDefaultWindow);
   }
-  out_.Append(hello);
-  if (!connecting_) NeedFlush();
   return {};
 }
 
@@ -310,7 +278,7 @@ bool Http2Connection::OnFrame(const FrameHeader& frame, std::string_view payload
       if (++control_frames_ > kMaxUnreadControlFrames)
         return Fault(Http2Error::kEnhanceYourCalm, "too many RST_STREAM");
       if (Http2Stream* stream = streams_.Find(frame.stream))
-        OnReset(*stream, Read32(payload.data()));
+        OnReset(*stream, ReadBigEndian32(payload.data()));
       return !ended_;
     }
     case FrameType::kPing:
@@ -318,14 +286,12 @@ bool Http2Connection::OnFrame(const FrameHeader& frame, std::string_view payload
       if ((frame.flags & kFlagAck) != 0) return true;
       if (++control_frames_ > kMaxUnreadControlFrames)
         return Fault(Http2Error::kEnhanceYourCalm, "too many PING");
-      AppendFrameHeader(out_.buffer(), 8, FrameType::kPing, kFlagAck, 0);
-      out_.buffer().append(payload);
-      out_.AddCopied(kFrameHeaderBytes + 8);
-      NeedFlush();
+      std::memcpy(QueueFrame(FrameType::kPing, kFlagAck, 0, 8), payload.data(), 8);
       return true;
     case FrameType::kGoaway:
       if (payload.size() < 8) return Fault(Http2Error::kFrameSizeError, "GOAWAY of the wrong size");
-      OnGoaway(Read32(payload.data()) & 0x7fffffff, Read32(payload.data() + 4), payload.substr(8));
+      OnGoaway(ReadBigEndian32(payload.data()) & 0x7fffffff, ReadBigEndian32(payload.data() + 4),
+               payload.substr(8));
       return !ended_;
     case FrameType::kPushPromise:
       return Fault(Http2Error::kProtocolError, "PUSH_PROMISE, which is disabled");
@@ -405,7 +371,7 @@ bool Http2Connection::OnSettingsFrame(const FrameHeader& frame, std::string_view
   for (; !payload.empty(); payload.remove_prefix(6)) {
     const auto id = static_cast<uint16_t>(static_cast<uint8_t>(payload[0]) << 8 |
                                           static_cast<uint8_t>(payload[1]));
-    const uint32_t value = Read32(payload.data() + 2);
+    const uint32_t value = ReadBigEndian32(payload.data() + 2);
     switch (id) {
       case kHeaderTableSize:
         peer_.header_table_size = value;
@@ -431,9 +397,7 @@ bool Http2Connection::OnSettingsFrame(const FrameHeader& frame, std::string_view
     }
   }
   settled_ = true;
-  AppendFrameHeader(out_.buffer(), 0, FrameType::kSettings, kFlagAck, 0);
-  out_.AddCopied(kFrameHeaderBytes);
-  NeedFlush();
+  QueueFrame(FrameType::kSettings, kFlagAck, 0, 0);
   PumpWaiting();
   OnSettings();
   return !ended_;
@@ -442,7 +406,7 @@ bool Http2Connection::OnSettingsFrame(const FrameHeader& frame, std::string_view
 bool Http2Connection::OnWindowUpdate(const FrameHeader& frame, std::string_view payload) {
   if (payload.size() != 4)
     return Fault(Http2Error::kFrameSizeError, "WINDOW_UPDATE of the wrong size");
-  const int64_t increment = Read32(payload.data()) & 0x7fffffff;
+  const int64_t increment = ReadBigEndian32(payload.data()) & 0x7fffffff;
   if (increment == 0) return Fault(Http2Error::kProtocolError, "WINDOW_UPDATE by nothing");
   int64_t* window = &send_window_;
   if (frame.stream != 0) {
@@ -460,11 +424,8 @@ bool Http2Connection::OnWindowUpdate(const FrameHeader& frame, std::string_view 
 void Http2Connection::GiveBack(Http2Stream* stream, size_t bytes) {
   unacknowledged_ += bytes;
   const auto update = [&](uint32_t id, uint64_t& amount) {
-    AppendFrameHeader(out_.buffer(), 4, FrameType::kWindowUpdate, 0, id);
-    Append32(out_.buffer(), static_cast<uint32_t>(amount));
-    out_.AddCopied(kFrameHeaderBytes + 4);
+    WriteBigEndian32(QueueFrame(FrameType::kWindowUpdate, 0, id, 4), static_cast<uint32_t>(amount));
     amount = 0;
-    NeedFlush();
   };
   if (unacknowledged_ >= limits_.connection_window / 2) update(0, unacknowledged_);
   if (stream == nullptr) return;
@@ -473,23 +434,38 @@ void Http2Connection::GiveBack(Http2Stream* stream, size_t bytes) {
     update(stream->id, stream->unacknowledged);
 }
 
-void Http2Connection::QueueHeaders(uint32_t stream, std::string_view block, bool end_stream) {
-  const uint8_t end_flag = end_stream ? kFlagEndStream : 0;
-  std::string_view first = block.substr(0, peer_.max_frame_size);
-  block.remove_prefix(first.size());
-  AppendFrameHeader(out_.buffer(), static_cast<uint32_t>(first.size()), FrameType::kHeaders,
-                    end_flag | (block.empty() ? kFlagEndHeaders : 0), stream);
-  out_.buffer().append(first);
-  out_.AddCopied(kFrameHeaderBytes + first.size());
-  while (!block.empty()) {
-    const std::string_view next = block.substr(0, peer_.max_frame_size);
-    block.remove_prefix(next.size());
-    AppendFrameHeader(out_.buffer(), static_cast<uint32_t>(next.size()), FrameType::kContinuation,
-                      block.empty() ? kFlagEndHeaders : 0, stream);
-    out_.buffer().append(next);
-    out_.AddCopied(kFrameHeaderBytes + next.size());
+bool Http2Connection::TryQueueWhole(Http2Stream& stream, std::string_view block,
+                                    std::string_view data) {
+  const auto size = static_cast<int64_t>(data.size());
+  if (size > send_window_ || size > stream.send_window || data.size() > peer_.max_frame_size ||
+      block.size() > peer_.max_frame_size) {
+    return false;
   }
+  char* p = out_.Extend(2 * kFrameHeaderBytes + block.size() + data.size());
+  WriteFrameHeader(p, block.size(), FrameType::kHeaders, kFlagEndHeaders, stream.id);
+  p += kFrameHeaderBytes;
+  std::memcpy(p, block.data(), block.size());
+  p += block.size();
+  WriteFrameHeader(p, data.size(), FrameType::kData, kFlagEndStream, stream.id);
+  std::memcpy(p + kFrameHeaderBytes, data.data(), data.size());
   NeedFlush();
+  send_window_ -= size;
+  stream.send_window -= size;
+  stream.local_closed = true;
+  return true;
+}
+
+void Http2Connection::QueueHeaders(uint32_t stream, std::string_view block, bool end_stream) {
+  uint8_t flags = end_stream ? kFlagEndStream : 0;
+  FrameType type = FrameType::kHeaders;
+  do {
+    const std::string_view part = block.substr(0, peer_.max_frame_size);
+    block.remove_prefix(part.size());
+    if (block.empty()) flags |= kFlagEndHeaders;
+    std::memcpy(QueueFrame(type, flags, stream, part.size()), part.data(), part.size());
+    type = FrameType::kContinuation;
+    flags = 0;
+  } while (!block.empty());
 }
 
 void Http2Connection::QueueData(Http2Stream& stream) {
@@ -525,9 +501,8 @@ void Http2Connection::QueueData(Http2Stream& stream) {
     while (last < stream.pieces.size() && stream.pieces[last].empty()) ++last;
     const bool is_last = last == stream.pieces.size();
     const bool ends = is_last && stream.ends_after_data && stream.trailers.empty();
-    AppendFrameHeader(out_.buffer(), static_cast<uint32_t>(length), FrameType::kData,
-                      ends ? kFlagEndStream : 0, stream.id);
-    out_.AddCopied(kFrameHeaderBytes);
+    WriteFrameHeader(out_.Extend(kFrameHeaderBytes), length, FrameType::kData,
+                     ends ? kFlagEndStream : 0, stream.id);
     size_t left = length;
     while (left > 0) {
       const std::string_view piece = stream.pieces[stream.piece];
@@ -549,8 +524,7 @@ void Http2Connection::QueueData(Http2Stream& stream) {
     QueueHeaders(stream.id, stream.trailers, true);
     stream.local_closed = true;
   } else if (stream.ends_after_data && !stream.local_closed) {
-    AppendFrameHeader(out_.buffer(), 0, FrameType::kData, kFlagEndStream, stream.id);
-    out_.AddCopied(kFrameHeaderBytes);
+    QueueFrame(FrameType::kData, kFlagEndStream, stream.id, 0);
     stream.local_closed = true;
   }
   OnSendDone(stream);
@@ -575,27 +549,14 @@ void Http2Connection::Forget(Http2Stream& stream) {
 }
 
 void Http2Connection::QueueReset(uint32_t id, Http2Error code) {
-  AppendFrameHeader(out_.buffer(), 4, FrameType::kRstStream, 0, id);
-  Append32(out_.buffer(), static_cast<uint32_t>(code));
-  out_.AddCopied(kFrameHeaderBytes + 4);
-  NeedFlush();
+  WriteBigEndian32(QueueFrame(FrameType::kRstStream, 0, id, 4), static_cast<uint32_t>(code));
 }
 
 void Http2Connection::QueueGoaway(uint32_t last_stream, Http2Error code, std::string_view debug) {
-  AppendFrameHeader(out_.buffer(), static_cast<uint32_t>(8 + debug.size()), FrameType::kGoaway, 0,
-                    0);
-  Append32(out_.buffer(), last_stream);
-  Append32(out_.buffer(), static_cast<uint32_t>(code));
-  out_.buffer().append(debug);
-  out_.AddCopied(kFrameHeaderBytes + 8 + debug.size());
-  NeedFlush();
-}
-
-void Http2Connection::QueuePing() {
-  AppendFrameHeader(out_.buffer(), 8, FrameType::kPing, 0, 0);
-  out_.buffer().append(8, '\0');
-  out_.AddCopied(kFrameHeaderBytes + 8);
-  NeedFlush();
+  char* payload = QueueFrame(FrameType::kGoaway, 0, 0, 8 + debug.size());
+  WriteBigEndian32(payload, last_stream);
+  WriteBigEndian32(payload + 4, static_cast<uint32_t>(code));
+  std::memcpy(payload + 8, debug.data(), debug.size());
 }
 
 bool Http2Connection::Fault(Http2Error code, std::string_view reason) {

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <span>
 #include <string>
@@ -70,9 +71,28 @@ struct FrameHeader {
   uint8_t flags = 0;
   uint32_t stream = 0;
 };
-FrameHeader ParseFrameHeader(const char* bytes);
-void AppendFrameHeader(std::string& out, uint32_t length, FrameType type, uint8_t flags,
-                       uint32_t stream);
+inline uint32_t ReadBigEndian32(const char* p) {
+  uint32_t v;
+  std::memcpy(&v, p, sizeof v);
+  return __builtin_bswap32(v);
+}
+inline void WriteBigEndian32(char* p, uint32_t v) {
+  v = __builtin_bswap32(v);
+  std::memcpy(p, &v, sizeof v);
+}
+inline FrameHeader ParseFrameHeader(const char* p) {
+  const uint32_t length_and_type = ReadBigEndian32(p);
+  return {.length = length_and_type >> 8,
+          .type = static_cast<FrameType>(length_and_type & 0xff),
+          .flags = static_cast<uint8_t>(p[4]),
+          .stream = ReadBigEndian32(p + 5) & 0x7fffffff};
+}
+inline void WriteFrameHeader(char* p, size_t length, FrameType type, uint8_t flags,
+                             uint32_t stream) {
+  WriteBigEndian32(p, static_cast<uint32_t>(length << 8) | static_cast<uint32_t>(type));
+  p[4] = static_cast<char>(flags);
+  WriteBigEndian32(p + 5, stream);
+}
 
 // One exchange. The receiving fields are the derived side's to use.
 struct Http2Stream {
@@ -120,13 +140,16 @@ class Http2StreamTable {
   }
 
  private:
-  size_t Home(uint32_t id) const { return (id >> 1) & (slots_.size() - 1); }
+  // Scattered (Fibonacci hashing): neighbouring ids in neighbouring slots would be one long run,
+  // which every Erase would have to walk.
+  size_t Home(uint32_t id) const { return (id * 0x9e3779b1u) >> shift_; }
   void Grow();
 
   std::vector<Http2Stream*> slots_;  // open addressing, linear probing, power of two
   std::vector<std::unique_ptr<Http2Stream>> pool_;
   std::vector<Http2Stream*> free_;
   size_t size_ = 0;
+  int shift_ = 32 - 6;  // slots_.size() is 2^(32 - shift_)
 };
 
 struct Http2Settings {
@@ -181,6 +204,16 @@ class Http2Connection : public EventHandler, public TurnEndHandler {
   // A flush took everything that was queued: `now` is the time immediately before it.
   virtual void OnFlush(Instant now) = 0;
 
+  // A frame's header; the payload is to be written where this points, at once.
+  char* QueueFrame(FrameType type, uint8_t flags, uint32_t stream, size_t length) {
+    char* frame = out_.Extend(kFrameHeaderBytes + length);
+    WriteFrameHeader(frame, length, type, flags, stream);
+    NeedFlush();
+    return frame + kFrameHeaderBytes;
+  }
+  // A stream that is headers and one small piece of data, if windows and frame size allow it now;
+  // the usual request.
+  bool TryQueueWhole(Http2Stream& stream, std::string_view block, std::string_view data);
   // Header block as HEADERS and, if it is larger than a frame, CONTINUATION frames.
   void QueueHeaders(uint32_t stream, std::string_view block, bool end_stream);
   // Frames stream.pieces as far as flow control allows; the rest follows when windows open.
@@ -189,7 +222,6 @@ class Http2Connection : public EventHandler, public TurnEndHandler {
   // Ends our interest in a stream, whatever it still had to send.
   void Forget(Http2Stream& stream);
   void QueueGoaway(uint32_t last_stream, Http2Error code, std::string_view debug = {});
-  void QueuePing();
   void NeedFlush() { loop_.AtEndOfTurn(*this); }
   // The fault is the peer's: says so (GOAWAY), writes what it can, and ends.
   void ConnectionFault(Http2Error code, std::string_view reason);

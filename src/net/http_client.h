@@ -78,6 +78,7 @@ class HttpClientConnection final : public EventHandler {
   enum class State : uint8_t { kClosed, kConnecting, kIdle, kAwaiting };
 
   void WriteRequest();
+  HttpParse ParseHead(std::string_view bytes, std::string_view& fault);
   void Read();
   // False when the connection has been closed (and may be destroyed).
   bool Receive(std::string_view bytes, Instant received);
@@ -101,6 +102,9 @@ class HttpClientConnection final : public EventHandler {
   std::span<const std::string_view> pieces_;
   Instant* sent_ = nullptr;
   HttpHead head_;
+  // The last head that came in one piece, and what it meant: servers repeat themselves.
+  std::string seen_;
+  HttpHead seen_meaning_;
   HttpBody body_;
   uint64_t body_bytes_ = 0;
   std::string partial_;  // a head, or chunk framing, that came in pieces

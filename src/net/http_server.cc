@@ -244,8 +244,8 @@ void HttpServerConnection::Refuse(int status, std::string_view reason) {
 }
 
 void HttpServerConnection::WriteHead(const HttpAnswer& answer, size_t body_bytes) {
-  std::string& out = out_.buffer();
-  const size_t before = out.size();
+  std::string out;
+  out.reserve(256);
   if (answer.status == 200) {
     out += "HTTP/1.1 200 OK\r\n";
   } else {
@@ -258,7 +258,7 @@ void HttpServerConnection::WriteHead(const HttpAnswer& answer, size_t body_bytes
   out += "Content-Length: ";
   out.append(digits, static_cast<size_t>(end - digits));
   out += close_after_answer_ ? "\r\nConnection: close\r\n\r\n" : "\r\n\r\n";
-  out_.AddCopied(out.size() - before);
+  out_.Append(out);
 }
 
 void HttpServerConnection::Write(HttpAnswer answer) {

@@ -1,20 +1,16 @@
 #include "net/write_queue.h"
 
+#include <algorithm>
 #include <array>
 
 namespace sextant::net {
 
-void WriteQueue::AddCopied(size_t n) {
-  if (n == 0) return;
-  pending_ += n;
-  if (pieces_.size() > first_) {
-    Piece& last = pieces_.back();
-    if (last.data == nullptr && last.offset + last.size + n == copied_.size()) {
-      last.size += n;
-      return;
-    }
-  }
-  pieces_.push_back({nullptr, copied_.size() - n, n});
+void WriteQueue::Grow(size_t n) {
+  const size_t capacity = std::max(copied_size_ + n, 2 * capacity_);
+  std::unique_ptr<char[]> larger(new char[capacity]);
+  if (copied_size_ > 0) std::memcpy(larger.get(), copied_.get(), copied_size_);
+  copied_ = std::move(larger);
+  capacity_ = capacity;
 }
 
 void WriteQueue::AppendReference(std::string_view bytes) {
@@ -32,16 +28,12 @@ int WriteQueue::Flush(Socket& socket, uint64_t& written) {
   while (pending_ > 0) {
     IoResult result;
     if (pieces_.size() - first_ == 1) {
-      const Piece& piece = pieces_[first_];
-      result = socket.Write((piece.data == nullptr ? copied_.data() : piece.data) + piece.offset,
-                            piece.size);
+      result = socket.Write(Start(pieces_[first_]), pieces_[first_].size);
     } else {
       std::array<iovec, 64> vectors;
       size_t count = 0;
       for (size_t i = first_; i < pieces_.size() && count < vectors.size(); ++i) {
-        const Piece& piece = pieces_[i];
-        const char* base = piece.data == nullptr ? copied_.data() : piece.data;
-        vectors[count++] = {const_cast<char*>(base + piece.offset), piece.size};
+        vectors[count++] = {const_cast<char*>(Start(pieces_[i])), pieces_[i].size};
       }
       result = socket.WritePieces({vectors.data(), count});
     }
@@ -52,7 +44,7 @@ int WriteQueue::Flush(Socket& socket, uint64_t& written) {
     size_t left = result.bytes;
     while (left > 0) {
       Piece& piece = pieces_[first_];
-      const size_t taken = left < piece.size ? left : piece.size;
+      const size_t taken = std::min(left, piece.size);
       piece.offset += taken;
       piece.size -= taken;
       left -= taken;
@@ -64,10 +56,15 @@ int WriteQueue::Flush(Socket& socket, uint64_t& written) {
 }
 
 void WriteQueue::Clear() {
-  copied_.clear();
+  copied_size_ = 0;
   pieces_.clear();
-  owned_.clear();
+  if (!owned_.empty()) owned_.clear();
   first_ = pending_ = 0;
+  // What one large answer needed is not kept for ever by an idle connection.
+  if (capacity_ > 1024 * 1024) {
+    copied_.reset();
+    capacity_ = 0;
+  }
 }
 
 }  // namespace sextant::net

@@ -1,12 +1,14 @@
 // Bytes on their way into a socket: small ones copied together, large ones by reference.
 //
 // One write for everything that has been queued since the last flush; what the socket does not take
-// stays in order. No allocation once the buffers have reached their working size.
+// stays in order. No allocation once the buffer has reached its working size.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <deque>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,20 +19,27 @@ namespace sextant::net {
 
 class WriteQueue {
  public:
+  // Room for n bytes at the end of the queue, to be filled at once; valid until the next call.
+  char* Extend(size_t n) {
+    if (copied_size_ + n > capacity_) Grow(n);
+    char* place = copied_.get() + copied_size_;
+    if (pieces_.size() > first_ && pieces_.back().data == nullptr) {
+      pieces_.back().size += n;  // copied bytes follow each other
+    } else {
+      pieces_.push_back({nullptr, copied_size_, n});
+    }
+    copied_size_ += n;
+    pending_ += n;
+    return place;
+  }
   // Copies the bytes.
   void Append(std::string_view bytes) {
-    copied_.append(bytes);
-    AddCopied(bytes.size());
+    if (!bytes.empty()) std::memcpy(Extend(bytes.size()), bytes.data(), bytes.size());
   }
-  // The buffer that Append fills, for writers that encode in place; follow with AddCopied(n) for
-  // the n bytes appended to it.
-  std::string& buffer() { return copied_; }
-  void AddCopied(size_t n);
   // The bytes must stay where they are until pending() is 0.
   void AppendReference(std::string_view bytes);
   // Takes the bytes over.
   void AppendOwned(std::string bytes);
-
   // Keeps bytes that have been queued by reference until everything is written.
   void Keep(std::string bytes) { owned_.push_back(std::move(bytes)); }
 
@@ -47,8 +56,13 @@ class WriteQueue {
     size_t offset;
     size_t size;
   };
+  void Grow(size_t n);
+  const char* Start(const Piece& piece) const {
+    return (piece.data == nullptr ? copied_.get() : piece.data) + piece.offset;
+  }
 
-  std::string copied_;
+  std::unique_ptr<char[]> copied_;
+  size_t copied_size_ = 0, capacity_ = 0;
   std::vector<Piece> pieces_;
   size_t first_ = 0;  // first piece with unwritten bytes
   size_t pending_ = 0;
