@@ -161,7 +161,7 @@ void Generator::LevelRun::Connect() {
     return std::all_of(workers_.begin(), workers_.end(),
                        [](const auto& w) { return w->Prepared(); });
   };
-  while (!all_prepared() && SteadyNow() - begin < 10s && !Stopped()) {
+  while (!all_prepared() && SteadyNow() - begin < options_.connect_limit && !Stopped()) {
     Look("connecting", begin, Nanos(0));
     std::this_thread::sleep_for(1ms);
   }
