@@ -312,8 +312,8 @@ JsonWriter& JsonWriter::Value(const Json& value) {
   } else if (value.IsNull()) {
     text_ += "null";
   } else if (const double* d = value.IfDouble()) {
-    // Shortest text that reads back to the same bits.
-    text_ += std::isfinite(*d) ? Format("{}", *d) : "null";
+    // Shortest text that reads back to the same bits; "-0" would read back as the integer.
+    text_ += !std::isfinite(*d) ? "null" : *d == 0 && std::signbit(*d) ? "-0.0" : Format("{}", *d);
   } else if (const auto u = value.AsUint()) {
     AppendFormat(text_, "{}", *u);
   } else {
