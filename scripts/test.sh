@@ -54,7 +54,8 @@ if step "build: release" build release; then
 fi
 if [[ -z $quick ]]; then
   if step "build: ASan and UBSan" build asan; then
-    step "tests: ASan and UBSan" run_tests asan --label-regex 'unit|e2e' --label-exclude 'slow|timed'
+    step "tests: ASan and UBSan" run_tests asan --label-regex 'unit|e2e' \
+      --label-exclude 'slow|timed' --exclude-regex 'Coverage'
   fi
   step "clang-tidy" build tidy
 fi
