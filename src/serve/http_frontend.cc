@@ -125,7 +125,7 @@ void HttpFrontend::OnRequest(const net::HttpRequest& request, net::HttpReply rep
   std::string_view path = request.path;
   if (!path.starts_with("/v2")) return reply.Send(NoSuchPath());
   path.remove_prefix(3);
-  if (path.empty() || path == "/")
+  if (path.empty())
     return reply.Send(get ? JsonAnswer(kserve::ToJson(core_.Metadata())) : MethodNotAllowed());
   if (path == "/health/live") return reply.Send(get ? HttpAnswer{} : MethodNotAllowed());
   if (path == "/health/ready")

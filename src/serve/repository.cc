@@ -1,6 +1,7 @@
 #include "serve/repository.h"
 
 #include <algorithm>
+#include <climits>
 
 #include "base/files.h"
 #include "base/strings.h"
@@ -246,11 +247,13 @@ Result<std::shared_ptr<LoadedModel>> Repository::Find(const std::string& name,
   }
   if (version.empty()) return it->second.versions.rbegin()->second;
   const std::optional<int64_t> number = ParseInt(version);
-  if (!number)
+  if (!number || *number < 0)
     return InvalidArgument(
-        Format("failed to get model version from specified version string '{}' (an integer)",
+        Format("failed to get model version from specified version string '{}': it should be an "
+               "integer > 0",
                Printable(version, 40)));
-  const auto found = it->second.versions.find(static_cast<int>(*number));
+  const auto found = *number > INT_MAX ? it->second.versions.end()
+                                       : it->second.versions.find(static_cast<int>(*number));
   if (found == it->second.versions.end()) {
     return NotFound(Format("Request for unknown model: '{}' version {} is not found",
                            Printable(name, 80), *number));
