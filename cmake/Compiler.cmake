@@ -9,7 +9,8 @@ set(CMAKE_CXX_FLAGS_DEBUG "-O1 -g -fno-omit-frame-pointer")
 add_compile_options(-Wall -Wextra -Werror -Wno-missing-field-initializers
   "$<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor;-Woverloaded-virtual>")
 if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
-  add_compile_options(-Wno-unused-command-line-argument)
+  # libstdc++ 12 uses deprecated parts of itself.
+  add_compile_options(-Wno-unused-command-line-argument -Wno-deprecated-declarations)
 else()
   # g++ 12 sees uninitialised optionals where there are none; clang-tidy looks for the real ones.
   add_compile_options(-Wno-maybe-uninitialized)

@@ -143,9 +143,9 @@ class JsonDataReader final : public text::JsonHandler {
   }
 
  private:
-  enum class Frame { kRoot, kSection, kSequence, kRow, kTensor, kValues, kShape };
+  enum class Frame { kNothing, kRoot, kSection, kSequence, kRow, kTensor, kValues, kShape };
 
-  Frame Top() const { return stack_.back(); }
+  Frame Top() const { return stack_.empty() ? Frame::kNothing : stack_.back(); }
   Result<void> Push(Frame frame) {
     stack_.push_back(frame);
     return {};

@@ -50,7 +50,7 @@ run::LatencyRecord Summarize(const stats::Histogram& histogram,
   return out;
 }
 
-std::vector<run::SecondRecord> MakeSeries(const std::vector<Block>& blocks, double block_s,
+std::vector<run::SecondRecord> MakeSeries(std::span<const Block> blocks, double block_s,
                                           double window_s) {
   std::vector<run::SecondRecord> out;
   const size_t per_second = std::max<size_t>(1, static_cast<size_t>(std::llround(1.0 / block_s)));
@@ -82,9 +82,8 @@ void ComputeLevel(const LevelInput& input, const MeasureOptions& options, run::L
   const auto batch = static_cast<double>(input.batch_size);
   // Blocks that began after the window's end are not its.
   const auto covering = static_cast<size_t>(block_s > 0 ? std::ceil(window_s / block_s - 1e-9) : 0);
-  const std::vector<Block> blocks(
-      input.blocks->begin(),
-      input.blocks->begin() + static_cast<ptrdiff_t>(std::min(covering, input.blocks->size())));
+  const std::span<const Block> blocks =
+      std::span(*input.blocks).first(std::min(covering, input.blocks->size()));
 
   level.window_s = window_s;
   level.scheduled = record.scheduled;
@@ -124,8 +123,8 @@ void ComputeLevel(const LevelInput& input, const MeasureOptions& options, run::L
   level.throughput.half_width *= batch;
   level.send_rate = window_s > 0 ? static_cast<double>(record.sent) / window_s : 0;
 
-  std::vector<stats::Histogram> parts;
-  for (const Block& block : blocks) parts.push_back(block.latency);
+  std::vector<const stats::Histogram*> parts;
+  for (const Block& block : blocks) parts.push_back(&block.latency);
   std::vector<double> design_effects;
   for (const double p : options.percentiles) {
     design_effects.push_back(record.latency.count() == 0

@@ -56,6 +56,7 @@ class Generator::LevelRun {
   run::Level Run() {
     level_.load = plan_.load;
     level_.client.workers = static_cast<int>(workers_.size());
+    Settle();
     Connect();
     for (const auto& worker : workers_) before_.push_back(worker->ReadTotals());
     WarmUp();
@@ -79,6 +80,7 @@ class Generator::LevelRun {
     return total / workers_.size() + (worker < total % workers_.size() ? 1 : 0);
   }
 
+  void Settle();
   void Connect();
   void WarmUp();
   bool WarmupSettled();
@@ -123,6 +125,27 @@ class Generator::LevelRun {
   uint64_t phase_answered_ = 0;
 };
 
+// Nothing of what was asked of the server before may be left when the level begins: an open loop
+// beyond the server's capacity leaves a queue behind.
+void Generator::LevelRun::Settle() {
+  const Instant begin = SteadyNow();
+  const auto in_flight = [&] {
+    size_t total = 0;
+    for (const auto& worker : workers_) total += worker->ReadTotals().in_flight;
+    return total;
+  };
+  while (in_flight() > 0) {
+    if (SteadyNow() - begin > std::min<Nanos>(options_.drain_limit, 10s) || Stopped()) {
+      size_t cancelled = 0;
+      for (const auto& worker : workers_) cancelled += worker->CancelAll();
+      level_.notes.push_back(Format("{} requests of the load before were given up", cancelled));
+      return;
+    }
+    Look("settling", begin, Nanos(0));
+    std::this_thread::sleep_for(2ms);
+  }
+}
+
 void Generator::LevelRun::Connect() {
   const auto concurrency = static_cast<size_t>(closed_loop() ? plan_.load.value : 1);
   size_t connections = plan_.connections;
@@ -138,7 +161,7 @@ void Generator::LevelRun::Connect() {
     return std::all_of(workers_.begin(), workers_.end(),
                        [](const auto& w) { return w->Prepared(); });
   };
-  while (!all_prepared() && SteadyNow() - begin < 10s && !Stopped()) {
+  while (!all_prepared() && SteadyNow() - begin < options_.connect_limit && !Stopped()) {
     Look("connecting", begin, Nanos(0));
     std::this_thread::sleep_for(1ms);
   }
@@ -299,11 +322,7 @@ void Generator::LevelRun::OpenWindow() {
   if (by_requests || cold) {
     if (!cold) {
       StopLoad();
-      const Instant deadline = SteadyNow() + options_.drain_limit;
-      for (const auto& worker : workers_) worker->OpenWindow(Instant::max(), Instant::max());
-      while (!WaitUntilDone(std::min(deadline, SteadyNow() + kLook)) && SteadyNow() < deadline &&
-             !Stopped())
-        Look("draining", epoch_, Nanos(0));
+      Settle();
     }
     stats_begin_ = Snapshot();
     epoch_ = SteadyNow() + kNotice;

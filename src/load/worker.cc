@@ -124,9 +124,24 @@ Worker::Totals Worker::ReadTotals() {
   Totals totals;
   RunOnThread([&] {
     totals = {channel_->counters(), channel_->connections(),
-              finished_.load(std::memory_order_relaxed)};
+              finished_.load(std::memory_order_relaxed),
+              static_cast<size_t>(recorder_.in_flight())};
   });
   return totals;
+}
+
+size_t Worker::CancelAll() {
+  size_t cancelled = 0;
+  RunOnThread([&] {
+    load_ = WorkerLoad();
+    for (uint32_t i = 0; i < slots_.size(); ++i) {
+      if (!slots_[i].busy) continue;
+      channel_->Cancel(i);
+      Finish(i, {.outcome = {OutcomeKind::kUnfinished}, .received = SteadyNow()});
+      ++cancelled;
+    }
+  });
+  return cancelled;
 }
 
 void Worker::Run() {

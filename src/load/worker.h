@@ -67,8 +67,11 @@ class Worker final : public ChannelListener {
     net::TransferCounters transfer;
     size_t connections = 0;
     uint64_t finished = 0;  // requests that ended in whatever way
+    size_t in_flight = 0;
   };
   Totals ReadTotals();
+  // Forgets every request in flight; returns how many there were.
+  size_t CancelAll();
   uint64_t finished() const { return finished_.load(std::memory_order_relaxed); }
 
   void OnAnswer(uint32_t slot, const Answer& answer) override;

@@ -28,7 +28,7 @@ Result<void> EventLoop::SetTick(Nanos interval) {
     Fd fd(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
     if (!fd.valid()) return IoError("timerfd_create", errno);
     epoll_event event{};
-    event.events = EPOLLIN | EPOLLET;  // an edge a tick: it need not be read
+    event.events = EPOLLIN;
     event.data.ptr = &tick_;
     if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd.get(), &event) != 0)
       return IoError("epoll_ctl", errno);
@@ -102,7 +102,11 @@ void EventLoop::Turn(Nanos max_wait) {
   event_count_ = std::max(count, 0);
   for (event_index_ = 0; event_index_ < event_count_; ++event_index_) {
     const epoll_event& event = events_[static_cast<size_t>(event_index_)];
-    if (event.data.ptr == &tick_) continue;
+    if (event.data.ptr == &tick_) {
+      uint64_t ignored;  // the kernel sets the timer again only when it is read
+      [[maybe_unused]] const ssize_t n = read(tick_.get(), &ignored, sizeof ignored);
+      continue;
+    }
     if (event.data.ptr != nullptr) {
       if (event.events != 0) static_cast<EventHandler*>(event.data.ptr)->OnEvents(event.events);
       continue;

@@ -241,7 +241,6 @@ void GrpcServerConnection::TakeMessages(Http2Stream& stream, bool end_stream) {
   const uint32_t id = stream.id;
   const bool streaming = (stream.state & kStreaming) != 0;
   size_t at = 0;
-  int messages = 0;
   while (stream.message.size() - at >= kGrpcPrefixBytes) {
     const GrpcPrefix prefix = ParseGrpcPrefix(stream.message.data() + at);
     if (prefix.length > server_.limits_.max_message_bytes) {
@@ -260,7 +259,6 @@ void GrpcServerConnection::TakeMessages(Http2Stream& stream, bool end_stream) {
       if (at != stream.message.size()) break;
       return server_.service_.OnUnary(MethodOf(stream), message, CallOf(stream));
     }
-    ++messages;
     server_.service_.OnStreamMessage(MethodOf(stream), message, CallOf(stream));
     if (streams_.Find(id) != &stream) return;  // finished from inside
   }

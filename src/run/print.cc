@@ -32,7 +32,8 @@ void AppendLatencies(const Level& level, std::string& out) {
   AppendFormat(out, "    Avg latency: {} usec (standard deviation {} usec)",
                Micros(latency.histogram.mean()), Micros(latency.histogram.standard_deviation()));
   if (latency.mean.known) {
-    AppendFormat(out, "  [{}, {}]", Micros(latency.mean.lower()), Micros(latency.mean.upper()));
+    AppendFormat(out, "  [{}, {}]", Micros(std::max(0.0, latency.mean.lower())),
+                 Micros(latency.mean.upper()));
   }
   out += '\n';
   for (const stats::QuantileEstimate& q : latency.percentiles) {
@@ -196,12 +197,6 @@ std::vector<Column> TableColumns(std::span<const Level> levels) {
 
 }  // namespace
 
-std::string FormatInterval(const stats::IntervalEstimate& estimate, double scale) {
-  if (!estimate.known) return Format("{}", HumanNumber(estimate.value * scale));
-  return Format("{} [{}, {}]", HumanNumber(estimate.value * scale),
-                HumanNumber(estimate.lower() * scale), HumanNumber(estimate.upper() * scale));
-}
-
 std::string FormatLevel(const Level& level) {
   std::string out;
   if (level.load.mode == LoadMode::kConcurrency) {
@@ -213,7 +208,8 @@ std::string FormatLevel(const Level& level) {
   AppendFormat(out, "\n  Client:\n    Request count: {}\n", level.succeeded);
   AppendFormat(out, "    Throughput: {:.3f} infer/sec", level.throughput.value);
   if (level.throughput.known) {
-    AppendFormat(out, "  [{:.3f}, {:.3f}]\n", level.throughput.lower(), level.throughput.upper());
+    AppendFormat(out, "  [{:.3f}, {:.3f}]\n", std::max(0.0, level.throughput.lower()),
+                 level.throughput.upper());
   } else {
     out += "  (too short for an interval)\n";
   }

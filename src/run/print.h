@@ -22,7 +22,4 @@ std::string FormatTable(std::span<const Level> levels);
 // batch size among the levels, a last column says which.
 std::string FormatPerfAnalyzerCsv(std::span<const Level> levels);
 
-// "865.6 [860.1, 871.0]" or "865.6 (no interval)"; `scale` multiplies.
-std::string FormatInterval(const stats::IntervalEstimate& estimate, double scale = 1);
-
 }  // namespace sextant::run

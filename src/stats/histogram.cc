@@ -17,7 +17,8 @@ void Histogram::Merge(const Histogram& other) {
   SEXTANT_CHECK(precision_bits_ == other.precision_bits_,
                 "merging histograms of different precision");
   if (other.count_ == 0) return;
-  for (size_t i = 0; i < buckets_.size(); ++i) buckets_[i] += other.buckets_[i];
+  for (uint32_t i = other.BucketOf(other.min_); i <= other.BucketOf(other.max_); ++i)
+    buckets_[i] += other.buckets_[i];
   count_ += other.count_;
   sum_ += other.sum_;
   squares_ += other.squares_;
@@ -27,7 +28,8 @@ void Histogram::Merge(const Histogram& other) {
 
 void Histogram::Reset() {
   if (count_ == 0) return;
-  std::fill(buckets_.begin(), buckets_.end(), 0);
+  // Only what was touched: most histograms fill a small part of their range.
+  std::fill(buckets_.begin() + BucketOf(min_), buckets_.begin() + BucketOf(max_) + 1, 0);
   count_ = 0;
   sum_ = squares_ = 0;
   min_ = UINT64_MAX;
@@ -61,7 +63,7 @@ double Histogram::ValueAtRank(uint64_t k) const {
   if (k == 1) return static_cast<double>(min_);
   if (k == count_) return static_cast<double>(max_);
   uint64_t seen = 0;
-  for (uint32_t i = 0; i < buckets_.size(); ++i) {
+  for (uint32_t i = BucketOf(min_); i <= BucketOf(max_); ++i) {
     seen += buckets_[i];
     if (seen < k) continue;
     const auto [low, high] = BucketBounds(i);
@@ -81,7 +83,8 @@ double Histogram::Quantile(double p) const {
 uint64_t Histogram::CountAbove(double value) const {
   if (value < 0) return count_;
   uint64_t above = 0;
-  for (uint32_t i = BucketOf(static_cast<uint64_t>(value)) + 1; i < buckets_.size(); ++i)
+  if (count_ == 0 || value >= 0x1p63) return 0;
+  for (uint32_t i = BucketOf(static_cast<uint64_t>(value)) + 1; i <= BucketOf(max_); ++i)
     above += buckets_[i];
   return above;
 }

@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <boost/math/distributions/binomial.hpp>
+#include <boost/math/distributions/normal.hpp>
 #include <cmath>
 #include <vector>
+
+#include "stats/interval.h"
 
 namespace sextant::stats {
 namespace {
@@ -55,30 +58,24 @@ uint64_t QuantileNeeds(double p, double confidence) {
   return n;
 }
 
-double DesignEffect(std::span<const Batch> batches) {
-  double n = 0, above = 0;
-  int used = 0;
+double DesignEffect(std::span<const Batch> batches, double confidence) {
+  std::vector<double> above, count;
+  double n = 0;
   for (const Batch& batch : batches) {
-    if (batch.count == 0) continue;
-    n += static_cast<double>(batch.count);
-    above += static_cast<double>(batch.above);
-    ++used;
+    above.push_back(static_cast<double>(batch.above));
+    count.push_back(static_cast<double>(batch.count));
+    n += count.back();
   }
-  if (used < 5 || above <= 0 || above >= n) return 1;
-  const double share = above / n;
-  double squares = 0;
-  for (const Batch& batch : batches) {
-    const double excess =
-        static_cast<double>(batch.above) - share * static_cast<double>(batch.count);
-    squares += excess * excess;
-  }
-  const double binomial = n * share * (1 - share);
-  return std::max(1.0, squares * used / (used - 1) / binomial);
+  const IntervalEstimate share = BatchMeans(above, count, confidence);
+  if (!share.known || share.value <= 0 || share.value >= 1) return 1;
+  const double z = boost::math::quantile(boost::math::complement(boost::math::normal(), (1 - confidence) / 2));
+  const double binomial = z * std::sqrt(share.value * (1 - share.value) / n);
+  return std::max(1.0, share.half_width * share.half_width / (binomial * binomial));
 }
 
-double QuantileDesignEffect(double value, std::span<const Histogram> parts) {
+double QuantileDesignEffect(double value, std::span<const Histogram* const> parts) {
   std::vector<Batch> batches;
-  for (const Histogram& part : parts) batches.push_back({part.count(), part.CountAbove(value)});
+  for (const Histogram* part : parts) batches.push_back({part->count(), part->CountAbove(value)});
   return DesignEffect(batches);
 }
 

@@ -35,9 +35,10 @@ struct Batch {
   uint64_t count = 0;  // values in the batch
   uint64_t above = 0;  // of them, above the quantile
 };
-// How many dependent values are worth one independent one; at least 1. With fewer than 5 non-empty
+// How many dependent values are worth one independent one; at least 1: the squared ratio of the interval
+// that batch means (stats/interval.h) give for the share above, to the binomial one. With fewer than 5
 // batches nothing can be said and it is 1.
-double DesignEffect(std::span<const Batch> batches);
+double DesignEffect(std::span<const Batch> batches, double confidence = 0.95);
 
 struct QuantileEstimate {
   double p = 0;
@@ -48,7 +49,7 @@ struct QuantileEstimate {
 };
 // The design effect for the quantile whose value this is, from histograms (of any precision) of
 // consecutive parts of the sample.
-double QuantileDesignEffect(double value, std::span<const Histogram> parts);
+double QuantileDesignEffect(double value, std::span<const Histogram* const> parts);
 // The quantile of a histogram's values with its interval.
 QuantileEstimate EstimateQuantile(const Histogram& values, double p, double design_effect = 1,
                                   double confidence = 0.95);

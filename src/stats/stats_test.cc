@@ -148,9 +148,11 @@ TEST(Quantile, DependentValuesWidenTheInterval) {
     }
     parts.push_back(part);
   }
+  std::vector<const Histogram*> pointers;
+  for (const Histogram& part : parts) pointers.push_back(&part);
   const QuantileEstimate independent = EstimateQuantile(all, 0.5);
   const QuantileEstimate honest =
-      EstimateQuantile(all, 0.5, QuantileDesignEffect(all.Quantile(0.5), parts));
+      EstimateQuantile(all, 0.5, QuantileDesignEffect(all.Quantile(0.5), pointers));
   EXPECT_GT(honest.design_effect, 20);
   EXPECT_GT(*honest.upper - *honest.lower, 3 * (*independent.upper - *independent.lower));
 }

@@ -1,7 +1,9 @@
 #include "text/json.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
+#include <cstdlib>
 #include <limits>
 #include <unordered_set>
 
@@ -29,20 +31,26 @@ class EventAdapter {
   bool Bool(bool v) {
     return Pass([&] { return handler_.OnBool(v); });
   }
-  bool Int(int v) { return Int64(v); }
-  bool Uint(unsigned v) { return Int64(v); }
-  bool Int64(int64_t v) {
-    return Pass([&] { return handler_.OnInt(v); });
+  // Numbers come as text: RapidJSON's own full-precision reading runs over its tables for some.
+  bool RawNumber(const char* text, rapidjson::SizeType n, bool) {
+    const std::string_view number(text, n);
+    if (const auto i = ParseInt(number)) return Pass([&] { return handler_.OnInt(*i); });
+    if (const auto u = ParseUint(number)) return Pass([&] { return handler_.OnUint(*u); });
+    double value = 0;
+    if (std::from_chars(text, text + n, value).ec == std::errc::result_out_of_range) {
+      value = std::strtod(std::string(number).c_str(),
+                          nullptr);  // tells too large (infinite) from too small (0)
+      if (std::isinf(value))
+        return Pass([] { return Result<void>(Corrupt("a number too large")); });
+    }
+    return Pass([&] { return handler_.OnDouble(value); });
   }
-  bool Uint64(uint64_t v) {
-    if (v <= static_cast<uint64_t>(std::numeric_limits<int64_t>::max()))
-      return Int64(static_cast<int64_t>(v));
-    return Pass([&] { return handler_.OnUint(v); });
-  }
-  bool Double(double v) {
-    return Pass([&] { return handler_.OnDouble(v); });
-  }
-  bool RawNumber(const char*, rapidjson::SizeType, bool) { return false; }
+  // Never called: all numbers come as text.
+  bool Int(int) { return false; }
+  bool Uint(unsigned) { return false; }
+  bool Int64(int64_t) { return false; }
+  bool Uint64(uint64_t) { return false; }
+  bool Double(double) { return false; }
   bool String(const char* s, rapidjson::SizeType n, bool) {
     return Pass([&] { return handler_.OnString({s, n}); });
   }
@@ -229,7 +237,7 @@ Result<void> ParseJsonEvents(std::string_view source, const JsonOptions& options
   EventAdapter adapter(stream, options, handler);
   rapidjson::Reader reader;
   constexpr unsigned kFlags =
-      rapidjson::kParseFullPrecisionFlag | rapidjson::kParseValidateEncodingFlag;
+      rapidjson::kParseNumbersAsStringsFlag | rapidjson::kParseValidateEncodingFlag;
   const rapidjson::ParseResult parsed =
       options.nan_and_inf
           ? reader.Parse < kFlags | rapidjson::kParseNanAndInfFlag > (stream, adapter)
@@ -312,8 +320,8 @@ JsonWriter& JsonWriter::Value(const Json& value) {
   } else if (value.IsNull()) {
     text_ += "null";
   } else if (const double* d = value.IfDouble()) {
-    // Shortest text that reads back to the same bits.
-    text_ += std::isfinite(*d) ? Format("{}", *d) : "null";
+    // Shortest text that reads back to the same bits; "-0" would read back as the integer.
+    text_ += !std::isfinite(*d) ? "null" : *d == 0 && std::signbit(*d) ? "-0.0" : Format("{}", *d);
   } else if (const auto u = value.AsUint()) {
     AppendFormat(text_, "{}", *u);
   } else {

@@ -1,8 +1,10 @@
 #include "text/yaml.h"
 
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
+#include <sstream>
 
 #include "base/strings.h"
 
@@ -24,6 +26,43 @@ Json PlainScalar(const std::string& text) {
     if (const auto d = ParseDouble(number)) return *d;
   }
   return text;
+}
+
+// Hears nothing, to count documents with.
+class Deaf final : public YAML::EventHandler {
+  void OnDocumentStart(const YAML::Mark&) override {}
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                       YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                  YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
+};
+
+// Whether anything follows the first document. YAML::LoadAll would tell too, but never returns for
+// some faulty texts, of which it reads the same empty document again and again.
+bool HasSecondDocument(const std::string& source) {
+  std::istringstream stream(source);
+  YAML::Parser parser(stream);
+  Deaf deaf;
+  return parser.HandleNextDocument(deaf) && parser.HandleNextDocument(deaf);
+}
+
+// YAML allows only printable characters and line breaks.
+Result<void> CheckCharacters(std::string_view source) {
+  if (!IsValidUtf8(source)) return Corrupt("not valid UTF-8");
+  for (size_t i = 0; i < source.size(); ++i) {
+    const auto c = static_cast<uint8_t>(source[i]);
+    if ((c < 0x20 && c != '\t' && c != '\n' && c != '\r') || c == 0x7f)
+      return Corrupt(Format("{}: the control character 0x{:02x} must be escaped in double quotes",
+                            DescribeOffset(source, i), c));
+  }
+  return {};
 }
 
 class Converter {
@@ -126,12 +165,12 @@ void AppendYaml(std::string& out, const Json& value, size_t indent, bool after_d
 }  // namespace
 
 Result<Json> ParseYaml(std::string_view source) {
+  SEXTANT_TRY(CheckCharacters(source));
   // yaml-cpp reports by exception; they stop here.
   try {
-    const std::vector<YAML::Node> documents = YAML::LoadAll(std::string(source));
-    if (documents.empty()) return Json();
-    if (documents.size() > 1) return Corrupt("more than one YAML document");
-    return Converter(source).Convert(documents[0], 0);
+    const std::string text(source);
+    if (HasSecondDocument(text)) return Corrupt("more than one YAML document");
+    return Converter(source).Convert(YAML::Load(text), 0);
   } catch (const YAML::Exception& e) {
     if (e.mark.is_null()) return Corrupt(e.msg);
     return Corrupt(Format("line {}, column {}: {}", e.mark.line + 1, e.mark.column + 1, e.msg));

@@ -1,0 +1,128 @@
+#include "load/recorder.h"
+
+#include <gtest/gtest.h>
+
+#include "load/level_math.h"
+#include "load/schedule.h"
+#include "stats/goodness.h"
+
+namespace sextant::load {
+namespace {
+
+const Instant kStart{std::chrono::seconds(1000)};
+
+TEST(Recorder, WhenARequestWasDueDecidesWhetherItCounts) {
+  BlockExchange blocks;
+  Recorder recorder(blocks);
+  recorder.StartBlocks(kStart, 100ms);
+  recorder.OpenWindow();
+  recorder.SetWindow({kStart + 1s, kStart + 2s});
+  const auto request = [&](Nanos due, Nanos sent, Nanos done) {
+    const bool in_window = recorder.OnScheduled(kStart + due);
+    recorder.OnSuccess({kStart + due, kStart + sent, kStart + done}, in_window);
+  };
+  request(900ms, 900ms, 1100ms);    // due before
+  request(1000ms, 1010ms, 1200ms);  // inside
+  request(1900ms, 1900ms, 2400ms);  // due inside, done after
+  request(2000ms, 2000ms, 2100ms);  // due after
+  const auto record = recorder.TakeWindow();
+  EXPECT_EQ(record->scheduled, 2u);
+  EXPECT_EQ(record->succeeded, 2u);
+  EXPECT_EQ(record->completed, 2u) << "answers within the window: the first and the second";
+  EXPECT_EQ(record->latency.max(), 500'000'000u);
+  EXPECT_EQ(record->slip.max(), 10'000'000u);
+  EXPECT_EQ(record->service.max(), 500'000'000u);
+  // Within the window the four were in flight for 100, 200, 100 and 0 ms.
+  EXPECT_DOUBLE_EQ(record->in_flight_ns, 400e6);
+}
+
+TEST(Recorder, FailuresHaveTheirClassAndTheirOwnLatency) {
+  BlockExchange blocks;
+  Recorder recorder(blocks);
+  recorder.StartBlocks(kStart, 100ms);
+  recorder.OpenWindow();
+  recorder.SetWindow({kStart, kStart + 1s});
+  for (int i = 0; i < 3; ++i) {
+    const bool in_window = recorder.OnScheduled(kStart);
+    recorder.OnFailure({kStart, kStart, kStart + 5ms}, in_window, {OutcomeKind::kHttp, 503},
+                       "overloaded\x1b");
+  }
+  const bool in_window = recorder.OnScheduled(kStart);
+  recorder.OnUnfinished(kStart, kStart + 7ms, in_window);
+  const auto record = recorder.TakeWindow();
+  EXPECT_EQ(record->failures.at({OutcomeKind::kHttp, 503}).count, 3u);
+  EXPECT_EQ(record->failures.at({OutcomeKind::kHttp, 503}).example, "overloaded\\x1b");
+  EXPECT_EQ(record->failures.at({OutcomeKind::kUnfinished}).latency.max(), 7'000'000u);
+  EXPECT_EQ(record->latency.count(), 0u);
+  EXPECT_EQ(OutcomeName({OutcomeKind::kGrpc, 14}), "gRPC UNAVAILABLE");
+}
+
+TEST(Recorder, BlocksCoverTimeWithoutGaps) {
+  BlockExchange exchange;
+  Recorder recorder(exchange);
+  recorder.StartBlocks(kStart, 100ms);
+  for (const Nanos done : {Nanos(10ms), Nanos(99ms), Nanos(100ms), Nanos(350ms)}) {
+    recorder.OnScheduled(kStart);
+    recorder.OnSuccess({kStart, kStart, kStart + done}, false);
+  }
+  recorder.Advance(kStart + 400ms);
+  const auto blocks = exchange.TakeFull();
+  ASSERT_EQ(blocks.size(), 4u);
+  const uint64_t expected[] = {2, 1, 0, 1};
+  for (size_t i = 0; i < 4; ++i) {
+    EXPECT_EQ(blocks[i]->index, static_cast<int64_t>(i));
+    EXPECT_EQ(blocks[i]->answered, expected[i]);
+  }
+}
+
+TEST(BlockSeries, JoinsNeighboursInsteadOfGrowing) {
+  BlockSeries series(10ms);
+  uint64_t total = 0;
+  for (int64_t i = 0; i < 1000; ++i) {
+    Block block;
+    block.Reset(i);
+    block.answered = static_cast<uint64_t>(i % 7);
+    block.in_flight = i;
+    total += block.answered;
+    series.Add(block);
+  }
+  EXPECT_EQ(series.length(), 40ms);
+  EXPECT_EQ(series.blocks().size(), 250u);
+  uint64_t sum = 0;
+  for (const Block& block : series.blocks()) sum += block.answered;
+  EXPECT_EQ(sum, total);
+  EXPECT_EQ(series.blocks().back().in_flight, 999);
+}
+
+TEST(ConstantSchedule, WorkersTogetherAreEvenAndNothingDrifts) {
+  std::vector<int64_t> due;
+  for (uint64_t worker = 0; worker < 3; ++worker) {
+    const auto schedule = MakeSchedule(Arrivals::kConstant, 3000, worker, 3, Random(1));
+    for (int i = 0; i < 1000; ++i) due.push_back(schedule->Next().count());
+  }
+  std::sort(due.begin(), due.end());
+  for (size_t i = 0; i < due.size(); ++i)
+    EXPECT_NEAR(static_cast<double>(due[i]), static_cast<double>(i) / 3000 * 1e9, 1);
+}
+
+TEST(PoissonSchedule, TheUnionOfWorkersIsPoissonAndSeeded) {
+  std::vector<double> due;
+  for (uint64_t worker = 0; worker < 2; ++worker) {
+    const auto schedule = MakeSchedule(Arrivals::kPoisson, 1000, worker, 2, Random(5));
+    const auto again = MakeSchedule(Arrivals::kPoisson, 1000, worker, 2, Random(5));
+    for (int i = 0; i < 5000; ++i) {
+      const Nanos t = schedule->Next();
+      EXPECT_EQ(t, again->Next());
+      due.push_back(Seconds(t));
+    }
+  }
+  std::sort(due.begin(), due.end());
+  due.resize(9000);  // where both streams still run
+  std::vector<double> gaps;
+  for (size_t i = 1; i < due.size(); ++i) gaps.push_back(due[i] - due[i - 1]);
+  EXPECT_GT(stats::TestLaw(gaps, [](double t) { return 1 - std::exp(-1000 * t); }).probability,
+            0.01);
+}
+
+}  // namespace
+}  // namespace sextant::load

@@ -1,0 +1,180 @@
+#include <gtest/gtest.h>
+
+#include "base/strings.h"
+#include "run/print.h"
+#include "run/run_file.h"
+
+namespace sextant::run {
+namespace {
+
+Level MakeLevel() {
+  Level level;
+  level.load = {.mode = LoadMode::kConcurrency, .value = 4, .batch_size = 2, .arrivals = "closed"};
+  level.started = WallTime(Nanos(1'700'000'000'123'456'789));
+  level.window_s = 5;
+  level.window_rule = "interval";
+  level.warmup_rule = "mser";
+  level.warmup_s = 0.5;
+  level.warmup_requests = 100;
+  level.scheduled = 1010, level.succeeded = 1000, level.failed = 9, level.unfinished = 1,
+  level.completed = 998;
+  level.throughput = {
+      .value = 399.2, .half_width = 4.5, .known = true, .batches = 50, .correlation = 0.01};
+  level.request_rate = {
+      .value = 199.6, .half_width = 2.25, .known = true, .batches = 50, .correlation = 0.01};
+  level.send_rate = 202;
+  for (int i = 0; i < 1000; ++i) {
+    level.latency.histogram.Record(20'000'000 + i * 1000);
+    level.service.histogram.Record(19'990'000 + i * 1000);
+    level.slip.Record(10'000);
+  }
+  for (const double p : {0.5, 0.9, 0.95, 0.99})
+    level.latency.percentiles.push_back(stats::EstimateQuantile(level.latency.histogram, p));
+  level.latency.mean = {
+      .value = level.latency.histogram.mean(), .half_width = 100'000, .known = true};
+  level.outcomes.push_back(
+      {.name = "timeout", .count = 9, .latency = stats::Histogram(), .example = "no answer"});
+  level.outcomes[0].latency.Record(1'000'000'000);
+  level.checked_outputs = 2000, level.wrong_outputs = 20;
+  level.in_flight_mean = 3.99, level.in_flight_max = 4, level.little_ratio = 1.001;
+  level.client = {.workers = 1,
+                  .cpu_share = 0.05,
+                  .cpu_share_max = 0.05,
+                  .cpu_us_per_request = 25,
+                  .run_queue_share = 0.01,
+                  .loop_lag_p99_us = 12,
+                  .bytes_sent = 1'000'000,
+                  .bytes_received = 500'000,
+                  .connects = 4,
+                  .connections = 4};
+  level.server.push_back({.model = "m",
+                          .version = "1",
+                          .inference_count = 2000,
+                          .execution_count = 1000,
+                          .success_count = 1000,
+                          .request_us = 19'900,
+                          .queue_us = 5000,
+                          .compute_infer_us = 14'800});
+  level.series.push_back({.start_s = 0,
+                          .length_s = 1,
+                          .answered = 200,
+                          .p50_ns = 2e7,
+                          .p99_ns = 2.1e7,
+                          .max_ns = 2.2e7,
+                          .in_flight = 4});
+  level.state = stats::LevelState::kStable;
+  level.notes = {"a note"};
+  return level;
+}
+
+text::Json Header() {
+  text::Json header{text::Json::Object()};
+  header.Set("seed", uint64_t{7});
+  return header;
+}
+
+TEST(RunFile, LevelsReadBackExactly) {
+  const Level level = MakeLevel();
+  const text::Json json = LevelToJson(level);
+  const Result<Level> read = LevelFromJson(*text::ParseJson(text::FormatJson(json)));
+  ASSERT_TRUE(read.has_value()) << read.error().message();
+  EXPECT_EQ(text::FormatJson(LevelToJson(*read)), text::FormatJson(json));
+  EXPECT_EQ(read->latency.histogram.Quantile(0.99), level.latency.histogram.Quantile(0.99));
+  EXPECT_EQ(read->started, level.started);
+}
+
+TEST(RunFile, AKilledRunKeepsItsFinishedLevels) {
+  const std::string dir = *MakeTempDirectory("sextant-test");
+  const std::string path = JoinPath(dir, "run.json");
+  {
+    Result<RunWriter> writer = RunWriter::Create(path, Header());
+    ASSERT_TRUE(writer.has_value());
+    ASSERT_TRUE(writer->Append(MakeLevel()).has_value());
+    ASSERT_TRUE(writer->Append(MakeLevel()).has_value());
+  }
+  const std::string text = *ReadFile(path);
+  EXPECT_EQ(ParseRun(text)->levels.size(), 2u);
+  EXPECT_FALSE(ParseRun(text)->end_reason);
+  // Cut anywhere within the last level, the first one is still there.
+  const size_t second = text.rfind("{\"type\":\"level\"");
+  for (size_t cut = second + 1; cut < text.size() - 1; cut += 97) {
+    const auto run = ParseRun(text.substr(0, cut));
+    ASSERT_TRUE(run.has_value()) << run.error().message();
+    EXPECT_EQ(run->levels.size(), 1u);
+    EXPECT_TRUE(run->dropped_tail);
+  }
+  ASSERT_TRUE(RemoveAll(dir).has_value());
+}
+
+TEST(RunFile, FaultsNameTheirLine) {
+  EXPECT_NE(ParseRun("").error().message().find("empty"), std::string::npos);
+  EXPECT_EQ(ParseRun("{\"type\":\"header\",\"format\":\"other\"}\n").error().message(),
+            "line 1: not a sextant run file");
+  EXPECT_EQ(ParseRun("{\"type\":\"header\",\"format\":\"sextant-run\",\"version\":2}\n")
+                .error()
+                .message(),
+            "line 1: format version 2 is not known to this program (it reads up to 1)");
+  const std::string header = "{\"type\":\"header\",\"format\":\"sextant-run\",\"version\":1}\n";
+  EXPECT_EQ(ParseRun(header + "{\"type\":\"level\"}\n").error().message(),
+            "line 2: 'load' is missing");
+  EXPECT_FALSE(ParseRun(header + "garbage\n{}\n").has_value());
+  EXPECT_TRUE(ParseRun(header + "{\"type\":\"from the future\"}\n").has_value());
+}
+
+TEST(FormatLevel, SpeaksPerfAnalyzersWordsWithIntervalsBeside) {
+  const std::string text = FormatLevel(MakeLevel());
+  for (const char* line :
+       {"Request concurrency: 4, batch size 2\n", "    Request count: 1000\n",
+        "    Throughput: 399.200 infer/sec  [394.700, 403.700]\n",
+        "    Avg latency: 20500 usec (standard deviation 289 usec)  [20400, 20600]\n",
+        "    p99 latency: 20988 usec  [", "    Failed: 10 of 1010 requests (0.99%)\n",
+        "      timeout: 9 (latency p50 1000000 usec, max 1000000 usec): no answer\n",
+        "    Correct outputs: 99.00% of 2000 inferences  [98.", "    Inference count: 2000\n",
+        "    Avg request latency: 19900 usec (overhead 100 usec + queue 5000 usec + compute input "
+        "0 usec + compute infer 14800 usec + "
+        "compute output 0 usec)\n",
+        "  State: stable; window 5.000 s (interval), warm-up 0.5 s (mser, 100 requests)\n",
+        "  Note: a note\n"}) {
+    EXPECT_NE(text.find(line), std::string::npos) << line << "\nin\n" << text;
+  }
+}
+
+TEST(FormatLevel, WhatIsMissingIsSaidAndNotZero) {
+  Level level;
+  level.latency.percentiles.push_back({.p = 0.99, .needs = 368});
+  EXPECT_NE(FormatLevel(level).find("No request succeeded"), std::string::npos);
+  level.latency.histogram.Record(1'000'000);
+  EXPECT_NE(FormatLevel(level).find("(an interval needs >= 368 requests)"), std::string::npos);
+  EXPECT_NE(FormatLevel(level).find("(too short for an interval)"), std::string::npos);
+}
+
+TEST(FormatTable, IsAligned) {
+  Level other = MakeLevel();
+  other.load.value = 16;
+  other.throughput.value = 12345;
+  const std::vector<Level> levels{MakeLevel(), other};
+  EXPECT_EQ(FormatTable(levels),
+            "Batch  Concurrency  Throughput     +-     Avg     p50     p90     p99  Failed  "
+            "Correct  Queue  Compute  State\n"
+            "                       infer/s   95 %      ms      ms      ms      ms       %        "
+            "%     ms       ms\n"
+            "    2            4       399.2  4.500  20.500  20.496  20.890  20.988    0.99    "
+            "99.00  5.000   14.800  stable\n"
+            "    2           16      12,345  4.500  20.500  20.496  20.890  20.988    0.99    "
+            "99.00  5.000   14.800  stable\n");
+}
+
+TEST(FormatPerfAnalyzerCsv, HasItsColumnsOrderAndUnits) {
+  Level slow = MakeLevel(), fast = MakeLevel();
+  fast.load.value = 8;
+  fast.throughput.value = 865.572;
+  EXPECT_EQ(FormatPerfAnalyzerCsv(std::vector<Level>{fast, slow}),
+            "Concurrency,Inferences/Second,Client Send,Network+Server Send/Recv,Server "
+            "Queue,Server Compute Input,Server Compute Infer,Server Compute "
+            "Output,Client Recv,p50 latency,p90 latency,p95 latency,p99 latency\n"
+            "4,399.2,0,699,5000,0,14800,0,0,20496,20889,20955,20987\n"
+            "8,865.572,0,699,5000,0,14800,0,0,20496,20889,20955,20987\n");
+}
+
+}  // namespace
+}  // namespace sextant::run
