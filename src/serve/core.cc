@@ -91,7 +91,9 @@ std::string QuotedNames(const std::vector<InferInput>& inputs) {
   return "[" + Join(names, ",") + "]";
 }
 
-Result<void> CheckInputNames(const inference::ModelConfig& config, const InferRequest& request) {
+// No two inputs of one name, and only outputs that there are: Triton looks at these before it looks
+// at the tensors.
+Result<void> CheckNames(const inference::ModelConfig& config, const InferRequest& request) {
   const size_t count = request.inputs.size();
   const bool too_many = count > static_cast<size_t>(config.input_size());
   // How many there are is the sender's choice; each is compared with each only where there may be
@@ -104,6 +106,19 @@ Result<void> CheckInputNames(const inference::ModelConfig& config, const InferRe
       }
     }
   }
+  for (const kserve::RequestedOutput& output : request.outputs) {
+    const bool known = std::any_of(config.output().begin(), config.output().end(),
+                                   [&](const auto& o) { return o.name() == output.name; });
+    if (!known)
+      return InvalidArgument(Format("unexpected inference output '{}' for model '{}'",
+                                    Printable(output.name, 80), config.name()));
+  }
+  return {};
+}
+
+Result<void> CheckInputCount(const inference::ModelConfig& config, const InferRequest& request) {
+  const size_t count = request.inputs.size();
+  const bool too_many = count > static_cast<size_t>(config.input_size());
   std::vector<std::string> missing;
   int required = 0;
   for (const inference::ModelInput& input : config.input()) {
@@ -245,16 +260,10 @@ Result<void> MapInputs(const kserve::SharedMemoryRegistry& shared_memory, Pendin
 }  // namespace
 
 Result<int64_t> CheckRequest(const inference::ModelConfig& config, const InferRequest& request) {
-  SEXTANT_TRY(CheckInputNames(config, request));
+  SEXTANT_TRY(CheckNames(config, request));
+  SEXTANT_TRY(CheckInputCount(config, request));
   SEXTANT_ASSIGN(const int64_t batch, BatchSizeOf(config, request));
   for (const InferInput& input : request.inputs) SEXTANT_TRY(CheckInput(config, input));
-  for (const kserve::RequestedOutput& output : request.outputs) {
-    const bool known = std::any_of(config.output().begin(), config.output().end(),
-                                   [&](const auto& o) { return o.name() == output.name; });
-    if (!known)
-      return InvalidArgument(Format("unexpected inference output '{}' for model '{}'",
-                                    Printable(output.name, 80), config.name()));
-  }
   return batch;
 }
 

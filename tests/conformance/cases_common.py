@@ -384,9 +384,14 @@ def inputs_of_unlike_batch_are_refused(k):
 
 @case(*BOTH)
 def a_missing_batch_dimension_is_refused(k):
-    return k.refused(
-        lambda: k.infer("pair", {"A": i32(4), "B": f32(1, 2)}), "unexpected shape", "pair"
-    )
+    return {
+        "of one input": k.refused(
+            lambda: k.infer("counted", {"X": i32(1)}), "unexpected shape", "'x'", "[-1,1]", "[1]"
+        ),
+        "of two": k.refused(
+            lambda: k.infer("pair", {"A": i32(4), "B": f32(1, 2)}), "batch size", "match", "pair"
+        ),
+    }
 
 
 @case(*BOTH)
@@ -433,8 +438,8 @@ def the_first_of_several_faults_is_named(k):
         "unlike batch and type": k.refused(
             lambda: k.infer("pair", {"A": f32(1, 4), "B": f32(2, 1, 2)}), "batch size", "match"
         ),
-        "name and output": k.refused(lambda: k.infer("plain", {"W": f32(2, 3)}, ["V"]), "'w'"),
-        "shape and output": k.refused(lambda: k.infer("plain", {"X": f32(3)}, ["V"]), "shape"),
+        "name and output": k.refused(lambda: k.infer("plain", {"W": f32(2, 3)}, ["V"]), "'v'"),
+        "shape and output": k.refused(lambda: k.infer("plain", {"X": f32(3)}, ["V"]), "'v'"),
     }
 
 

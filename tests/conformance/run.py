@@ -1,12 +1,15 @@
-"""Runs the conformance cases of one group against `sextant serve` and a real Triton.
+"""Runs the conformance cases, of all groups or the named ones, against `sextant serve` and a real
+Triton.
 
-usage: run.py --sextant PATH GROUP...
+usage: run.py --sextant PATH [--only TEXT] [GROUP...]
 
 Prints a line per case; exits 0 when the servers agree everywhere (but for allowed_differences.py),
 1 when they differ, 77 when Triton is not installed and SEXTANT_REQUIRE_PEERS is not 1.
 """
 
 import argparse
+import concurrent.futures
+import dataclasses
 import os
 import sys
 import time
@@ -27,22 +30,31 @@ import servers
 
 SKIPPED = 77
 
-# Of each group: the kit its cases are given, and the models that are loaded when it starts.
-INFERENCE_MODELS = [
-    name for name in models.MODELS if name not in ("late", "broken", "decoupled_none", "gpu")
-]
+BOTH = (kits.HttpKit, kits.GrpcKit)
+LOADED = [name for name in models.MODELS if name not in ("late", "broken")]
+
+
+@dataclasses.dataclass
+class Group:
+    kits: tuple
+    models: tuple = tuple(models.MODELS)
+    mode: str = "explicit"
+
+    def same_servers(self, other):
+        return other is not None and (self.models, self.mode) == (other.models, other.mode)
+
+
 GROUPS = {
-    "http": (kits.HttpKit, INFERENCE_MODELS),
-    "grpc": (kits.GrpcKit, INFERENCE_MODELS),
-    "stream": (
-        kits.GrpcKit,
-        ["plain", "slow", "failing", "decoupled", "decoupled_none", "decoupled_failing", "pair"],
-    ),
-    "shared_memory": (kits.HttpKit, ["plain", "types", "labels"]),
-    "control": (kits.HttpKit, ["plain", "versions"]),
-    "no_control": (kits.HttpKit, None),
-    "metrics": (kits.HttpKit, ["plain", "counted", "merging", "failing", "queue_limit", "versions"]),
+    "http": Group((kits.HttpKit,)),
+    "grpc": Group((kits.GrpcKit,)),
+    "stream": Group((kits.GrpcKit,)),
+    "shared_memory": Group(BOTH),
+    "metrics": Group((kits.HttpKit,)),
+    "control": Group(BOTH),
+    "no_control": Group(BOTH, models=("plain",), mode="none"),
 }
+# Models whose counters are compared as they stand; loading them again sets those to zero.
+COUNTED = ("counted", "failing", "raising", "versions", "decoupled")
 
 
 def observe(function, kit):
@@ -53,20 +65,23 @@ def observe(function, kit):
         return {"broke": f"{type(e).__name__}: {e} (line {where.lineno})"}
 
 
-def run_case(group, function, kit_type, pair):
-    observations, times = [], []
-    for server in pair:
-        if server.label == "triton" and function.instead_of_triton:
-            observations.append(function.instead_of_triton[1](kit_type.protocol))
-            times.append(0)
-            continue
-        kit = kit_type(server)
-        begin = time.monotonic()
-        observations.append(observe(function, kit))
-        times.append(time.monotonic() - begin)
+def observe_one(function, kit_type, server):
+    """What the case sees of one server, and how long it took."""
+    if server.label == "triton" and function.instead_of_triton:
+        return function.instead_of_triton[1](kit_type.protocol), 0.0
+    begin = time.monotonic()
+    kit = kit_type(server)
+    try:
+        return observe(function, kit), time.monotonic() - begin
+    finally:
         kit.close()
-    name = f"{group}.{function.__name__}"
-    found = [d for d in harness.differences(*observations)]
+
+
+def run_case(name, function, kit_type, pair):
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        runs = [pool.submit(observe_one, function, kit_type, server) for server in pair]
+        observations, times = zip(*[run.result() for run in runs])
+    found = list(harness.differences(*observations))
     allowed = [allowed_differences.reason(name, path, a, b) for path, a, b in found]
     bad = [d for d, reason in zip(found, allowed) if reason is None]
     if not bad and any("broke" in o for o in observations if isinstance(o, dict)):
@@ -83,59 +98,96 @@ def run_case(group, function, kit_type, pair):
     return not bad
 
 
-def run_group(group, sextant, only):
-    kit_type, load = GROUPS[group]
-    mode = "none" if load is None else "explicit"
-    names = ["plain"] if load is None else list(models.MODELS)
-    failed = []
+class Run:
+    """The cases of all groups, with one pair of servers for all groups that can share it."""
 
-    def stop(pair):
-        codes = [server.stop() for server in pair]
+    def __init__(self, sextant, only):
+        self.sextant, self.only = sextant, only
+        self.group, self.pair = None, None
+        self.done, self.failed = [], []
+
+    def start(self, group):
+        loaded = [name for name in LOADED if name in group.models]
+        self.pair = servers.start_pair(self.sextant, group.models, loaded, group.mode)
+        self.group = group
+
+    def stop(self):
+        if self.pair is None:
+            return
+        codes = servers.stop_pair(self.pair)
+        self.group, self.pair = None, None
         if codes[0] != 0:
             print(f"serve ended with exit code {codes[0]}")
-            failed.append(f"{group}: exit code")
+            self.failed.append(f"exit code {codes[0]} of serve")
 
-    pair = servers.start_pair(sextant, names, load, mode)
-    try:
-        for function in harness.GROUPS[group]:
-            if only and only not in function.__name__:
-                continue
-            name = f"{group}.{function.__name__}"
-            if not run_case(group, function, kit_type, pair):
-                failed.append(name)
-            ended = [server for server in pair if not server.alive()]
-            for server in ended:
-                print(f"{server.label} ended in {name}:\n{server.log()[-4000:]}")
-                failed.append(f"{name}: {server.label} ended")
-            if ended:
-                stop(pair)
-                pair = servers.start_pair(sextant, names, load, mode)
-    finally:
-        stop(pair)
-    return failed
+    def reload_counted(self):
+        def reload(server):
+            for name in COUNTED:
+                for action in ("unload", "load"):
+                    path = f"/v2/repository/models/{name}/{action}"
+                    answer = server.raw_http("POST", path)
+                    if answer.status != 200:
+                        raise RuntimeError(f"{server.label}: {path}: {answer.content}")
+
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            list(pool.map(reload, self.pair))
+
+    def run(self, group_name):
+        group = GROUPS[group_name]
+        for kit_type in group.kits:
+            if not group.same_servers(self.group):
+                self.stop()
+                self.start(group)
+            elif group.mode == "explicit":
+                self.reload_counted()
+            prefix = group_name if len(group.kits) == 1 else f"{group_name}.{kit_type.protocol}"
+            for function in harness.GROUPS[group_name]:
+                name = f"{prefix}.{function.__name__}"
+                if self.only in name:
+                    self.run_one(name, function, kit_type)
+
+    def run_one(self, name, function, kit_type):
+        self.done.append(name)
+        if not run_case(name, function, kit_type, self.pair):
+            self.failed.append(name)
+        ended = [server for server in self.pair if not server.alive()]
+        if not ended:
+            return
+        for server in ended:
+            print(f"{server.label} ended in {name}:\n{server.log()[-4000:]}")
+            self.failed.append(f"{name}: {server.label} ended")
+        group = self.group
+        self.stop()
+        self.start(group)
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--sextant", required=True, help="the program under test")
     parser.add_argument("--only", default="", help="cases whose name has this in it")
-    parser.add_argument("groups", nargs="+", choices=sorted(GROUPS), metavar="GROUP")
+    parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"of {', '.join(GROUPS)}")
     arguments = parser.parse_args()
-    failed = []
+    groups = arguments.groups or list(GROUPS)
+    if unknown := [group for group in groups if group not in GROUPS]:
+        parser.error(f"no such group: {', '.join(unknown)}")
+    run = Run(os.path.abspath(arguments.sextant), arguments.only)
     try:
-        for group in arguments.groups:
-            failed += run_group(group, os.path.abspath(arguments.sextant), arguments.only)
+        try:
+            for group in groups:
+                run.run(group)
+        finally:
+            run.stop()
     except servers.PeerAbsent as e:
         if os.environ.get("SEXTANT_REQUIRE_PEERS") == "1":
             print(f"FAILED: {e}")
             return 1
         print(f"SKIPPED: {e}")
         return SKIPPED
-    if not failed and not arguments.only:
-        failed += allowed_differences.stale(arguments.groups)
-    for name in failed:
+    if not run.failed and not arguments.only:
+        run.failed += allowed_differences.stale(run.done)
+    for name in run.failed:
         print(f"FAILED: {name}")
-    return 1 if failed else 0
+    return 1 if run.failed else 0
 
 
 if __name__ == "__main__":

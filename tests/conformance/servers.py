@@ -51,6 +51,7 @@ class Server:
 
     def __init__(self, label, command, names, backend, flags, environment=None, load=None):
         self.label = label
+        self.terminated = False
         self.names = list(names)
         self.directory = tempfile.mkdtemp(prefix=f"sextant_conformance_{label}_")
         self.repository = os.path.join(self.directory, "models")
@@ -106,15 +107,19 @@ class Server:
         finally:
             connection.close()
 
+    def terminate(self):
+        if self.alive() and not self.terminated:
+            self.process.send_signal(signal.SIGTERM)
+        self.terminated = True
+
     def stop(self):
         """Its exit code; a server that does not end within 15 s is killed."""
-        if self.alive():
-            self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(15)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+        self.terminate()
+        try:
+            self.process.wait(15)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
         shutil.rmtree(self.directory, ignore_errors=True)
         return self.process.returncode
 
@@ -153,3 +158,10 @@ def start_pair(sextant, names, load, mode="explicit"):
         if serve is not None:
             serve.stop()
         raise
+
+
+def stop_pair(pair):
+    """Stops both at the same time; their exit codes."""
+    for server in pair:
+        server.terminate()
+    return [server.stop() for server in pair]
