@@ -348,19 +348,8 @@ std::string EncodeGrpcResponse(const InferResponse& response) {
   AppendIfSet(out, response_field::kModelVersion, response.model_version);
   AppendIfSet(out, response_field::kId, response.id);
   AppendParameters(response.parameters, response_field::kParameters, out);
-  for (const InferOutput& output : response.outputs) {
-    Parameters parameters;
-    if (output.shared_memory) {
-      parameters.emplace_back("shared_memory_region", output.shared_memory->region);
-      parameters.emplace_back("shared_memory_byte_size",
-                              static_cast<int64_t>(output.shared_memory->byte_size));
-      if (output.shared_memory->offset != 0) {
-        parameters.emplace_back("shared_memory_offset",
-                                static_cast<int64_t>(output.shared_memory->offset));
-      }
-    }
-    AppendTensor(output.name, output.type, output.shape, parameters, response_field::kOutputs, out);
-  }
+  for (const InferOutput& output : response.outputs)
+    AppendTensor(output.name, output.type, output.shape, {}, response_field::kOutputs, out);
   // Every output has an entry, an empty one where its bytes are in shared memory.
   for (const InferOutput& output : response.outputs)
     AppendBytesField(out, response_field::kRaw, output.data);

@@ -332,12 +332,7 @@ Result<HttpInferBody> EncodeHttpResponse(const InferRequest& request, InferRespo
     out.BeginObject().Member("name", output.name).Member("datatype", DataTypeName(output.type));
     WriteShape(output.shape, out);
     if (output.shared_memory) {
-      out.Key("parameters")
-          .BeginObject()
-          .Member("shared_memory_region", output.shared_memory->region);
-      if (output.shared_memory->offset != 0)
-        out.Member("shared_memory_offset", output.shared_memory->offset);
-      out.Member("shared_memory_byte_size", output.shared_memory->byte_size).EndObject();
+      // The client knows where it asked for it; nothing is said of the place, as in Triton.
     } else if (WantsBinary(request, output.name)) {
       out.Key("parameters")
           .BeginObject()

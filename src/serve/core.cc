@@ -35,7 +35,7 @@ Result<void> FinishOutputs(const LoadedModel& model,
     if (wanted->shared_memory) {
       SEXTANT_ASSIGN(const auto view, shared_memory.Find(*wanted->shared_memory));
       if (view.size < output.data.size()) {
-        return InvalidArgument(
+        return Internal(
             Format("shared memory size specified with the request for output '{}' ({} bytes) "
                    "should be at least {} bytes "
                    "to hold the results",
@@ -345,7 +345,9 @@ kserve::ServerMetadata Core::Metadata() const {
                      "system_shared_memory", "binary_tensor_data", "parameters", "statistics"}};
 }
 
-bool Core::Ready() const { return !strict_readiness_ || ready_.load(); }
+bool Core::Ready() const {
+  return serving_.load() && (!strict_readiness_ || repository_.AllLoaded());
+}
 
 Result<kserve::ModelMetadata> Core::ModelMetadata(const std::string& name,
                                                   const std::string& version) const {

@@ -201,6 +201,7 @@ Result<void> Repository::Load(const std::string& name,
     Entry& entry = entries_[name];
     old.swap(entry.versions);
     entry.state = "READY";
+    entry.expected = true;
     entry.reason.clear();
     entry.known_versions.clear();
     for (std::shared_ptr<LoadedModel>& model : *loaded) {
@@ -259,6 +260,18 @@ Result<std::shared_ptr<LoadedModel>> Repository::Find(const std::string& name,
                            Printable(name, 80), *number));
   }
   return found->second;
+}
+
+bool Repository::AllLoaded() const {
+  const std::scoped_lock lock(mutex_);
+  return std::all_of(entries_.begin(), entries_.end(), [](const auto& entry) {
+    return !entry.second.expected || !entry.second.versions.empty();
+  });
+}
+
+void Repository::Expect(const std::string& name) {
+  const std::scoped_lock lock(mutex_);
+  entries_[name].expected = true;
 }
 
 std::vector<std::shared_ptr<LoadedModel>> Repository::Loaded(const std::string& name) const {

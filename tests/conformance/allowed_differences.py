@@ -4,6 +4,8 @@ import re
 
 import numpy
 
+from harness import ABSENT
+
 
 def same_fp32(ours, theirs):
     return numpy.float32(ours) == numpy.float32(theirs)
@@ -77,6 +79,58 @@ ROWS = [
         r"grpc\.trace_and_log_settings",
         r"(trace|log)\..*",
         "tracing and changing the log are not supported, and are refused by name",
+    ),
+    (
+        r"shared_memory\..*\.a_region_may_begin_anywhere_in_its_object",
+        r".*",
+        "any offset can be mapped; Triton takes multiples of the page size only",
+        lambda ours, theirs: ours is None or theirs is not None,
+    ),
+    (
+        r"shared_memory\.grpc\.a_faulty_register_request_is_refused",
+        r"no name\.status",
+        "a region without a name could not be referred to, so it is refused for that; Triton first "
+        "finds that the object is not there",
+    ),
+    (
+        r"metrics\.the_families_have_their_(types|help)",
+        r"nv_pinned_memory_pool_(total|used)_bytes",
+        "there is no pool of pinned memory here",
+        lambda ours, theirs: ours is ABSENT,
+    ),
+    (
+        r"metrics\.rejections_by_a_full_queue_are_counted",
+        r"added\.nv_inference_request_failure reason=REJECTED",
+        "a request that a full queue refuses is counted as rejected; Triton counts it nowhere",
+        lambda ours, theirs: (ours, theirs) == (2, 0),
+    ),
+    (
+        r"metrics\.only_get_metrics_is_answered",
+        r"GET /(metrics/more|v2/health/live)?\.(status|type)",
+        "the metrics are at /metrics; Triton gives them out at every path",
+    ),
+    (
+        r"control\..*",
+        r".*broken -\.(state|has a reason)",
+        "the index says of a model that could not be loaded that it is unavailable, and why; Triton "
+        "does not where the configuration was at fault",
+    ),
+    (
+        r"control\..*\.a_load_may_bring_its_configuration",
+        r"loaded again without it",
+        "a load without a configuration takes the file's; Triton does nothing where the files have "
+        "not changed, and the configuration of the last load stays",
+        lambda ours, theirs: (ours, theirs) == (2, 7),
+    ),
+    (
+        r"control\..*\.files_given_with_a_load",
+        r"(without a configuration|an odd parameter)\.status",
+        "parameters of a load that are not supported are refused by name, as the client's mistake",
+    ),
+    (
+        r"control\.http\.bodies_of_control_requests",
+        r"unload, no JSON\..*",
+        "a body that is not JSON is refused; Triton does not read it",
     ),
 ]
 _used = set()

@@ -3,10 +3,9 @@
 import re
 import time
 
-import numpy
 from cases_common import f32, i32, in_parallel
 
-from harness import case, refusal
+from harness import case
 
 GROUP = "metrics"
 
@@ -161,16 +160,32 @@ def a_failing_models_failures_are_counted(k):
 
 @case(GROUP)
 def rejections_by_a_full_queue_are_counted(k):
-    # One executes, two wait, one is too many.
+    # One executes, two wait; the others are too many.
+    refused = []
+
     def act():
-        in_parallel(
+        answers = in_parallel(
             k,
-            4,
+            5,
             lambda own, i: own.tried(lambda: own.infer("queue_limit", {"X": i32(1, 1)})),
             apart=0.03,
         )
+        refused.append(sum("status" in answer for answer in answers))
 
-    return added(k, "queue_limit", act)
+    return {"added": added(k, "queue_limit", act), "refused": refused}
+
+
+@case(GROUP)
+def rejections_of_requests_that_waited_too_long_are_counted(k):
+    def act():
+        in_parallel(
+            k,
+            3,
+            lambda own, i: own.tried(lambda: own.infer("queue_timeout", {"X": i32(1, 1)})),
+            apart=0.05,
+        )
+
+    return added(k, "queue_timeout", act)
 
 
 @case(GROUP)
