@@ -70,9 +70,10 @@ TEST(HttpRequest, FaultsNameTheTensor) {
   EXPECT_EQ(
       HttpFault(input(R"("datatype":"FP32","shape":[1])")),
       "input 'A' must have exactly one of 'data', 'binary_data_size' and 'shared_memory_region'");
-  EXPECT_EQ(HttpFault(input(R"("datatype":"FP32","shape":[2],"parameters":{"binary_data_size":4})"),
-                      "abcd"),
-            "byte size mismatch for input 'A' with shape [2] and type FP32: expected 8 bytes, got 4");
+  EXPECT_EQ(
+      HttpFault(input(R"("datatype":"FP32","shape":[2],"parameters":{"binary_data_size":4})"),
+                "abcd"),
+      "byte size mismatch for input 'A' with shape [2] and type FP32: expected 8 bytes, got 4");
   EXPECT_EQ(HttpFault(input(R"("datatype":"FP32","shape":[2],"parameters":{"binary_data_size":8})"),
                       "abcd"),
             "input 'A' announces 8 bytes of binary data, 4 are left in the body");
@@ -191,11 +192,13 @@ TEST(GrpcRequest, FaultsNameTheTensor) {
   input->set_name("A");
   input->set_datatype("FP32");
   input->add_shape(2);
-  EXPECT_EQ(fault(message),
-            "byte size mismatch for input 'A' with shape [2] and type FP32: expected 8 bytes, got 0");
+  EXPECT_EQ(
+      fault(message),
+      "byte size mismatch for input 'A' with shape [2] and type FP32: expected 8 bytes, got 0");
   message.add_raw_input_contents("abc");
-  EXPECT_EQ(fault(message),
-            "byte size mismatch for input 'A' with shape [2] and type FP32: expected 8 bytes, got 3");
+  EXPECT_EQ(
+      fault(message),
+      "byte size mismatch for input 'A' with shape [2] and type FP32: expected 8 bytes, got 3");
   message.set_raw_input_contents(0, "abcdefgh");
   EXPECT_EQ(fault(message), "accepted");
   message.add_raw_input_contents("more");

@@ -70,10 +70,9 @@ Result<void> CheckDataSize(const InferInput& input, std::string_view what) {
   const std::optional<uint64_t> expected = ByteSize(input.type, input.shape);
   if (!expected) return InvalidArgument(ShapeTooLarge(what, input.shape));
   if (*expected != input.data.size()) {
-    return InvalidArgument(
-        Format("byte size mismatch for {} with shape {} and type {}: expected {} bytes, got {}",
-               what, FormatShape(input.shape), DataTypeName(input.type), *expected,
-               input.data.size()));
+    return InvalidArgument(Format(
+        "byte size mismatch for {} with shape {} and type {}: expected {} bytes, got {}", what,
+        FormatShape(input.shape), DataTypeName(input.type), *expected, input.data.size()));
   }
   return {};
 }

@@ -323,8 +323,7 @@ Result<void> DecodeGrpcRequest(InferRequest& request) {
     if (!contents.empty()) {
       // In the order of the inputs, as they were found.
       if (next_contents < contents.size() && contents[next_contents].first == i) {
-        SEXTANT_TRY(
-            TakeContents(contents[next_contents++].second, what, input, request.converted));
+        SEXTANT_TRY(TakeContents(contents[next_contents++].second, what, input, request.converted));
       }
     } else if (next_raw < raw.size()) {
       input.data = raw[next_raw++];

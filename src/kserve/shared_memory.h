@@ -59,8 +59,8 @@ class SharedMemoryRegistry {
     char* data = nullptr;
     uint64_t size = 0;
   };
-  // The memory a tensor refers to. Errors: kNotFound for an unknown region, kInvalidArgument for one
-  // that is too small.
+  // The memory a tensor refers to. Errors: kNotFound for an unknown region, kInvalidArgument for
+  // one that is too small.
   Result<View> Find(const SharedMemoryReference& reference) const;
 
  private:

@@ -101,8 +101,8 @@ Result<void> CheckNames(const inference::ModelConfig& config, const InferRequest
   for (size_t i = 0; i < count && (!too_many || count < 64); ++i) {
     for (size_t j = 0; j < i; ++j) {
       if (request.inputs[i].name == request.inputs[j].name) {
-        return InvalidArgument(Format("input '{}' already exists in request",
-                                      Printable(request.inputs[i].name, 80)));
+        return InvalidArgument(
+            Format("input '{}' already exists in request", Printable(request.inputs[i].name, 80)));
       }
     }
   }
@@ -207,9 +207,8 @@ Result<void> CheckInput(const inference::ModelConfig& config, const InferInput& 
 // have with that much data.
 Result<void> CompleteRawInput(const inference::ModelConfig& config, InferRequest& request) {
   if (config.input_size() != 1) {
-    return InvalidArgument(
-        Format("a raw binary request needs a model with one input: '{}' has {}", config.name(),
-               config.input_size()));
+    return InvalidArgument(Format("a raw binary request needs a model with one input: '{}' has {}",
+                                  config.name(), config.input_size()));
   }
   const inference::ModelInput& definition = config.input(0);
   InferInput& input = request.inputs[0];
@@ -239,8 +238,8 @@ Result<void> CompleteRawInput(const inference::ModelConfig& config, InferRequest
     kserve::AppendBytesElement(input.data, framed);
     input.data = framed;
   } else if (open) {
-    input.shape[*open] = static_cast<int64_t>(input.data.size() / elements /
-                                              kserve::ElementSize(input.type));
+    input.shape[*open] =
+        static_cast<int64_t>(input.data.size() / elements / kserve::ElementSize(input.type));
   }
   return kserve::CheckDataSize(input, Format("raw input '{}'", input.name));
 }
@@ -300,9 +299,8 @@ Result<InferOutput> Classify(const InferOutput& output, uint64_t count, bool bat
                         return by_value != 0 ? by_value > 0 : a < b;
                       });
     for (uint64_t i = 0; i < count; ++i) {
-      std::string text =
-          Format("{}:{}", kserve::ElementText(output.type, output.data, element(order[i])),
-                 order[i]);
+      std::string text = Format(
+          "{}:{}", kserve::ElementText(output.type, output.data, element(order[i])), order[i]);
       if (order[i] < labels.size()) text += ":" + labels[order[i]];
       kserve::AppendBytesElement(text, out.data);
     }
@@ -314,13 +312,18 @@ Core::Core(std::vector<std::string> repository, const BackendContext& context,
            bool strict_readiness)
     : repository_(std::move(repository), context), strict_readiness_(strict_readiness) {}
 
+Result<std::shared_ptr<LoadedModel>> Core::FindToInfer(const std::string& name,
+                                                       const std::string& version) const {
+  if (!serving_.load(std::memory_order_relaxed)) return Unavailable("the server is shutting down");
+  return repository_.Find(name, version);
+}
+
 void Core::Infer(std::unique_ptr<InferRequest> request, std::unique_ptr<OutcomeSink> sink,
                  bool many) {
   PendingRequest pending{.request = std::move(request), .arrived = SteadyNow()};
   std::shared_ptr<LoadedModel> model;
   const auto prepare = [&]() -> Result<void> {
-    SEXTANT_ASSIGN(model,
-                   repository_.Find(pending.request->model_name, pending.request->model_version));
+    SEXTANT_ASSIGN(model, FindToInfer(pending.request->model_name, pending.request->model_version));
     if (model->decoupled() && !many) {
       return Unsupported("ModelInfer RPC doesn't support models with decoupled transaction policy");
     }

@@ -29,6 +29,10 @@ class Core {
   void Infer(std::unique_ptr<kserve::InferRequest> request, std::unique_ptr<OutcomeSink> sink,
              bool many);
 
+  // As Repository::Find(); kUnavailable while the server is not serving.
+  Result<std::shared_ptr<LoadedModel>> FindToInfer(const std::string& name,
+                                                   const std::string& version) const;
+
   kserve::ServerMetadata Metadata() const;
   // With strict readiness, while every model is loaded that was to be at start or has ever been, as
   // in Triton: unloading one ends it.

@@ -348,7 +348,7 @@ void GrpcFrontend::Load(std::string_view message, const net::GrpcCall& call, boo
             Format("parameter '{}' is not supported by sextant serve", Printable(key, 60)));
       }
     }
-    slow_.Add([this, name = request.model_name(), load, config, call] {
+    const bool added = slow_.Add([this, name = request.model_name(), load, config, call] {
       const Result<void> result =
           load ? core_.repository().Load(name, config) : core_.repository().Unload(name, 30s);
       if (!result.has_value()) {
@@ -358,6 +358,7 @@ void GrpcFrontend::Load(std::string_view message, const net::GrpcCall& call, boo
       // The two empty responses look the same on the wire.
       Reply(call, inference::RepositoryModelLoadResponse());
     });
+    if (!added) call.Finish(net::GrpcStatus::kUnavailable, "the server is shutting down");
   });
 }
 

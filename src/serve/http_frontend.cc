@@ -185,7 +185,7 @@ void HttpFrontend::Infer(std::string model, std::string version, const net::Http
   infer->model_version = std::move(version);
   const auto decode = [&]() -> Result<void> {
     // Before the body is looked at, as Triton does it: an unknown model is the more basic mistake.
-    SEXTANT_TRY(core_.repository().Find(infer->model_name, infer->model_version));
+    SEXTANT_TRY(core_.FindToInfer(infer->model_name, infer->model_version));
     const std::string_view encoding =
         net::FindHeader(request.fields, "content-encoding").value_or("");
     const std::optional<net::Compression> compression = net::ParseCompression(encoding);
@@ -258,7 +258,7 @@ void HttpFrontend::RepositoryControl(std::string_view model, bool load, std::str
     }
   }
   auto shared = std::make_shared<net::HttpReply>(std::move(reply));
-  slow_.Add([this, name = std::string(model), load, config, shared] {
+  const bool added = slow_.Add([this, name = std::string(model), load, config, shared] {
     const Result<void> result =
         load ? core_.repository().Load(name, config) : core_.repository().Unload(name, 30s);
     if (result.has_value()) return shared->Send(JsonAnswer(""));
@@ -266,6 +266,7 @@ void HttpFrontend::RepositoryControl(std::string_view model, bool load, std::str
     shared->Send(
         ErrorAnswer(500, Format("failed to load '{}', {}", name, result.error().message())));
   });
+  if (!added) shared->Send(ErrorAnswer(503, "the server is shutting down"));
 }
 
 net::HttpAnswer HttpFrontend::SharedMemory(std::string_view method, std::string_view rest,

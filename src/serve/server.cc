@@ -123,7 +123,9 @@ void Server::Stop(Nanos grace) {
   if (parts_->http != nullptr) parts_->http->StopAccepting();
   if (parts_->grpc != nullptr) parts_->grpc->StopAccepting();
   if (parts_->metrics != nullptr) parts_->metrics->StopAccepting();
-  parts_->core->repository().UnloadAll(grace);
+  // A load or unload in progress answers its client and is not undone by what follows.
+  parts_->slow.Finish();
+  parts_->core->repository().UnloadAll(std::max(deadline - SteadyNow(), Nanos(0)));
   // The answers of the last requests are still on their way out.
   const auto open = [&] {
     return (parts_->http == nullptr ? 0 : parts_->http->connections()) +
