@@ -209,7 +209,7 @@ TEST(GrpcRequest, FaultsNameTheTensor) {
             "contents of input 'A' beside raw_input_contents: only one of them may be used");
   input->set_shape(0, -5);
   input->clear_contents();
-  EXPECT_EQ(fault(message), "input 'A': the shape [-5] is not valid");
+  EXPECT_EQ(fault(message), "input 'A': the shape [-5] is not valid: negative, or too large");
   InferRequest garbage;
   garbage.body = "\x0a\xff";
   EXPECT_EQ(DecodeGrpcRequest(garbage).error().message(),

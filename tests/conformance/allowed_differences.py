@@ -111,7 +111,7 @@ ROWS = [
     ),
     (
         r"control\..*",
-        r".*broken -\.(state|has a reason)",
+        r"(.*\.)?broken -\.(state|has a reason)",
         "the index says of a model that could not be loaded that it is unavailable, and why; Triton "
         "does not where the configuration was at fault",
     ),

@@ -133,6 +133,8 @@ def counts(k, model, version=""):
 
 @case(*BOTH)
 def statistics_start_at_nothing(k):
+    k.client.unload_model("counted")
+    k.client.load_model("counted")
     return counts(k, "counted")
 
 

@@ -39,10 +39,10 @@ def index(k, only=None, ready=None):
 
 
 def settled(k, *names):
-    """The index of these models once none is on its way: Triton unloads after it has answered."""
+    """The index of these models (or all) once none is on its way: Triton unloads after it has answered."""
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
-        rows = index(k, names)
+        rows = index(k, names or None)
         if not any(row["state"] in ("LOADING", "UNLOADING") for row in rows.values()):
             break
         time.sleep(0.02)
@@ -55,12 +55,12 @@ def ready(k, *names):
 
 @case(GROUP)
 def the_index_lists_every_model(k):
-    return index(k)
+    return settled(k)
 
 
 @case(GROUP)
 def the_index_may_list_the_ready_ones_alone(k):
-    return {"ready": index(k, ready=True), "all": index(k, ready=False)}
+    return {"all": settled(k), "all, asked for": index(k, ready=False), "ready": index(k, ready=True)}
 
 
 @case(GROUP)

@@ -93,7 +93,10 @@ def hidden(observation):
     out = []
     if isinstance(observation, dict):
         for key, value in observation.items():
-            out += [value] if str(key).startswith("_") else hidden(value)
+            if not str(key).startswith("_"):
+                out += hidden(value)
+            elif value is not None:
+                out.append(value)
     elif isinstance(observation, list):
         for value in observation:
             out += hidden(value)

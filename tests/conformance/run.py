@@ -53,8 +53,6 @@ GROUPS = {
     "control": Group(BOTH),
     "no_control": Group(BOTH, models=("plain",), mode="none"),
 }
-# Models whose counters are compared as they stand; loading them again sets those to zero.
-COUNTED = ("counted", "failing", "raising", "versions", "decoupled")
 
 
 def observe(function, kit):
@@ -107,9 +105,11 @@ class Run:
         self.done, self.failed = [], []
 
     def start(self, group):
+        begin = time.monotonic()
         loaded = [name for name in LOADED if name in group.models]
         self.pair = servers.start_pair(self.sextant, group.models, loaded, group.mode)
         self.group = group
+        print(f"both servers are ready after {time.monotonic() - begin:.1f} s", flush=True)
 
     def stop(self):
         if self.pair is None:
@@ -120,26 +120,12 @@ class Run:
             print(f"serve ended with exit code {codes[0]}")
             self.failed.append(f"exit code {codes[0]} of serve")
 
-    def reload_counted(self):
-        def reload(server):
-            for name in COUNTED:
-                for action in ("unload", "load"):
-                    path = f"/v2/repository/models/{name}/{action}"
-                    answer = server.raw_http("POST", path)
-                    if answer.status != 200:
-                        raise RuntimeError(f"{server.label}: {path}: {answer.content}")
-
-        with concurrent.futures.ThreadPoolExecutor(2) as pool:
-            list(pool.map(reload, self.pair))
-
     def run(self, group_name):
         group = GROUPS[group_name]
         for kit_type in group.kits:
             if not group.same_servers(self.group):
                 self.stop()
                 self.start(group)
-            elif group.mode == "explicit":
-                self.reload_counted()
             prefix = group_name if len(group.kits) == 1 else f"{group_name}.{kit_type.protocol}"
             for function in harness.GROUPS[group_name]:
                 name = f"{prefix}.{function.__name__}"
