@@ -46,7 +46,7 @@ function(sextant_folder name)
   list(TRANSFORM ARG_DEPS PREPEND sextant_ OUTPUT_VARIABLE dep_targets)
   target_link_libraries(sextant_${name} PUBLIC ${dep_targets} ${ARG_LIBS})
   if(tests)
-    sextant_test(${name}_test SOURCES ${tests} DEPS sextant_${name})
+    sextant_test(${name}_test SOURCES ${tests} DEPS sextant_${name} TIMEOUT 300)
   endif()
 endfunction()
 
@@ -64,6 +64,7 @@ function(sextant_test name)
   endif()
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE ${ARG_DEPS} GTest::gtest GTest::gtest_main)
+  target_compile_definitions(${name} PRIVATE SEXTANT_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
   # A test's own file may break a rule that protects users of an interface.
   set_target_properties(${name} PROPERTIES CXX_CLANG_TIDY "")
   gtest_discover_tests(${name} TEST_PREFIX "${name}." DISCOVERY_TIMEOUT 60
