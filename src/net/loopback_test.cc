@@ -63,7 +63,9 @@ class HttpLoopback : public ::testing::Test {
       const IoResult r = socket->Write(bytes.data(), std::min(n, bytes.size()));
       if (r.error != 0) break;
       bytes.remove_prefix(r.bytes);
-      if (r.would_block && !read(10)) break;
+      pollfd ready{socket->fd(), POLLIN | POLLOUT, 0};
+      if (r.would_block && poll(&ready, 1, 1000) <= 0) break;  // nobody reads any more
+      if ((ready.revents & POLLIN) != 0 && !read(0)) break;
     }
     if (half_close) shutdown(socket->fd(), SHUT_WR);
     while (read(300)) {

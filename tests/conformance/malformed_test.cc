@@ -1,8 +1,9 @@
 // A real `sextant serve` under requests that are wrong in every way: each gets its error, and
 // afterwards the server answers as before.
+#include <fcntl.h>
 #include <gtest/gtest.h>
-
-#include <iterator>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/random.h"
 #include "base/strings.h"
@@ -465,6 +466,30 @@ TEST_F(Malformed, SendersThatNeverFinishHoldNobodyUp) {
   EXPECT_EQ(serve_.GoodHttp(), "");
   EXPECT_EQ(serve_.GoodGrpc(), "");
   // They are still there when the server is told to end; that is no reason not to.
+}
+
+// Shared memory
+
+TEST_F(Malformed, ASharedMemoryObjectThatShrinksIsNoLongerUsed) {
+  const std::string key = Format("/sextant_conformance_{}", getpid());
+  const Fd object(shm_open(key.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600));
+  ASSERT_TRUE(object.valid());
+  ASSERT_EQ(ftruncate(object.get(), 8192), 0);
+  Connection http(serve_.http_port());
+  const auto post = [&](std::string_view path, std::string_view body) {
+    EXPECT_TRUE(http.Send(HttpPost(path, body)));
+    return TakeHttp(http).status;
+  };
+  EXPECT_EQ(post("/v2/systemsharedmemory/region/r/register",
+                 Format(R"({{"key":"{}","byte_size":8192}})", key)),
+            200);
+  const std::string_view infer =
+      R"({"inputs":[{"name":"X","datatype":"INT32","shape":[4],"parameters":{)"
+      R"("shared_memory_region":"r","shared_memory_byte_size":16,"shared_memory_offset":4096}}]})";
+  EXPECT_EQ(post(kInferPath, infer), 200);
+  ASSERT_EQ(ftruncate(object.get(), 16), 0);
+  EXPECT_EQ(post(kInferPath, infer), 400);
+  shm_unlink(key.c_str());
 }
 
 // Very many

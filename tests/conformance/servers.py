@@ -86,6 +86,8 @@ class Server:
     def wait_ready(self, timeout=60):
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
+            if self.process.poll() == 127:  # what tests/peers/triton.sh says without a Triton
+                raise PeerAbsent(self.log().strip())
             if not self.alive():
                 raise RuntimeError(f"{self.label} ended at its start:\n{self.log()[-4000:]}")
             try:
