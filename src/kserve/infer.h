@@ -13,6 +13,7 @@
 #include <variant>
 #include <vector>
 
+#include "base/result.h"
 #include "kserve/tensor.h"
 
 namespace sextant::kserve {
@@ -20,6 +21,8 @@ namespace sextant::kserve {
 using Parameter = std::variant<bool, int64_t, double, std::string>;
 using Parameters = std::vector<std::pair<std::string, Parameter>>;
 const Parameter* FindParameter(const Parameters& parameters, std::string_view name);
+// Names that mean something to the server must have values that can mean it. kInvalidArgument.
+Result<void> CheckReservedParameters(const Parameters& parameters);
 
 struct SharedMemoryReference {
   std::string region;
@@ -34,6 +37,10 @@ struct InferInput {
   std::string_view data;  // elements in row-major order; empty when it lies in shared memory
   std::optional<SharedMemoryReference> shared_memory;
 };
+
+// Whether the data is as many bytes, or BYTES elements, as type and shape say. kInvalidArgument.
+Result<void> CheckDataSize(const InferInput& input, std::string_view what);
+std::string ShapeTooLarge(std::string_view what, const Shape& shape);
 
 struct RequestedOutput {
   std::string name;
@@ -52,6 +59,9 @@ struct InferRequest {
   std::vector<InferInput> inputs;
   std::vector<RequestedOutput> outputs;  // empty: all
   bool binary_by_default = false;        // HTTP: for outputs that are not named
+  // HTTP's "raw binary request": the body is the data of the model's only input and says nothing
+  // of its name, type or shape. inputs[0] has the data, the server completes it.
+  bool raw_input = false;
 
   std::string body;                   // what was received; data refers into it
   std::deque<std::string> converted;  // tensor data that did not come as bytes

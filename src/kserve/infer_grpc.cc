@@ -27,7 +27,8 @@ namespace parameter_field {
 constexpr uint32_t kBool = 1, kInt64 = 2, kString = 3, kDouble = 4, kUint64 = 5;
 }
 
-Error Malformed() { return InvalidArgument("the message is not valid protocol buffers"); }
+// Not the request's fault but the message's: the status that gRPC servers answer with.
+Error Malformed() { return Internal("the message is not valid protocol buffers"); }
 
 // One entry of a map<string, InferParameter>.
 bool TakeParameter(std::string_view entry, Parameters& out) {
@@ -153,23 +154,6 @@ Result<void> TakeContents(std::string_view bytes, const std::string& what, Infer
   return {};
 }
 
-Result<void> CheckSize(const InferInput& input, const std::string& what) {
-  const std::optional<uint64_t> count = ElementCount(input.shape);
-  if (!count)
-    return InvalidArgument(Format("{}: the shape {} is not valid", what, FormatShape(input.shape)));
-  if (input.type == DataType::kBytes) {
-    SEXTANT_TRY(SplitBytes(input.data, *count), what);
-    return {};
-  }
-  const std::optional<uint64_t> expected = ByteSize(input.type, input.shape);
-  if (!expected || *expected != input.data.size()) {
-    return InvalidArgument(Format("{} with shape {} and type {} must have {} bytes, got {}", what,
-                                  FormatShape(input.shape), DataTypeName(input.type),
-                                  expected.value_or(0), input.data.size()));
-  }
-  return {};
-}
-
 bool TakeShape(const WireReader& field, Shape& shape) {
   if (field.type() == WireType::kVarint) {
     shape.push_back(static_cast<int64_t>(field.number()));
@@ -193,6 +177,7 @@ Result<void> TakeInput(std::string_view bytes, InferRequest& request, std::strin
   WireReader reader(bytes);
   bool good = true;
   while (good && reader.Next()) {
+    if (reader.type() != WireType::kBytes && reader.field() != tensor_field::kShape) continue;
     switch (reader.field()) {
       case tensor_field::kName:
         input.name = reader.bytes();
@@ -327,14 +312,18 @@ Result<void> DecodeGrpcRequest(InferRequest& request) {
         Format("contents of input '{}' beside raw_input_contents: only one of them may be used",
                request.inputs[contents[0].first].name));
   }
-  size_t next_raw = 0;
+  size_t next_raw = 0, next_contents = 0;
   for (size_t i = 0; i < request.inputs.size(); ++i) {
     InferInput& input = request.inputs[i];
-    if (input.shared_memory) continue;
+    if (input.shared_memory) {
+      if (next_contents < contents.size() && contents[next_contents].first == i) ++next_contents;
+      continue;
+    }
     const std::string what = Format("input '{}'", Printable(input.name, 80));
     if (!contents.empty()) {
-      for (const auto& [index, bytes] : contents) {
-        if (index == i) SEXTANT_TRY(TakeContents(bytes, what, input, request.converted));
+      // In the order of the inputs, as they were found.
+      if (next_contents < contents.size() && contents[next_contents].first == i) {
+        SEXTANT_TRY(TakeContents(contents[next_contents++].second, what, input, request.converted));
       }
     } else if (next_raw < raw.size()) {
       input.data = raw[next_raw++];
@@ -342,13 +331,11 @@ Result<void> DecodeGrpcRequest(InferRequest& request) {
       return InvalidArgument(Format("{} raw_input_contents for more inputs: nothing is left for {}",
                                     raw.size(), what));
     }
-    SEXTANT_TRY(CheckSize(input, what));
+    SEXTANT_TRY(CheckDataSize(input, what));
   }
-  if (next_raw < raw.size()) {
-    return InvalidArgument(Format("{} raw_input_contents, but only {} inputs without shared memory",
-                                  raw.size(), next_raw));
-  }
-  return {};
+  // Contents that are left over belong to nobody; Triton ignores them, and there are clients that
+  // send them.
+  return CheckReservedParameters(request.parameters);
 }
 
 std::string EncodeGrpcResponse(const InferResponse& response) {
@@ -360,19 +347,8 @@ std::string EncodeGrpcResponse(const InferResponse& response) {
   AppendIfSet(out, response_field::kModelVersion, response.model_version);
   AppendIfSet(out, response_field::kId, response.id);
   AppendParameters(response.parameters, response_field::kParameters, out);
-  for (const InferOutput& output : response.outputs) {
-    Parameters parameters;
-    if (output.shared_memory) {
-      parameters.emplace_back("shared_memory_region", output.shared_memory->region);
-      parameters.emplace_back("shared_memory_byte_size",
-                              static_cast<int64_t>(output.shared_memory->byte_size));
-      if (output.shared_memory->offset != 0) {
-        parameters.emplace_back("shared_memory_offset",
-                                static_cast<int64_t>(output.shared_memory->offset));
-      }
-    }
-    AppendTensor(output.name, output.type, output.shape, parameters, response_field::kOutputs, out);
-  }
+  for (const InferOutput& output : response.outputs)
+    AppendTensor(output.name, output.type, output.shape, {}, response_field::kOutputs, out);
   // Every output has an entry, an empty one where its bytes are in shared memory.
   for (const InferOutput& output : response.outputs)
     AppendBytesField(out, response_field::kRaw, output.data);

@@ -8,13 +8,6 @@
 
 namespace sextant::kserve {
 
-const Parameter* FindParameter(const Parameters& parameters, std::string_view name) {
-  for (const auto& [key, value] : parameters) {
-    if (key == name) return &value;
-  }
-  return nullptr;
-}
-
 namespace {
 
 using text::Json;
@@ -52,8 +45,8 @@ Result<Parameters> TakeParameters(const Json* json, std::string_view what) {
     } else if (const auto s = value.AsString()) {
       out.emplace_back(key, std::string(*s));
     } else {
-      return JsonFault(Format("parameter '{}' of {} must be a boolean, a number or a string",
-                              Printable(key, 60), what));
+      return InvalidArgument(Format("parameter '{}' of {} must be a boolean, a number or a string",
+                                    Printable(key, 60), what));
     }
   }
   return out;
@@ -103,10 +96,20 @@ Result<void> AppendJsonElement(DataType type, const Json& value, std::string& ou
       return JsonFault(Format("a boolean does not fit {}", DataTypeName(type)));
     return AppendElement(type, int64_t{*b}, out);
   }
-  if (const double* d = value.IfDouble()) return AppendElement(type, *d, out);
-  if (const auto i = value.AsInt()) return AppendElement(type, *i, out);
-  if (const auto u = value.AsUint()) return AppendElement(type, *u, out);
-  return JsonFault(Format("expected a number, got {}", value.TypeName()));
+  if (type == DataType::kBool)
+    return JsonFault(Format("expected a boolean, got {}", value.TypeName()));
+  Result<void> appended;
+  if (const double* d = value.IfDouble()) {
+    appended = AppendElement(type, *d, out);
+  } else if (const auto i = value.AsInt()) {
+    appended = AppendElement(type, *i, out);
+  } else if (const auto u = value.AsUint()) {
+    appended = AppendElement(type, *u, out);
+  } else {
+    return JsonFault(Format("expected a number, got {}", value.TypeName()));
+  }
+  if (!appended.has_value()) return JsonFault(appended.error().message());
+  return {};
 }
 
 // Arrays may be nested as the shape is, or flat.
@@ -130,35 +133,18 @@ Result<void> TakeJsonData(const Json& data, const std::string& what, InferInput&
   if (!data.IsArray()) return JsonFault(Format("'data' of {} must be an array", what));
   SEXTANT_TRY(FlattenData(input.type, data, bytes, count), Format("'data' of {}", what));
   const std::optional<uint64_t> expected = ElementCount(input.shape);
-  if (!expected || *expected != count) {
+  if (!expected) return InvalidArgument(ShapeTooLarge(what, input.shape));
+  if (*expected != count) {
     return JsonFault(Format("{} with shape {} must have {} elements, got {}", what,
-                            FormatShape(input.shape), expected.value_or(0), count));
+                            FormatShape(input.shape), *expected, count));
   }
   input.data = bytes;
   return {};
 }
 
-Result<void> CheckSize(const InferInput& input, const std::string& what) {
-  if (input.type == DataType::kBytes) {
-    const std::optional<uint64_t> count = ElementCount(input.shape);
-    if (!count)
-      return InvalidArgument(
-          Format("{}: the shape {} is too large", what, FormatShape(input.shape)));
-    SEXTANT_TRY(SplitBytes(input.data, *count), what);
-    return {};
-  }
-  const std::optional<uint64_t> expected = ByteSize(input.type, input.shape);
-  if (!expected || *expected != input.data.size()) {
-    return InvalidArgument(Format("{} with shape {} and type {} must have {} bytes, got {}", what,
-                                  FormatShape(input.shape), DataTypeName(input.type),
-                                  expected.value_or(0), input.data.size()));
-  }
-  return {};
-}
-
 Result<void> TakeInput(const Json& json, size_t index, std::string_view& binary,
                        InferRequest& request) {
-  if (!json.IsObject()) return JsonFault(Format("input {} must be an object", index));
+  if (!json.IsObject()) return InvalidArgument(Format("input {} must be an object", index));
   InferInput& input = request.inputs.emplace_back();
   SEXTANT_ASSIGN(input.name, TakeString(json, "name", Format("input {}", index)));
   const std::string what = Format("input '{}'", Printable(input.name, 80));
@@ -187,7 +173,7 @@ Result<void> TakeInput(const Json& json, size_t index, std::string_view& binary,
   }
   input.data = binary.substr(0, size);
   binary.remove_prefix(size);
-  return CheckSize(input, what);
+  return CheckDataSize(input, what);
 }
 
 Result<void> TakeOutput(const Json& json, size_t index, InferRequest& request) {
@@ -292,10 +278,10 @@ Result<void> DecodeHttpRequest(std::optional<uint64_t> header_length, InferReque
         Format("Inference-Header-Content-Length is {}, but the body has {} bytes", *header_length,
                body.size()));
   }
-  if (header_length && *header_length == 0) {
-    return Unsupported(
-        "raw binary requests (Inference-Header-Content-Length: 0) are not supported: send the JSON "
-        "header");
+  if (header_length.value_or(body.size()) == 0) {
+    request.raw_input = request.binary_by_default = true;
+    request.inputs.emplace_back().data = body;
+    return {};
   }
   const std::string_view header = body.substr(0, header_length.value_or(body.size()));
   std::string_view binary = body.substr(header.size());
@@ -308,6 +294,8 @@ Result<void> DecodeHttpRequest(std::optional<uint64_t> header_length, InferReque
     SEXTANT_ASSIGN(request.id, TakeString(json, "id", "the request"));
   }
   SEXTANT_ASSIGN(request.parameters, TakeParameters(json.Find("parameters"), "the request"));
+  if (Result<void> reserved = CheckReservedParameters(request.parameters); !reserved.has_value())
+    return JsonFault(reserved.error().message());
   if (const Parameter* binary_output = FindParameter(request.parameters, "binary_data_output")) {
     const bool* value = std::get_if<bool>(binary_output);
     if (value == nullptr) return JsonFault("'binary_data_output' must be a boolean");
@@ -344,12 +332,7 @@ Result<HttpInferBody> EncodeHttpResponse(const InferRequest& request, InferRespo
     out.BeginObject().Member("name", output.name).Member("datatype", DataTypeName(output.type));
     WriteShape(output.shape, out);
     if (output.shared_memory) {
-      out.Key("parameters")
-          .BeginObject()
-          .Member("shared_memory_region", output.shared_memory->region);
-      if (output.shared_memory->offset != 0)
-        out.Member("shared_memory_offset", output.shared_memory->offset);
-      out.Member("shared_memory_byte_size", output.shared_memory->byte_size).EndObject();
+      // The client knows where it asked for it; nothing is said of the place, as in Triton.
     } else if (WantsBinary(request, output.name)) {
       out.Key("parameters")
           .BeginObject()

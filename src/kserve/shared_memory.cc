@@ -14,7 +14,7 @@ namespace sextant::kserve {
 
 Result<std::shared_ptr<SharedMapping>> SharedMapping::Open(const std::string& key, uint64_t offset,
                                                            uint64_t byte_size) {
-  const Fd fd(shm_open(key.c_str(), O_RDWR | O_CLOEXEC, 0));
+  Fd fd(shm_open(key.c_str(), O_RDWR | O_CLOEXEC, 0));
   if (!fd.valid())
     return Internal(
         IoError(Format("unable to open shared memory object '{}'", Printable(key, 80)), errno)
@@ -41,7 +41,14 @@ Result<std::shared_ptr<SharedMapping>> SharedMapping::Open(const std::string& ke
   }
   mapping->data_ = static_cast<char*>(mapping->base_) + (offset - start);
   mapping->size_ = byte_size;
+  mapping->end_ = end;
+  mapping->fd_ = std::move(fd);
   return mapping;
+}
+
+bool SharedMapping::Whole() const {
+  struct stat info{};
+  return fstat(fd_.get(), &info) == 0 && end_ <= static_cast<uint64_t>(info.st_size);
 }
 
 SharedMapping::~SharedMapping() {
@@ -89,7 +96,7 @@ Result<SharedMemoryRegistry::View> SharedMemoryRegistry::Find(
   const std::scoped_lock lock(mutex_);
   const auto it = entries_.find(reference.region);
   if (it == entries_.end()) {
-    return InvalidArgument(
+    return NotFound(
         Format("Unable to find shared memory region: '{}'", Printable(reference.region, 80)));
   }
   uint64_t end = 0;
@@ -97,7 +104,14 @@ Result<SharedMemoryRegistry::View> SharedMemoryRegistry::Find(
       end > it->second.region.byte_size) {
     return InvalidArgument(Format(
         "Invalid offset + byte size for shared memory region: '{}': {} + {} exceed its {} bytes",
-        reference.region, reference.offset, reference.byte_size, it->second.region.byte_size));
+        Printable(reference.region, 80), reference.offset, reference.byte_size,
+        it->second.region.byte_size));
+  }
+  if (!it->second.mapping->Whole()) {
+    return InvalidArgument(
+        Format("the object of shared memory region '{}' is no longer as large as when it was "
+               "registered: unregister it and register it again",
+               Printable(reference.region, 80)));
   }
   return View{it->second.mapping, it->second.mapping->data() + reference.offset,
               reference.byte_size};

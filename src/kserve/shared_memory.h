@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "base/files.h"
 #include "base/result.h"
 #include "kserve/infer.h"
 
@@ -24,6 +25,9 @@ class SharedMapping {
   ~SharedMapping();
   char* data() const { return data_; }
   uint64_t size() const { return size_; }
+  // Whether the object still reaches as far as the mapping: its owner may have cut it off since,
+  // and to touch what is not there any more ends the process.
+  bool Whole() const;
 
  private:
   SharedMapping() = default;
@@ -31,6 +35,8 @@ class SharedMapping {
   size_t mapped_ = 0;
   char* data_ = nullptr;
   uint64_t size_ = 0;
+  uint64_t end_ = 0;  // offset of the mapping's end in the object
+  Fd fd_;
 };
 
 struct SharedRegion {
@@ -53,7 +59,8 @@ class SharedMemoryRegistry {
     char* data = nullptr;
     uint64_t size = 0;
   };
-  // The memory a tensor refers to; kInvalidArgument when the region is unknown or too small.
+  // The memory a tensor refers to. Errors: kNotFound for an unknown region, kInvalidArgument for
+  // one that is too small.
   Result<View> Find(const SharedMemoryReference& reference) const;
 
  private:

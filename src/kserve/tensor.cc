@@ -238,6 +238,38 @@ double ElementAsDouble(DataType type, std::string_view bytes, uint64_t i) {
   return std::numeric_limits<double>::quiet_NaN();
 }
 
+namespace {
+
+int64_t IntegerAt(DataType type, std::string_view bytes, uint64_t i) {
+  return type == DataType::kInt64 ? ReadRaw<int64_t>(bytes, i)
+                                  : static_cast<int64_t>(ElementAsDouble(type, bytes, i));
+}
+bool IsFraction(DataType type) {
+  return type == DataType::kFp16 || type == DataType::kFp32 || type == DataType::kFp64 ||
+         type == DataType::kBf16;
+}
+template <typename T>
+int Compare(T a, T b) {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+}  // namespace
+
+int CompareElements(DataType type, std::string_view bytes, uint64_t a, uint64_t b) {
+  if (type == DataType::kUint64)
+    return Compare(ReadRaw<uint64_t>(bytes, a), ReadRaw<uint64_t>(bytes, b));
+  if (!IsFraction(type)) return Compare(IntegerAt(type, bytes, a), IntegerAt(type, bytes, b));
+  const double x = ElementAsDouble(type, bytes, a), y = ElementAsDouble(type, bytes, b);
+  if (std::isnan(x) || std::isnan(y)) return Compare(!std::isnan(x), !std::isnan(y));
+  return Compare(x, y);
+}
+
+std::string ElementText(DataType type, std::string_view bytes, uint64_t i) {
+  if (type == DataType::kUint64) return Format("{}", ReadRaw<uint64_t>(bytes, i));
+  if (!IsFraction(type)) return Format("{}", IntegerAt(type, bytes, i));
+  return Format("{:f}", ElementAsDouble(type, bytes, i));
+}
+
 Result<std::vector<std::string_view>> SplitBytes(std::string_view bytes, uint64_t count) {
   std::vector<std::string_view> out;
   while (!bytes.empty()) {

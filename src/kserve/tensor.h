@@ -70,6 +70,11 @@ Result<void> AppendElement(DataType type, uint64_t value, std::string& out);
 void AppendBytesElement(std::string_view element, std::string& out);
 // Element i of tensor bytes as a number (BOOL: 0 or 1). Not for BYTES.
 double ElementAsDouble(DataType type, std::string_view bytes, uint64_t i);
+// Which of two elements is larger: negative, 0 or positive. Exact also for 64-bit integers; a NaN
+// is smaller than every number. Not for BYTES.
+int CompareElements(DataType type, std::string_view bytes, uint64_t a, uint64_t b);
+// Element i as text: integers whole, the others with six decimals. Not for BYTES.
+std::string ElementText(DataType type, std::string_view bytes, uint64_t i);
 
 // Splits BYTES tensor bytes into their elements; kCorrupt when they are not exactly `count`
 // elements.

@@ -70,6 +70,7 @@ class GrpcServerConnection final : public Http2Connection {
   Result<void> Begin(Fd fd) { return Open(Socket(std::move(fd)), /*connecting=*/false); }
   void Send(uint32_t stream, GrpcOutgoing&& outgoing);
   void GoAway();
+  void OnTick(Instant now);
 
  private:
   // What the last header block that needed no decoding meant.
@@ -83,6 +84,7 @@ class GrpcServerConnection final : public Http2Connection {
   void OnData(Http2Stream& stream, std::string_view data, bool end_stream) override;
   void OnReset(Http2Stream& stream, uint32_t code) override;
   void OnGoaway(uint32_t, uint32_t, std::string_view) override {}
+  bool IsIdle(uint32_t stream) const override { return stream % 2 == 0 || stream > last_stream_; }
   void OnSendDone(Http2Stream& stream) override;
   void OnEnd(FailureKind kind, std::string_view reason) override;
   void OnFlush(Instant) override {}
@@ -108,12 +110,17 @@ class GrpcServerConnection final : public Http2Connection {
   uint32_t last_stream_ = 0;
   uint64_t resets_ = 0, calls_ = 0;
   bool going_away_ = false;
+  const Instant opened_ = SteadyNow();
 };
 
-struct GrpcServer::LoopSide {
+struct GrpcServer::LoopSide final : public Ticker {
   std::unordered_map<uint64_t, std::unique_ptr<GrpcServerConnection>> connections;
   std::vector<uint64_t> closed;
   uint64_t next_id = 1;
+
+  void OnTick(Instant now) override {
+    for (auto& [id, connection] : connections) connection->OnTick(now);
+  }
 };
 
 GrpcServerConnection::~GrpcServerConnection() = default;
@@ -153,10 +160,13 @@ void GrpcServerConnection::OnHeaders(uint32_t id, std::string_view block, bool e
   if (!same && !decoder_.Decode(block, fields_)) {
     return ConnectionFault(Http2Error::kCompressionError, "a malformed header block");
   }
+  // Also of a block that is then refused: the table has changed all the same.
+  if (!same && ExamineHpack(block) == HpackDependence::kChanges) ++table_version_;
   if (Http2Stream* stream = streams_.Find(id); stream != nullptr) {  // trailers
     if (!end_stream)
       return ConnectionFault(Http2Error::kProtocolError, "a second header block within a call");
-    if (ExamineHpack(block) == HpackDependence::kChanges) ++table_version_;
+    if (stream->remote_closed)
+      return ConnectionFault(Http2Error::kStreamClosed, "HEADERS after the end of their stream");
     stream->remote_closed = true;
     return TakeMessages(*stream, true);
   }
@@ -175,10 +185,7 @@ void GrpcServerConnection::OnHeaders(uint32_t id, std::string_view block, bool e
     state = seen_.state;
   } else {
     state = Route(id, encoding);
-    const HpackDependence dependence = ExamineHpack(block);
-    if (dependence == HpackDependence::kChanges) {
-      ++table_version_;
-    } else if (state != 0 && encoding.empty()) {
+    if (state != 0 && encoding.empty() && ExamineHpack(block) != HpackDependence::kChanges) {
       seen_ = {std::string(block), table_version_, state};
     }
     if (state == 0) return;
@@ -359,6 +366,16 @@ void GrpcServerConnection::GoAway() {
   QueueGoaway(last_stream_, Http2Error::kNoError, "shutting down");
 }
 
+void GrpcServerConnection::OnTick(Instant now) {
+  if (!connected()) return;
+  // After the last answer: the client reads the end of the stream and closes its side.
+  if (going_away_ && streams_.size() == 0 && out_.pending() == 0) shutdown(socket_.fd(), SHUT_WR);
+  if (!awaits_rest()) return;
+  const Instant since = settled() ? received_ : opened_;
+  if (now - since > (settled() ? server_.limits_.frame_timeout : server_.limits_.begin_timeout))
+    ConnectionFault(Http2Error::kSettingsTimeout, "the rest did not arrive in time");
+}
+
 void GrpcCall::Reply(std::string message) const {
   Send({.has_message = true, .message = std::move(message), .end = true});
 }
@@ -390,6 +407,9 @@ Result<std::unique_ptr<GrpcServer>> GrpcServer::Start(IoThreads& threads, const 
   std::unique_ptr<GrpcServer> server(new GrpcServer(threads, service, limits));
   for (size_t i = 0; i < threads.size(); ++i)
     server->sides_.push_back(std::make_unique<LoopSide>());
+  for (size_t i = 0; i < threads.size(); ++i) {
+    threads.RunOn(i, [&] { threads.AddTicker(i, *server->sides_[i]); });
+  }
   SEXTANT_ASSIGN(server->acceptor_,
                  Acceptor::Start(threads, address, [raw = server.get()](size_t loop, Fd fd) {
                    raw->OnAccept(loop, std::move(fd));
@@ -400,7 +420,10 @@ Result<std::unique_ptr<GrpcServer>> GrpcServer::Start(IoThreads& threads, const 
 GrpcServer::~GrpcServer() {
   if (acceptor_ != nullptr) acceptor_->Stop();
   for (size_t i = 0; i < sides_.size(); ++i) {
-    threads_.RunOn(i, [&] { sides_[i]->connections.clear(); });
+    threads_.RunOn(i, [&] {
+      threads_.RemoveTicker(i, *sides_[i]);
+      sides_[i]->connections.clear();
+    });
   }
 }
 

@@ -12,6 +12,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/result.h"
 #include "net/grpc.h"
 #include "net/http_client.h"
@@ -23,6 +24,8 @@ struct GrpcLimits {
   uint64_t max_message_bytes = (uint64_t{1} << 31) - 1;
   uint32_t max_concurrent_streams = 16384;
   size_t max_connections = 20'000;
+  Nanos begin_timeout = 30s;  // from the connection to the client's settings
+  Nanos frame_timeout = 60s;  // for the rest of a frame or header block, from its last bytes
 };
 
 class GrpcServer;
@@ -80,8 +83,8 @@ class GrpcServer {
   ~GrpcServer();
 
   const Address& address() const { return acceptor_->address(); }
-  // Takes no new connections and tells the open ones to go away; calls in progress go on. Not from
-  // a loop's thread.
+  // Takes no new connections and tells the open ones to go away; calls in progress go on, and a
+  // connection ends with its last one. Not from a loop's thread.
   void StopAccepting();
   size_t connections() const { return connection_count_.load(); }
 

@@ -212,8 +212,7 @@ bool Http2Connection::Receive(std::string_view bytes) {
   if (preface_left_ > 0) {
     const size_t n = std::min(preface_left_, bytes.size());
     if (bytes.substr(0, n) != kHttp2Preface.substr(kHttp2Preface.size() - preface_left_, n)) {
-      End(FailureKind::kProtocol, "not HTTP/2 with prior knowledge");
-      return false;
+      return Fault(Http2Error::kProtocolError, "not HTTP/2 with prior knowledge");
     }
     preface_left_ -= n;
     bytes.remove_prefix(n);
@@ -269,6 +268,7 @@ bool Http2Connection::OnFrame(const FrameHeader& frame, std::string_view payload
     case FrameType::kPriority:
       if (payload.size() != 5)
         return Fault(Http2Error::kFrameSizeError, "PRIORITY of the wrong size");
+      if (frame.stream == 0) return Fault(Http2Error::kProtocolError, "PRIORITY without a stream");
       return true;
     case FrameType::kRstStream: {
       if (payload.size() != 4)
@@ -277,12 +277,16 @@ bool Http2Connection::OnFrame(const FrameHeader& frame, std::string_view payload
         return Fault(Http2Error::kProtocolError, "RST_STREAM without a stream");
       if (++control_frames_ > kMaxUnreadControlFrames)
         return Fault(Http2Error::kEnhanceYourCalm, "too many RST_STREAM");
-      if (Http2Stream* stream = streams_.Find(frame.stream))
+      if (Http2Stream* stream = streams_.Find(frame.stream)) {
         OnReset(*stream, ReadBigEndian32(payload.data()));
+      } else if (IsIdle(frame.stream)) {
+        return Fault(Http2Error::kProtocolError, "RST_STREAM of a stream that was never opened");
+      }
       return !ended_;
     }
     case FrameType::kPing:
       if (payload.size() != 8) return Fault(Http2Error::kFrameSizeError, "PING of the wrong size");
+      if (frame.stream != 0) return Fault(Http2Error::kProtocolError, "PING on a stream");
       if ((frame.flags & kFlagAck) != 0) return true;
       if (++control_frames_ > kMaxUnreadControlFrames)
         return Fault(Http2Error::kEnhanceYourCalm, "too many PING");
@@ -290,6 +294,7 @@ bool Http2Connection::OnFrame(const FrameHeader& frame, std::string_view payload
       return true;
     case FrameType::kGoaway:
       if (payload.size() < 8) return Fault(Http2Error::kFrameSizeError, "GOAWAY of the wrong size");
+      if (frame.stream != 0) return Fault(Http2Error::kProtocolError, "GOAWAY on a stream");
       OnGoaway(ReadBigEndian32(payload.data()) & 0x7fffffff, ReadBigEndian32(payload.data() + 4),
                payload.substr(8));
       return !ended_;
@@ -316,7 +321,11 @@ bool Http2Connection::OnDataFrame(const FrameHeader& frame, std::string_view pay
   Http2Stream* stream = streams_.Find(frame.stream);
   // The window is given back at once: what bounds memory is the limit on a message's size.
   GiveBack(stream != nullptr && (frame.flags & kFlagEndStream) == 0 ? stream : nullptr, counted);
-  if (stream == nullptr) return true;  // of a stream we have cancelled or finished
+  if (stream == nullptr) {
+    if (IsIdle(frame.stream))
+      return Fault(Http2Error::kProtocolError, "DATA on a stream that was never opened");
+    return true;  // of a stream we have cancelled or finished
+  }
   if (stream->remote_closed)
     return Fault(Http2Error::kStreamClosed, "DATA after the end of its stream");
   if ((frame.flags & kFlagEndStream) != 0) stream->remote_closed = true;
@@ -376,6 +385,9 @@ bool Http2Connection::OnSettingsFrame(const FrameHeader& frame, std::string_view
       case kHeaderTableSize:
         peer_.header_table_size = value;
         break;
+      case kEnablePush:
+        if (value > 1) return Fault(Http2Error::kProtocolError, "ENABLE_PUSH is neither 0 nor 1");
+        break;
       case kMaxConcurrentStreams:
         peer_.max_concurrent_streams = value;
         break;
@@ -384,7 +396,13 @@ bool Http2Connection::OnSettingsFrame(const FrameHeader& frame, std::string_view
           return Fault(Http2Error::kFlowControlError, "an initial window beyond 2^31 - 1");
         const int64_t change = int64_t{value} - peer_.initial_window_size;
         peer_.initial_window_size = value;
-        streams_.ForEach([&](Http2Stream& stream) { stream.send_window += change; });
+        bool beyond = false;
+        streams_.ForEach([&](Http2Stream& stream) {
+          stream.send_window += change;
+          beyond |= stream.send_window > kMaxWindow;
+        });
+        if (beyond)
+          return Fault(Http2Error::kFlowControlError, "a stream's window beyond 2^31 - 1");
         break;
       }
       case kMaxFrameSize:
@@ -411,7 +429,11 @@ bool Http2Connection::OnWindowUpdate(const FrameHeader& frame, std::string_view 
   int64_t* window = &send_window_;
   if (frame.stream != 0) {
     Http2Stream* stream = streams_.Find(frame.stream);
-    if (stream == nullptr) return true;
+    if (stream == nullptr) {
+      if (IsIdle(frame.stream))
+        return Fault(Http2Error::kProtocolError, "WINDOW_UPDATE of a stream that was never opened");
+      return true;
+    }
     window = &stream->send_window;
   }
   if (*window + increment > kMaxWindow)

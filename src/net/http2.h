@@ -177,6 +177,11 @@ class Http2Connection : public EventHandler, public TurnEndHandler {
   bool connected() const { return socket_.valid() && !connecting_; }
   bool settled() const { return settled_; }
   size_t active_streams() const { return streams_.size(); }
+  // Whether the peer owes the rest of something that has a foreseeable end: its preface and
+  // settings, a frame, a header block.
+  bool awaits_rest() const {
+    return !settled_ || !partial_.empty() || preface_left_ > 0 || header_stream_ != 0;
+  }
 
  protected:
   enum class Side : uint8_t { kClient, kServer };
@@ -196,6 +201,8 @@ class Http2Connection : public EventHandler, public TurnEndHandler {
   virtual void OnHeaders(uint32_t stream, std::string_view block, bool end_stream) = 0;
   virtual void OnData(Http2Stream& stream, std::string_view data, bool end_stream) = 0;
   virtual void OnReset(Http2Stream& stream, uint32_t code) = 0;
+  // Whether the peer has not opened the stream yet, as far as this side can tell.
+  virtual bool IsIdle(uint32_t) const { return false; }
   virtual void OnGoaway(uint32_t last_stream, uint32_t code, std::string_view debug) = 0;
   // All of the stream's outgoing data and trailers have been framed.
   virtual void OnSendDone(Http2Stream& stream) = 0;

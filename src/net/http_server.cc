@@ -98,7 +98,7 @@ void HttpServerConnection::Read() {
     if (result.would_block) return;
     if (result.error != 0 || result.closed) {
       // A half-closed peer still waits for its answer.
-      if (result.closed && state_ == State::kAnswering) {
+      if (result.closed && (state_ == State::kAnswering || out_.pending() > 0)) {
         close_after_answer_ = true;
         return;
       }

@@ -63,7 +63,9 @@ class HttpLoopback : public ::testing::Test {
       const IoResult r = socket->Write(bytes.data(), std::min(n, bytes.size()));
       if (r.error != 0) break;
       bytes.remove_prefix(r.bytes);
-      if (r.would_block && !read(10)) break;
+      pollfd ready{socket->fd(), POLLIN | POLLOUT, 0};
+      if (r.would_block && poll(&ready, 1, 1000) <= 0) break;  // nobody reads any more
+      if ((ready.revents & POLLIN) != 0 && !read(0)) break;
     }
     if (half_close) shutdown(socket->fd(), SHUT_WR);
     while (read(300)) {
@@ -110,6 +112,15 @@ TEST_F(HttpLoopback, MalformedRequestsGetAnErrorEach) {
   EXPECT_TRUE(
       Raw("POST /drop HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
           .starts_with("HTTP/1.1 500 "));
+}
+
+TEST_F(HttpLoopback, ALargeAnswerReachesAPeerThatHasClosedItsSide) {
+  const std::string body(6 << 20, 'b');
+  const std::string out =
+      Raw(Format("POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{}", body.size(), body),
+          1 << 20, /*half_close=*/true);
+  EXPECT_GT(out.size(), body.size());
+  EXPECT_TRUE(out.ends_with("bbb"));
 }
 
 TEST_F(HttpLoopback, ContinueIsSentWhenAskedFor) {
@@ -488,6 +499,55 @@ TEST_F(GrpcLoopback, BadFramesEndTheirConnectionOnly) {
   client_.Start(1, pieces, true, &sent);
   Until([&] { return recorder_.responses.contains(1); });
   EXPECT_EQ(recorder_.responses[1], "OK  10");
+}
+
+// The time limits of both servers; that they are looked at once a second sets this test's duration.
+TEST(SlowSenders, WhoDoesNotFinishInTimeIsEnded) {
+  const auto threads = *IoThreads::Start(1, "test");
+  Echo echo;
+  EchoService service;
+  const auto http = *HttpServer::Start(*threads, Loopback(), echo,
+                                       {.head_timeout = 1ms, .body_idle_timeout = 1ms});
+  const auto grpc = *GrpcServer::Start(*threads, Loopback(), service,
+                                       {.begin_timeout = 1ms, .frame_timeout = 1ms});
+  const std::string preface(kHttp2Preface);
+  const std::string settings("\0\0\0\4\0\0\0\0\0", 9);
+  struct Sender {
+    Address to;
+    std::string bytes, expected;
+    Socket socket = {};
+    std::string in = {};
+    bool ended = false;
+  };
+  std::vector<Sender> senders;
+  senders.push_back({http->address(), "GET / HT", "HTTP/1.1 408 "});
+  senders.push_back({http->address(), "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nab",
+                     "HTTP/1.1 408 "});
+  senders.push_back({grpc->address(), "", "did not arrive in time"});
+  senders.push_back({grpc->address(), preface.substr(0, 9), "did not arrive in time"});
+  senders.push_back({grpc->address(), preface, "did not arrive in time"});
+  senders.push_back(
+      {grpc->address(), preface + settings + settings.substr(0, 4), "did not arrive in time"});
+  for (Sender& s : senders) {
+    s.socket = *Socket::Connect(s.to);
+    pollfd wait{s.socket.fd(), POLLOUT, 0};
+    ASSERT_EQ(poll(&wait, 1, 1000), 1);
+    const iovec bytes{s.bytes.data(), s.bytes.size()};
+    if (!s.bytes.empty()) ASSERT_EQ(writev(s.socket.fd(), &bytes, 1), ssize_t(s.bytes.size()));
+  }
+  for (Sender& s : senders) {
+    const Instant deadline = SteadyNow() + 10s;
+    while (!s.ended && SteadyNow() < deadline) {
+      pollfd wait{s.socket.fd(), POLLIN, 0};
+      if (poll(&wait, 1, 1000) <= 0) continue;
+      char buffer[4096];
+      const IoResult r = s.socket.Read(buffer, sizeof buffer);
+      s.in.append(buffer, r.bytes);
+      s.ended = r.closed || r.error != 0;
+    }
+    EXPECT_TRUE(s.ended) << Printable(s.bytes, 80);
+    EXPECT_NE(s.in.find(s.expected), std::string::npos) << Printable(s.bytes, 80);
+  }
 }
 
 }  // namespace

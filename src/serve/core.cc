@@ -19,32 +19,32 @@ using kserve::InferResponse;
 Result<void> FinishOutputs(const LoadedModel& model,
                            const kserve::SharedMemoryRegistry& shared_memory,
                            const InferRequest& request, InferResponse& response) {
-  for (const kserve::RequestedOutput& wanted : request.outputs) {
-    if (wanted.class_count == 0 && !wanted.shared_memory) continue;
-    const auto output = std::find_if(response.outputs.begin(), response.outputs.end(),
-                                     [&](const InferOutput& o) { return o.name == wanted.name; });
-    if (output == response.outputs.end()) continue;
-    if (wanted.class_count > 0) {
+  for (InferOutput& output : response.outputs) {
+    const auto wanted =
+        std::find_if(request.outputs.begin(), request.outputs.end(),
+                     [&](const kserve::RequestedOutput& o) { return o.name == output.name; });
+    if (wanted == request.outputs.end()) continue;
+    if (wanted->class_count > 0) {
       size_t index = 0;
       for (int i = 0; i < model.config().output_size(); ++i) {
-        if (model.config().output(i).name() == wanted.name) index = static_cast<size_t>(i);
+        if (model.config().output(i).name() == output.name) index = static_cast<size_t>(i);
       }
-      SEXTANT_ASSIGN(*output, Classify(*output, wanted.class_count,
-                                       model.config().max_batch_size() > 0, model.labels(index)));
+      SEXTANT_ASSIGN(output, Classify(output, wanted->class_count,
+                                      model.config().max_batch_size() > 0, model.labels(index)));
     }
-    if (wanted.shared_memory) {
-      SEXTANT_ASSIGN(const auto view, shared_memory.Find(*wanted.shared_memory));
-      if (view.size < output->data.size()) {
-        return InvalidArgument(
+    if (wanted->shared_memory) {
+      SEXTANT_ASSIGN(const auto view, shared_memory.Find(*wanted->shared_memory));
+      if (view.size < output.data.size()) {
+        return Internal(
             Format("shared memory size specified with the request for output '{}' ({} bytes) "
                    "should be at least {} bytes "
                    "to hold the results",
-                   output->name, view.size, output->data.size()));
+                   output.name, view.size, output.data.size()));
       }
-      std::memcpy(view.data, output->data.data(), output->data.size());
-      output->shared_memory = *wanted.shared_memory;
-      output->shared_memory->byte_size = output->data.size();
-      output->data.clear();
+      std::memcpy(view.data, output.data.data(), output.data.size());
+      output.shared_memory = *wanted->shared_memory;
+      output.shared_memory->byte_size = output.data.size();
+      output.data.clear();
     }
   }
   return {};
@@ -58,20 +58,16 @@ class FinishingSink final : public OutcomeSink {
                 std::unique_ptr<OutcomeSink> next)
       : model_(std::move(model)), shared_memory_(shared_memory), next_(std::move(next)) {}
   void OnOutcome(const InferRequest& request, Outcome&& outcome) override {
-    if (outcome.response.has_value() && !outcome.empty) {
+    if (outcome.response.has_value()) {
+      outcome.response->model_name = model_->name();
+      outcome.response->id = request.id;
+      // An end without a response of its own has no version in Triton's answers either.
+      if (!outcome.empty) outcome.response->model_version = model_->version_text();
       if (Result<void> finished =
               FinishOutputs(*model_, shared_memory_, request, *outcome.response);
           !finished.has_value()) {
         outcome.response = std::move(finished).error();
-      } else if (!outcome.final) {
-        outcome.response->model_name = model_->name();
-        outcome.response->model_version = model_->version_text();
-        outcome.response->id = request.id;
       }
-    } else if (outcome.response.has_value()) {
-      outcome.response->model_name = model_->name();
-      outcome.response->model_version = model_->version_text();
-      outcome.response->id = request.id;
     }
     next_->OnOutcome(request, std::move(outcome));
   }
@@ -82,22 +78,47 @@ class FinishingSink final : public OutcomeSink {
   std::unique_ptr<OutcomeSink> next_;
 };
 
-template <typename Tensors>
-std::string QuotedNames(const Tensors& tensors) {
+std::string QuotedNames(const std::vector<InferInput>& inputs) {
+  constexpr size_t kMost = 20;  // a message is for reading
   std::vector<std::string> names;
-  for (const auto& tensor : tensors) names.push_back("'" + tensor.name + "'");
+  for (const InferInput& input : inputs) {
+    if (names.size() == kMost) {
+      names.emplace_back("...");
+      break;
+    }
+    names.push_back("'" + Printable(input.name, 80) + "'");
+  }
   return "[" + Join(names, ",") + "]";
 }
 
-Result<void> CheckInputNames(const inference::ModelConfig& config, const InferRequest& request) {
-  for (size_t i = 0; i < request.inputs.size(); ++i) {
+// No two inputs of one name, and only outputs that there are: Triton looks at these before it looks
+// at the tensors.
+Result<void> CheckNames(const inference::ModelConfig& config, const InferRequest& request) {
+  const size_t count = request.inputs.size();
+  const bool too_many = count > static_cast<size_t>(config.input_size());
+  // How many there are is the sender's choice; each is compared with each only where there may be
+  // as many, or few.
+  for (size_t i = 0; i < count && (!too_many || count < 64); ++i) {
     for (size_t j = 0; j < i; ++j) {
       if (request.inputs[i].name == request.inputs[j].name) {
         return InvalidArgument(
-            Format("input '{}' already exists in request", request.inputs[i].name));
+            Format("input '{}' already exists in request", Printable(request.inputs[i].name, 80)));
       }
     }
   }
+  for (const kserve::RequestedOutput& output : request.outputs) {
+    const bool known = std::any_of(config.output().begin(), config.output().end(),
+                                   [&](const auto& o) { return o.name() == output.name; });
+    if (!known)
+      return InvalidArgument(Format("unexpected inference output '{}' for model '{}'",
+                                    Printable(output.name, 80), config.name()));
+  }
+  return {};
+}
+
+Result<void> CheckInputCount(const inference::ModelConfig& config, const InferRequest& request) {
+  const size_t count = request.inputs.size();
+  const bool too_many = count > static_cast<size_t>(config.input_size());
   std::vector<std::string> missing;
   int required = 0;
   for (const inference::ModelInput& input : config.input()) {
@@ -107,20 +128,47 @@ Result<void> CheckInputNames(const inference::ModelConfig& config, const InferRe
                                    [&](const InferInput& i) { return i.name == input.name(); });
     if (!there) missing.push_back("'" + input.name() + "'");
   }
-  const bool too_many = request.inputs.size() > static_cast<size_t>(config.input_size());
   if (!missing.empty() || too_many) {
+    const std::string expected =
+        required == config.input_size()
+            ? Format("{} inputs", required)
+            : Format("number of inputs between {} and {}", required, config.input_size());
     return InvalidArgument(
-        Format("expected {} inputs but got {} inputs for model '{}'. Got input(s) {}, but missing "
+        Format("expected {} but got {} inputs for model '{}'. Got input(s) {}, but missing "
                "required input(s) [{}]. "
                "Please provide all required input(s).",
-               required, request.inputs.size(), config.name(), QuotedNames(request.inputs),
-               Join(missing, ",")));
+               expected, count, config.name(), QuotedNames(request.inputs), Join(missing, ",")));
   }
   return {};
 }
 
-Result<void> CheckInput(const inference::ModelConfig& config, const InferInput& input,
-                        std::optional<int64_t>& batch) {
+// The batch size that all inputs agree on; 1 for a model without a batch dimension.
+Result<int64_t> BatchSizeOf(const inference::ModelConfig& config, const InferRequest& request) {
+  if (config.max_batch_size() == 0) return 1;
+  std::optional<int64_t> batch;
+  for (const InferInput& input : request.inputs) {
+    if (input.shape.empty()) {
+      return InvalidArgument(
+          Format("input '{}' has no shape but model requires batch dimension for '{}'",
+                 Printable(input.name, 80), config.name()));
+    }
+    if (batch && *batch != input.shape[0]) {
+      return InvalidArgument(Format("input '{}' batch size does not match other inputs for '{}'",
+                                    Printable(input.name, 80), config.name()));
+    }
+    batch = input.shape[0];
+  }
+  if (batch.value_or(1) < 1)
+    return InvalidArgument(
+        Format("inference request batch-size must be >= 1 for '{}'", config.name()));
+  if (batch.value_or(1) > config.max_batch_size()) {
+    return InvalidArgument(Format("inference request batch-size must be <= {} for '{}'",
+                                  config.max_batch_size(), config.name()));
+  }
+  return batch.value_or(1);
+}
+
+Result<void> CheckInput(const inference::ModelConfig& config, const InferInput& input) {
   const auto definition = std::find_if(config.input().begin(), config.input().end(),
                                        [&](const auto& i) { return i.name() == input.name; });
   if (definition == config.input().end()) {
@@ -135,19 +183,7 @@ Result<void> CheckInput(const inference::ModelConfig& config, const InferInput& 
                kserve::DataTypeName(input.type), config.name(), kserve::DataTypeName(*expected)));
   }
   std::span<const int64_t> shape = input.shape;
-  if (config.max_batch_size() > 0) {
-    if (shape.empty()) {
-      return InvalidArgument(
-          Format("input '{}' has no shape but model requires batch dimension for '{}'", input.name,
-                 config.name()));
-    }
-    if (batch && *batch != shape[0]) {
-      return InvalidArgument(Format("input '{}' batch size does not match other inputs for '{}'",
-                                    input.name, config.name()));
-    }
-    batch = shape[0];
-    shape = shape.subspan(1);
-  }
+  if (config.max_batch_size() > 0) shape = shape.subspan(1);
   const bool fits =
       std::equal(shape.begin(), shape.end(), definition->dims().begin(), definition->dims().end(),
                  [](int64_t got, int64_t want) { return want == -1 || got == want; });
@@ -167,6 +203,47 @@ Result<void> CheckInput(const inference::ModelConfig& config, const InferInput& 
   return {};
 }
 
+// Gives the input of a raw binary request the name, type and shape that the model's only input can
+// have with that much data.
+Result<void> CompleteRawInput(const inference::ModelConfig& config, InferRequest& request) {
+  if (config.input_size() != 1) {
+    return InvalidArgument(Format("a raw binary request needs a model with one input: '{}' has {}",
+                                  config.name(), config.input_size()));
+  }
+  const inference::ModelInput& definition = config.input(0);
+  InferInput& input = request.inputs[0];
+  input.name = definition.name();
+  input.type = *kserve::DataTypeFromConfig(definition.data_type());
+  if (config.max_batch_size() > 0) input.shape.push_back(1);
+  uint64_t elements = 1;
+  std::optional<size_t> open;
+  for (const int64_t dim : definition.dims()) {
+    if (dim != -1) {
+      elements *= static_cast<uint64_t>(dim);
+    } else if (open) {
+      return InvalidArgument(
+          Format("the shape of raw input '{}' cannot be told: more than one dimension is variable",
+                 input.name));
+    } else {
+      open = input.shape.size();
+    }
+    input.shape.push_back(dim);
+  }
+  if (input.type == kserve::DataType::kBytes) {
+    if (open || elements != 1) {
+      return InvalidArgument(
+          Format("raw input '{}' of type BYTES must have shape [1] in the model", input.name));
+    }
+    std::string& framed = request.converted.emplace_back();
+    kserve::AppendBytesElement(input.data, framed);
+    input.data = framed;
+  } else if (open) {
+    input.shape[*open] =
+        static_cast<int64_t>(input.data.size() / elements / kserve::ElementSize(input.type));
+  }
+  return kserve::CheckDataSize(input, Format("raw input '{}'", input.name));
+}
+
 // Points inputs that lie in shared memory at their bytes, and keeps those mapped.
 Result<void> MapInputs(const kserve::SharedMemoryRegistry& shared_memory, PendingRequest& pending) {
   for (InferInput& input : pending.request->inputs) {
@@ -174,14 +251,7 @@ Result<void> MapInputs(const kserve::SharedMemoryRegistry& shared_memory, Pendin
     SEXTANT_ASSIGN(auto view, shared_memory.Find(*input.shared_memory));
     pending.mappings.push_back(std::move(view.mapping));
     input.data = {view.data, view.size};
-    const std::optional<uint64_t> expected = kserve::ByteSize(input.type, input.shape);
-    if (input.type == kserve::DataType::kBytes) {
-      SEXTANT_TRY(kserve::SplitBytes(input.data, kserve::ElementCount(input.shape).value_or(0)),
-                  Format("input '{}'", input.name));
-    } else if (!expected || *expected != input.data.size()) {
-      return InvalidArgument(Format("input byte size mismatch for input '{}'. Expected {}, got {}",
-                                    input.name, expected.value_or(0), input.data.size()));
-    }
+    SEXTANT_TRY(kserve::CheckDataSize(input, Format("input '{}'", input.name)));
   }
   return {};
 }
@@ -189,32 +259,25 @@ Result<void> MapInputs(const kserve::SharedMemoryRegistry& shared_memory, Pendin
 }  // namespace
 
 Result<int64_t> CheckRequest(const inference::ModelConfig& config, const InferRequest& request) {
-  SEXTANT_TRY(CheckInputNames(config, request));
-  std::optional<int64_t> batch;
-  for (const InferInput& input : request.inputs) SEXTANT_TRY(CheckInput(config, input, batch));
-  for (const kserve::RequestedOutput& output : request.outputs) {
-    const bool known = std::any_of(config.output().begin(), config.output().end(),
-                                   [&](const auto& o) { return o.name() == output.name; });
-    if (!known)
-      return InvalidArgument(Format("unexpected inference output '{}' for model '{}'",
-                                    Printable(output.name, 80), config.name()));
-  }
-  if (config.max_batch_size() == 0) return 1;
-  if (batch.value_or(1) < 1)
-    return InvalidArgument(
-        Format("inference request batch-size must be >= 1 for '{}'", config.name()));
-  if (batch.value_or(1) > config.max_batch_size()) {
-    return InvalidArgument(Format("inference request batch-size must be <= {} for '{}'",
-                                  config.max_batch_size(), config.name()));
-  }
-  return batch.value_or(1);
+  SEXTANT_TRY(CheckNames(config, request));
+  SEXTANT_TRY(CheckInputCount(config, request));
+  SEXTANT_ASSIGN(const int64_t batch, BatchSizeOf(config, request));
+  for (const InferInput& input : request.inputs) SEXTANT_TRY(CheckInput(config, input));
+  return batch;
 }
 
 Result<InferOutput> Classify(const InferOutput& output, uint64_t count, bool batched,
                              const std::vector<std::string>& labels) {
-  if (output.type == kserve::DataType::kBytes) {
-    return InvalidArgument(Format(
-        "class result not available for output '{}' due to unsupported type 'BYTES'", output.name));
+  switch (output.type) {
+    case kserve::DataType::kBytes:
+    case kserve::DataType::kBool:
+    case kserve::DataType::kFp16:
+    case kserve::DataType::kBf16:
+      return InvalidArgument(
+          Format("class result not available for output '{}' due to unsupported type '{}'",
+                 output.name, kserve::DataTypeName(output.type)));
+    default:
+      break;
   }
   const uint64_t rows =
       batched && !output.shape.empty() ? static_cast<uint64_t>(output.shape[0]) : 1;
@@ -227,16 +290,17 @@ Result<InferOutput> Classify(const InferOutput& output, uint64_t count, bool bat
   if (batched) out.shape.insert(out.shape.begin(), static_cast<int64_t>(rows));
   std::vector<uint64_t> order(columns);
   for (uint64_t row = 0; row < rows; ++row) {
-    const auto value = [&](uint64_t column) {
-      return kserve::ElementAsDouble(output.type, output.data, row * columns + column);
-    };
+    const auto element = [&](uint64_t column) { return row * columns + column; };
     std::iota(order.begin(), order.end(), 0);
     std::partial_sort(order.begin(), order.begin() + static_cast<ptrdiff_t>(count), order.end(),
                       [&](uint64_t a, uint64_t b) {
-                        return value(a) > value(b) || (value(a) == value(b) && a < b);
+                        const int by_value = kserve::CompareElements(output.type, output.data,
+                                                                     element(a), element(b));
+                        return by_value != 0 ? by_value > 0 : a < b;
                       });
     for (uint64_t i = 0; i < count; ++i) {
-      std::string text = Format("{:f}:{}", value(order[i]), order[i]);
+      std::string text = Format(
+          "{}:{}", kserve::ElementText(output.type, output.data, element(order[i])), order[i]);
       if (order[i] < labels.size()) text += ":" + labels[order[i]];
       kserve::AppendBytesElement(text, out.data);
     }
@@ -248,16 +312,23 @@ Core::Core(std::vector<std::string> repository, const BackendContext& context,
            bool strict_readiness)
     : repository_(std::move(repository), context), strict_readiness_(strict_readiness) {}
 
+Result<std::shared_ptr<LoadedModel>> Core::FindToInfer(const std::string& name,
+                                                       const std::string& version) const {
+  if (!serving_.load(std::memory_order_relaxed)) return Unavailable("the server is shutting down");
+  return repository_.Find(name, version);
+}
+
 void Core::Infer(std::unique_ptr<InferRequest> request, std::unique_ptr<OutcomeSink> sink,
                  bool many) {
   PendingRequest pending{.request = std::move(request), .arrived = SteadyNow()};
   std::shared_ptr<LoadedModel> model;
   const auto prepare = [&]() -> Result<void> {
-    SEXTANT_ASSIGN(model,
-                   repository_.Find(pending.request->model_name, pending.request->model_version));
+    SEXTANT_ASSIGN(model, FindToInfer(pending.request->model_name, pending.request->model_version));
     if (model->decoupled() && !many) {
       return Unsupported("ModelInfer RPC doesn't support models with decoupled transaction policy");
     }
+    if (pending.request->raw_input)
+      SEXTANT_TRY(CompleteRawInput(model->config(), *pending.request));
     SEXTANT_ASSIGN(pending.batch_size, CheckRequest(model->config(), *pending.request));
     return MapInputs(shared_memory_, pending);
   };
@@ -277,12 +348,16 @@ kserve::ServerMetadata Core::Metadata() const {
                      "system_shared_memory", "binary_tensor_data", "parameters", "statistics"}};
 }
 
-bool Core::Ready() const { return !strict_readiness_ || ready_.load(); }
+bool Core::Ready() const {
+  return serving_.load() && (!strict_readiness_ || repository_.AllLoaded());
+}
 
 Result<kserve::ModelMetadata> Core::ModelMetadata(const std::string& name,
                                                   const std::string& version) const {
   SEXTANT_ASSIGN(const auto model, repository_.Find(name, version));
   kserve::ModelMetadata metadata = model->Metadata();
+  // Asked for one version, that one; else all there are.
+  if (!version.empty()) return metadata;
   metadata.versions.clear();
   for (const auto& loaded : repository_.Loaded(name))
     metadata.versions.push_back(loaded->version_text());

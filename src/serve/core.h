@@ -29,10 +29,16 @@ class Core {
   void Infer(std::unique_ptr<kserve::InferRequest> request, std::unique_ptr<OutcomeSink> sink,
              bool many);
 
+  // As Repository::Find(); kUnavailable while the server is not serving.
+  Result<std::shared_ptr<LoadedModel>> FindToInfer(const std::string& name,
+                                                   const std::string& version) const;
+
   kserve::ServerMetadata Metadata() const;
-  // All models of the repository that should be there are; with strict readiness off, always.
+  // With strict readiness, while every model is loaded that was to be at start or has ever been, as
+  // in Triton: unloading one ends it.
   bool Ready() const;
-  void SetReady(bool ready) { ready_.store(ready); }
+  // From the end of the start to the beginning of the end.
+  void SetServing(bool serving) { serving_.store(serving); }
   Result<kserve::ModelMetadata> ModelMetadata(const std::string& name,
                                               const std::string& version) const;
   // Of the model, or of all with an empty name. Error: kInvalidArgument, as Triton has it.
@@ -43,7 +49,7 @@ class Core {
   Repository repository_;
   kserve::SharedMemoryRegistry shared_memory_;
   const bool strict_readiness_;
-  std::atomic<bool> ready_{false};
+  std::atomic<bool> serving_{false};
 };
 
 // Checks a request against a model's configuration: names, types, shapes, batch sizes, outputs.

@@ -16,6 +16,11 @@ void Fail(const net::GrpcCall& call, const Error& error) {
   call.Finish(GrpcStatusOf(error.code()), error.message());
 }
 
+void Unsupported(const net::GrpcCall& call, std::string_view what) {
+  call.Finish(net::GrpcStatus::kUnimplemented,
+              Format("{} is not supported by sextant serve", what));
+}
+
 template <typename Message>
 void Reply(const net::GrpcCall& call, const Message& message) {
   call.Reply(message.SerializeAsString());
@@ -57,10 +62,8 @@ class StreamSink final : public OutcomeSink {
       kserve::InferResponse empty{.model_name = request.model_name, .id = request.id};
       call_.Write(kserve::EncodeGrpcStreamError(outcome.response.error().message(),
                                                 kserve::EncodeGrpcResponse(empty)));
-    } else if (const bool wants_end = WantsFinalResponse(request); !outcome.empty || wants_end) {
-      if (wants_end) {
-        outcome.response->parameters.emplace_back("triton_final_response", outcome.final);
-      }
+    } else if (!outcome.empty || WantsFinalResponse(request)) {
+      outcome.response->parameters.emplace_back("triton_final_response", outcome.final);
       call_.Write(kserve::EncodeGrpcStreamResponse(kserve::EncodeGrpcResponse(*outcome.response)));
     }
     if (!outcome.final) return;
@@ -140,9 +143,11 @@ const GrpcFrontend::MethodRow* GrpcFrontend::Methods(size_t& count) {
       {"ModelReady", kUnary,
        [](Self& self, View message, const Call& call) {
          With<inference::ModelReadyRequest>(message, call, [&](const auto& request) {
+           const auto model = self.core_.repository().Find(request.name(), request.version());
+           if (!model.has_value() && model.error().code() == ErrorCode::kInvalidArgument)
+             return Fail(call, model.error());  // not a version at all
            inference::ModelReadyResponse response;
-           response.set_ready(
-               self.core_.repository().Find(request.name(), request.version()).has_value());
+           response.set_ready(model.has_value());
            Reply(call, response);
          });
        }},
@@ -243,6 +248,11 @@ const GrpcFrontend::MethodRow* GrpcFrontend::Methods(size_t& count) {
        [](Self&, View, const Call& call) {
          Reply(call, inference::CudaSharedMemoryUnregisterResponse());
        }},
+      {"CudaSharedMemoryRegister", kUnary,
+       [](Self&, View, const Call& call) { Unsupported(call, "CUDA shared memory"); }},
+      {"TraceSetting", kUnary, [](Self&, View, const Call& call) { Unsupported(call, "tracing"); }},
+      {"LogSettings", kUnary,
+       [](Self&, View, const Call& call) { Unsupported(call, "changing the log"); }},
   };
   count = std::size(rows);
   return rows;
@@ -270,6 +280,7 @@ void GrpcFrontend::Infer(std::string_view message, const net::GrpcCall& call) {
   auto request = std::make_unique<kserve::InferRequest>();
   request->body = message;
   if (Result<void> decoded = kserve::DecodeGrpcRequest(*request); !decoded.has_value()) {
+    if (decoded.error().code() == ErrorCode::kInternal) return Fail(call, decoded.error());
     // As over HTTP, an unknown model is the more basic mistake.
     const auto model = core_.repository().Find(request->model_name, request->model_version);
     return Fail(call, model.has_value() ? decoded.error() : model.error());
@@ -337,7 +348,7 @@ void GrpcFrontend::Load(std::string_view message, const net::GrpcCall& call, boo
             Format("parameter '{}' is not supported by sextant serve", Printable(key, 60)));
       }
     }
-    slow_.Add([this, name = request.model_name(), load, config, call] {
+    const bool added = slow_.Add([this, name = request.model_name(), load, config, call] {
       const Result<void> result =
           load ? core_.repository().Load(name, config) : core_.repository().Unload(name, 30s);
       if (!result.has_value()) {
@@ -347,6 +358,7 @@ void GrpcFrontend::Load(std::string_view message, const net::GrpcCall& call, boo
       // The two empty responses look the same on the wire.
       Reply(call, inference::RepositoryModelLoadResponse());
     });
+    if (!added) call.Finish(net::GrpcStatus::kUnavailable, "the server is shutting down");
   });
 }
 

@@ -101,7 +101,7 @@ int HttpStatusOf(ErrorCode code) {
     case ErrorCode::kNotFound:
       return 404;
     case ErrorCode::kAlreadyExists:
-      return 409;
+      return 400;
     case ErrorCode::kUnavailable:
       return 503;
     case ErrorCode::kDeadlineExceeded:
@@ -125,7 +125,7 @@ void HttpFrontend::OnRequest(const net::HttpRequest& request, net::HttpReply rep
   std::string_view path = request.path;
   if (!path.starts_with("/v2")) return reply.Send(NoSuchPath());
   path.remove_prefix(3);
-  if (path.empty() || path == "/")
+  if (path.empty())
     return reply.Send(get ? JsonAnswer(kserve::ToJson(core_.Metadata())) : MethodNotAllowed());
   if (path == "/health/live") return reply.Send(get ? HttpAnswer{} : MethodNotAllowed());
   if (path == "/health/ready")
@@ -185,7 +185,7 @@ void HttpFrontend::Infer(std::string model, std::string version, const net::Http
   infer->model_version = std::move(version);
   const auto decode = [&]() -> Result<void> {
     // Before the body is looked at, as Triton does it: an unknown model is the more basic mistake.
-    SEXTANT_TRY(core_.repository().Find(infer->model_name, infer->model_version));
+    SEXTANT_TRY(core_.FindToInfer(infer->model_name, infer->model_version));
     const std::string_view encoding =
         net::FindHeader(request.fields, "content-encoding").value_or("");
     const std::optional<net::Compression> compression = net::ParseCompression(encoding);
@@ -220,7 +220,10 @@ net::HttpAnswer HttpFrontend::Index(std::string_view body) {
     const Result<text::Json> json = text::ParseJson(body);
     if (!json.has_value())
       return ErrorAnswer(500, "failed to parse the request JSON: " + json.error().message());
-    if (const text::Json* ready = json->Find("ready")) only_ready = ready->AsBool().value_or(false);
+    if (const text::Json* ready = json->Find("ready")) {
+      if (!ready->AsBool()) return ErrorAnswer(500, "'ready' must be a boolean");
+      only_ready = *ready->AsBool();
+    }
   }
   return JsonAnswer(kserve::ToJson(core_.repository().Index(only_ready)));
 }
@@ -239,9 +242,13 @@ void HttpFrontend::RepositoryControl(std::string_view model, bool load, std::str
       return reply.Send(
           ErrorAnswer(500, "failed to parse the request JSON: " + json.error().message()));
     const text::Json* parameters = json->Find("parameters");
-    if (parameters != nullptr && parameters->IsObject()) {
+    if (parameters != nullptr && !parameters->IsObject())
+      return reply.Send(ErrorAnswer(500, "'parameters' must be an object"));
+    if (parameters != nullptr) {
       for (const auto& [key, value] : parameters->object()) {
-        if (load && key == "config" && value.IsString()) {
+        if (load && key == "config") {
+          if (!value.IsString())
+            return reply.Send(ErrorAnswer(500, "parameter 'config' must be a string"));
           config = std::string(*value.AsString());
         } else if (load || key != "unload_dependents") {
           return reply.Send(ErrorAnswer(
@@ -251,14 +258,15 @@ void HttpFrontend::RepositoryControl(std::string_view model, bool load, std::str
     }
   }
   auto shared = std::make_shared<net::HttpReply>(std::move(reply));
-  slow_.Add([this, name = std::string(model), load, config, shared] {
+  const bool added = slow_.Add([this, name = std::string(model), load, config, shared] {
     const Result<void> result =
         load ? core_.repository().Load(name, config) : core_.repository().Unload(name, 30s);
-    if (result.has_value()) return shared->Send({});
+    if (result.has_value()) return shared->Send(JsonAnswer(""));
     // Triton answers every failed load with 500.
     shared->Send(
         ErrorAnswer(500, Format("failed to load '{}', {}", name, result.error().message())));
   });
+  if (!added) shared->Send(ErrorAnswer(503, "the server is shutting down"));
 }
 
 net::HttpAnswer HttpFrontend::SharedMemory(std::string_view method, std::string_view rest,
@@ -302,10 +310,13 @@ net::HttpAnswer HttpFrontend::SharedMemory(std::string_view method, std::string_
     return ErrorAnswer(400, "Shared memory register request has no 'key' field");
   wanted.key = *key->AsString();
   const text::Json* size = json->Find("byte_size");
-  if (size == nullptr || !size->AsUint())
+  if (size == nullptr)
     return ErrorAnswer(400, "Shared memory register request has no 'byte_size' field");
+  const text::Json* offset = json->Find("offset");
+  if (!size->AsUint() || (offset != nullptr && !offset->AsUint()))
+    return ErrorAnswer(500, "'byte_size' and 'offset' must be non-negative integers");
   wanted.byte_size = *size->AsUint();
-  if (const text::Json* offset = json->Find("offset")) wanted.offset = offset->AsUint().value_or(0);
+  if (offset != nullptr) wanted.offset = *offset->AsUint();
   const Result<void> registered = core_.shared_memory().Register(wanted);
   return registered.has_value() ? HttpAnswer{} : ErrorAnswer(registered.error());
 }

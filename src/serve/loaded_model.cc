@@ -144,10 +144,10 @@ void LoadedModel::Execute(ModelInstance& instance, std::vector<PendingRequest>& 
   for (size_t i = 0; i < batch.size(); ++i) {
     if (!outcomes[i]) continue;
     ++answered;
-    if (outcomes[i]->response.has_value()) items += static_cast<uint64_t>(batch[i].batch_size);
+    items += static_cast<uint64_t>(batch[i].batch_size);
   }
   // Counted before they are answered, so that a client that asks after its answer finds itself
-  // counted.
+  // counted. An execution that failed was one all the same, as in Triton.
   if (items > 0) counters_.RecordExecution(items, times);
   for (size_t i = 0; i < batch.size(); ++i) {
     if (!outcomes[i]) continue;
@@ -155,9 +155,6 @@ void LoadedModel::Execute(ModelInstance& instance, std::vector<PendingRequest>& 
     if (outcome.response.has_value()) {
       counters_.RecordSuccess({.total = end - batch[i].arrived, .queue = start - batch[i].queued},
                               times, static_cast<uint64_t>(batch[i].batch_size));
-      outcome.response->model_name = name();
-      outcome.response->model_version = version_text_;
-      outcome.response->id = batch[i].request->id;
     } else {
       counters_.RecordFailure(ReasonOf(outcome.response.error()), end - batch[i].arrived);
     }

@@ -109,11 +109,11 @@ std::optional<double> CpuMeter::Read() {
     ++column;
   }
   const uint64_t busy_delta = busy - busy_, total_delta = total - total_;
-  const bool first = total_ == 0;
+  if (total_delta == 0) return last_;
   busy_ = busy;
   total_ = total;
-  if (first || total_delta == 0) return std::nullopt;
-  return static_cast<double>(busy_delta) / static_cast<double>(total_delta);
+  last_ = static_cast<double>(busy_delta) / static_cast<double>(total_delta);
+  return last_;
 }
 
 std::string RenderMetrics(const std::vector<std::shared_ptr<LoadedModel>>& models,

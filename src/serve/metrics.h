@@ -14,11 +14,14 @@ namespace sextant::serve {
 // Share of all cores that was busy between two readings of /proc/stat. Not thread-safe.
 class CpuMeter {
  public:
-  // Since the previous call; nothing the first time.
+  CpuMeter() { Read(); }
+  // Since the previous call, or what that said where no time has been counted since; nothing where
+  // there is no /proc.
   std::optional<double> Read();
 
  private:
   uint64_t busy_ = 0, total_ = 0;
+  double last_ = 0;
 };
 
 std::string RenderMetrics(const std::vector<std::shared_ptr<LoadedModel>>& models,

@@ -1,6 +1,7 @@
 #include "serve/repository.h"
 
 #include <algorithm>
+#include <climits>
 
 #include "base/files.h"
 #include "base/strings.h"
@@ -200,6 +201,7 @@ Result<void> Repository::Load(const std::string& name,
     Entry& entry = entries_[name];
     old.swap(entry.versions);
     entry.state = "READY";
+    entry.expected = true;
     entry.reason.clear();
     entry.known_versions.clear();
     for (std::shared_ptr<LoadedModel>& model : *loaded) {
@@ -246,16 +248,30 @@ Result<std::shared_ptr<LoadedModel>> Repository::Find(const std::string& name,
   }
   if (version.empty()) return it->second.versions.rbegin()->second;
   const std::optional<int64_t> number = ParseInt(version);
-  if (!number)
+  if (!number || *number < 0)
     return InvalidArgument(
-        Format("failed to get model version from specified version string '{}' (an integer)",
+        Format("failed to get model version from specified version string '{}': it should be an "
+               "integer > 0",
                Printable(version, 40)));
-  const auto found = it->second.versions.find(static_cast<int>(*number));
+  const auto found = *number > INT_MAX ? it->second.versions.end()
+                                       : it->second.versions.find(static_cast<int>(*number));
   if (found == it->second.versions.end()) {
     return NotFound(Format("Request for unknown model: '{}' version {} is not found",
                            Printable(name, 80), *number));
   }
   return found->second;
+}
+
+bool Repository::AllLoaded() const {
+  const std::scoped_lock lock(mutex_);
+  return std::all_of(entries_.begin(), entries_.end(), [](const auto& entry) {
+    return !entry.second.expected || !entry.second.versions.empty();
+  });
+}
+
+void Repository::Expect(const std::string& name) {
+  const std::scoped_lock lock(mutex_);
+  entries_[name].expected = true;
 }
 
 std::vector<std::shared_ptr<LoadedModel>> Repository::Loaded(const std::string& name) const {

@@ -38,6 +38,11 @@ class Repository {
   // text.
   Result<std::shared_ptr<LoadedModel>> Find(const std::string& name,
                                             const std::string& version) const;
+  // Says that a model should be there, as one that has been loaded once should.
+  void Expect(const std::string& name);
+  // Whether every model that should be there is. A client's failed attempt with a new one is none
+  // of these.
+  bool AllLoaded() const;
   // All loaded versions, of one model or (empty name) of all.
   std::vector<std::shared_ptr<LoadedModel>> Loaded(const std::string& name) const;
   std::vector<kserve::IndexEntry> Index(bool only_ready) const;
@@ -51,6 +56,7 @@ class Repository {
     std::map<int, std::shared_ptr<LoadedModel>> versions;
     std::string state;  // "READY", "UNAVAILABLE", ""
     std::string reason;
+    bool expected = false;
     std::vector<int> known_versions;  // for the index, when not loaded
   };
 

@@ -41,20 +41,18 @@ Result<void> LoadModels(const ServerOptions& options, Core& core, Log& log) {
   names = all ? core.repository().Names() : options.load_models;
   std::vector<std::string> failures;
   for (const std::string& name : names) {
+    core.repository().Expect(name);
     if (Result<void> loaded = core.repository().Load(name, std::nullopt); !loaded.has_value()) {
       failures.push_back(Format("model '{}': {}", name, loaded.error().message()));
     }
   }
-  if (failures.empty()) {
-    core.SetReady(true);
-    return {};
-  }
-  if (options.exit_on_error) {
+  if (!failures.empty() && options.exit_on_error) {
     return InvalidArgument(Format(
         "{} of {} models cannot be loaded (--exit-on-error=false starts without them):\n  {}",
         failures.size(), names.size(), Join(failures, "\n  ")));
   }
   for (const std::string& failure : failures) log.Write(LogLevel::kWarning, "{}", failure);
+  core.SetServing(true);
   return {};
 }
 
@@ -120,12 +118,14 @@ int Server::metrics_port() const {
 
 void Server::Stop(Nanos grace) {
   if (parts_->core == nullptr) return;
-  parts_->core->SetReady(false);
+  parts_->core->SetServing(false);
   const Instant deadline = SteadyNow() + grace;
   if (parts_->http != nullptr) parts_->http->StopAccepting();
   if (parts_->grpc != nullptr) parts_->grpc->StopAccepting();
   if (parts_->metrics != nullptr) parts_->metrics->StopAccepting();
-  parts_->core->repository().UnloadAll(grace);
+  // A load or unload in progress answers its client and is not undone by what follows.
+  parts_->slow.Finish();
+  parts_->core->repository().UnloadAll(std::max(deadline - SteadyNow(), Nanos(0)));
   // The answers of the last requests are still on their way out.
   const auto open = [&] {
     return (parts_->http == nullptr ? 0 : parts_->http->connections()) +

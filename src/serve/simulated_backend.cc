@@ -58,8 +58,10 @@ class SimulatedInstance final : public ModelInstance {
   kserve::InferResponse MakeResponse(const PendingRequest& request) const;
   // False when the model is going away.
   bool SleepUntil(Instant when);
-  void Respond(std::span<PendingRequest> batch, const std::vector<FaultKind>& faults,
-               std::vector<std::optional<Outcome>>& outcomes, bool finished);
+  // Sends a decoupled model's responses; false when the model went away meanwhile.
+  bool SendResponses(std::span<PendingRequest> batch, const std::vector<FaultKind>& faults);
+  void Conclude(std::span<PendingRequest> batch, const std::vector<FaultKind>& faults,
+                std::vector<std::optional<Outcome>>& outcomes, bool finished);
 
   std::shared_ptr<Shared> shared_;
   Random random_;
@@ -96,8 +98,12 @@ void SimulatedInstance::Execute(std::span<PendingRequest> batch,
     service = s.model.ExecutionTime(drawn, items, s.busy, s.instances, s.items_executing);
   }
   if (s.gpu_handle >= 0) s.context.gpus->Begin(s.gpu_handle, start);
-  const bool finished = SleepUntil(origin + s.model.EndOfWork(start - origin, service));
-  Respond(batch, faults, outcomes, finished);
+  const Instant ready = SteadyNow();
+  bool finished = SleepUntil(origin + s.model.EndOfWork(start - origin, service));
+  if (finished && s.config.model_transaction_policy().decoupled())
+    finished = SendResponses(batch, faults);
+  const Instant computed = SteadyNow();
+  Conclude(batch, faults, outcomes, finished);
   const Instant end = SteadyNow();
   if (s.gpu_handle >= 0) s.context.gpus->End(s.gpu_handle, end);
   {
@@ -105,7 +111,9 @@ void SimulatedInstance::Execute(std::span<PendingRequest> batch,
     --s.busy;
     s.items_executing -= items;
   }
-  times.compute_infer = end - start;
+  times = {.compute_input = ready - start,
+           .compute_infer = computed - ready,
+           .compute_output = end - computed};
   if (s.context.truth == nullptr) return;
   for (size_t i = 0; i < batch.size(); ++i) {
     s.context.truth->Add({.model = s.config.name(),
@@ -120,18 +128,24 @@ void SimulatedInstance::Execute(std::span<PendingRequest> batch,
   }
 }
 
-void SimulatedInstance::Respond(std::span<PendingRequest> batch,
-                                const std::vector<FaultKind>& faults,
-                                std::vector<std::optional<Outcome>>& outcomes, bool finished) {
-  Shared& s = *shared_;
-  const bool decoupled = s.config.model_transaction_policy().decoupled();
-  for (int response = 0; decoupled && finished && response < s.model.responses; ++response) {
-    if (response > 0) finished = SleepUntil(SteadyNow() + s.model.response_gap);
+bool SimulatedInstance::SendResponses(std::span<PendingRequest> batch,
+                                      const std::vector<FaultKind>& faults) {
+  const SimulatedModel& model = shared_->model;
+  for (int response = 0; response < model.responses; ++response) {
+    if (response > 0 && !SleepUntil(SteadyNow() + model.response_gap)) return false;
     for (size_t i = 0; i < batch.size(); ++i) {
       if (faults[i] == FaultKind::kNone)
         batch[i].Answer({.response = MakeResponse(batch[i]), .final = false});
     }
   }
+  return true;
+}
+
+void SimulatedInstance::Conclude(std::span<PendingRequest> batch,
+                                 const std::vector<FaultKind>& faults,
+                                 std::vector<std::optional<Outcome>>& outcomes, bool finished) {
+  Shared& s = *shared_;
+  const bool decoupled = s.config.model_transaction_policy().decoupled();
   for (size_t i = 0; i < batch.size(); ++i) {
     if (!finished) {
       outcomes[i] = Outcome{.response = Unavailable("the model is being unloaded")};
@@ -158,16 +172,17 @@ kserve::InferResponse SimulatedInstance::MakeResponse(const PendingRequest& requ
   kserve::InferResponse response;
   for (const int index : WantedOutputs(s.config, *request.request)) {
     const inference::ModelOutput& output = s.config.output(index);
-    kserve::InferOutput& out = response.outputs.emplace_back();
-    out.name = output.name();
-    out.type = *kserve::DataTypeFromConfig(output.data_type());
+    kserve::InferOutput out{.name = output.name(),
+                            .type = *kserve::DataTypeFromConfig(output.data_type())};
     if (s.model.output == SimulatedModel::Output::kEcho) {
       for (const kserve::InferInput& input : request.request->inputs) {
         if (input.name != s.config.input(index).name()) continue;
         out.shape = input.shape;
         out.data = input.data;
+        response.outputs.push_back(std::move(out));
+        break;
       }
-      continue;
+      continue;  // without the optional input there is nothing to repeat
     }
     if (s.config.max_batch_size() > 0) out.shape.push_back(request.batch_size);
     for (const int64_t dim : output.dims()) out.shape.push_back(dim < 0 ? 1 : dim);
@@ -182,6 +197,7 @@ kserve::InferResponse SimulatedInstance::MakeResponse(const PendingRequest& requ
     }
     out.data.reserve(count * element.size());
     for (uint64_t i = 0; i < count; ++i) out.data += element;
+    response.outputs.push_back(std::move(out));
   }
   return response;
 }

@@ -8,8 +8,11 @@ void Add(kserve::StatDuration& to, Nanos d) { to += {1, static_cast<uint64_t>(d.
 }  // namespace
 
 void ModelCounters::RecordExecution(uint64_t items, const ExecutionTimes& times) {
+  const auto now_ms =
+      std::chrono::duration_cast<std::chrono::milliseconds>(WallNow().time_since_epoch()).count();
   const std::scoped_lock lock(mutex_);
   ++totals_.execution_count;
+  totals_.last_inference_ms = static_cast<uint64_t>(now_ms);
   kserve::BatchStatistics& batch = batches_[items];
   batch.batch_size = items;
   Add(batch.compute_input, times.compute_input);
@@ -19,11 +22,8 @@ void ModelCounters::RecordExecution(uint64_t items, const ExecutionTimes& times)
 
 void ModelCounters::RecordSuccess(const RequestTimes& request, const ExecutionTimes& execution,
                                   uint64_t items) {
-  const auto now_ms =
-      std::chrono::duration_cast<std::chrono::milliseconds>(WallNow().time_since_epoch()).count();
   const std::scoped_lock lock(mutex_);
   totals_.inference_count += items;
-  totals_.last_inference_ms = static_cast<uint64_t>(now_ms);
   Add(totals_.success, request.total);
   Add(totals_.queue, request.queue);
   Add(totals_.compute_input, execution.compute_input);

@@ -1,0 +1,207 @@
+"""The models of the conformance tests: one table, from which both servers' repositories are made."""
+
+import os
+import shutil
+from dataclasses import dataclass, field
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+TYPES = (
+    "BOOL UINT8 UINT16 UINT32 UINT64 INT8 INT16 INT32 INT64 FP16 FP32 FP64 BYTES BF16".split()
+)
+
+
+@dataclass
+class Tensor:
+    name: str
+    type: str
+    dims: list
+    optional: bool = False
+    labels: tuple = ()
+
+    def pbtxt(self, kind):
+        type_name = "TYPE_STRING" if self.type == "BYTES" else "TYPE_" + self.type
+        more = " optional: true" if self.optional else ""
+        if self.labels:
+            more += f' label_filename: "{self.name}.txt"'
+        return f'{kind} {{ name: "{self.name}" data_type: {type_name} dims: {self.dims}{more} }}\n'
+
+
+@dataclass
+class Model:
+    name: str
+    inputs: list
+    outputs: list
+    batch: int = 0
+    parameters: dict = field(default_factory=dict)
+    versions: tuple = (1,)
+    more: str = ""  # further lines of config.pbtxt
+    files: bool = True  # False: without a version directory
+
+    def pbtxt(self, backend):
+        text = f'name: "{self.name}"\nbackend: "{backend}"\nmax_batch_size: {self.batch}\n'
+        text += "".join(t.pbtxt("input") for t in self.inputs)
+        text += "".join(t.pbtxt("output") for t in self.outputs)
+        parameters = {"output": "echo", "service_time": "0us", **self.parameters}
+        for key, value in parameters.items():
+            text += f'parameters {{ key: "{key}" value {{ string_value: "{value}" }} }}\n'
+        if "instance_group" not in self.more:
+            text += "instance_group { count: 1 kind: KIND_CPU }\n"
+        return text + self.more
+
+
+def queue_policy(**values):
+    inside = " ".join(f"{k}: {v}" for k, v in values.items())
+    return f"default_queue_policy {{ {inside} }}"
+
+
+MODELS = {
+    m.name: m
+    for m in [
+        # Every type, each optional, so that a request brings the ones it is about.
+        Model(
+            "types",
+            [Tensor("IN_" + t, t, [-1], optional=True) for t in TYPES],
+            [Tensor("OUT_" + t, t, [-1]) for t in TYPES],
+        ),
+        Model("plain", [Tensor("X", "FP32", [2, 3])], [Tensor("Y", "FP32", [2, 3])]),
+        Model(
+            "pair",
+            [
+                Tensor("A", "INT32", [4]),
+                Tensor("B", "FP32", [-1, 2]),
+                Tensor("C", "BYTES", [1], optional=True),
+            ],
+            [
+                Tensor("A_OUT", "INT32", [4]),
+                Tensor("B_OUT", "FP32", [-1, 2]),
+                Tensor("C_OUT", "BYTES", [1]),
+            ],
+            batch=4,
+        ),
+        Model(
+            "labels",
+            [Tensor("X", "FP32", [5]), Tensor("Z", "INT32", [3])],
+            [
+                Tensor("SCORES", "FP32", [5], labels=("ant", "bee", "cat", "dog", "eel")),
+                Tensor("RANKS", "INT32", [3]),
+            ],
+            batch=4,
+        ),
+        Model(
+            "merging",
+            [Tensor("X", "FP32", [-1])],
+            [Tensor("Y", "FP32", [-1])],
+            batch=8,
+            parameters={"service_time": "fixed(50ms)"},
+            more="dynamic_batching { max_queue_delay_microseconds: 20000 }\n",
+        ),
+        Model(
+            "queue_limit",
+            [Tensor("X", "INT32", [1])],
+            [Tensor("Y", "INT32", [1])],
+            batch=1,
+            parameters={"service_time": "fixed(400ms)"},
+            more="dynamic_batching { " + queue_policy(max_queue_size=2) + " }\n",
+        ),
+        Model(
+            "queue_timeout",
+            [Tensor("X", "INT32", [1])],
+            [Tensor("Y", "INT32", [1])],
+            batch=1,
+            parameters={"service_time": "fixed(400ms)"},
+            more="dynamic_batching { "
+            + queue_policy(
+                timeout_action="REJECT",
+                default_timeout_microseconds=50000,
+                allow_timeout_override="true",
+            )
+            + " }\n",
+        ),
+        Model(
+            "priorities",
+            [Tensor("X", "INT32", [1])],
+            [Tensor("Y", "INT32", [1])],
+            batch=1,
+            parameters={"service_time": "fixed(100ms)"},
+            more="dynamic_batching { priority_levels: 3 default_priority_level: 2 }\n",
+        ),
+        Model(
+            "slow",
+            [Tensor("X", "INT32", [1])],
+            [Tensor("Y", "INT32", [1])],
+            parameters={"service_time": "fixed(100ms)"},
+            more="instance_group { count: 2 kind: KIND_CPU }\n",
+        ),
+        Model(
+            "decoupled",
+            [Tensor("X", "INT32", [-1])],
+            [Tensor("Y", "INT32", [-1])],
+            parameters={"responses": "3", "response_gap": "5ms"},
+            more="model_transaction_policy { decoupled: true }\n",
+        ),
+        Model(
+            "decoupled_none",
+            [Tensor("X", "INT32", [-1])],
+            [Tensor("Y", "INT32", [-1])],
+            parameters={"responses": "0"},
+            more="model_transaction_policy { decoupled: true }\n",
+        ),
+        Model(
+            "decoupled_failing",
+            [Tensor("X", "INT32", [-1])],
+            [Tensor("Y", "INT32", [-1])],
+            parameters={"error_rate": "internal:1"},
+            more="model_transaction_policy { decoupled: true }\n",
+        ),
+        Model(
+            "failing",
+            [Tensor("X", "INT32", [-1])],
+            [Tensor("Y", "INT32", [-1])],
+            parameters={"error_rate": "internal:1"},
+        ),
+        # In Triton this one raises instead of answering with an error (models_triton/model.py).
+        Model(
+            "raising",
+            [Tensor("X", "INT32", [-1])],
+            [Tensor("Y", "INT32", [-1])],
+            parameters={"error_rate": "internal:1"},
+        ),
+        Model(
+            "refusing",
+            [Tensor("X", "INT32", [-1])],
+            [Tensor("Y", "INT32", [-1])],
+            parameters={"error_rate": "unavailable:1"},
+        ),
+        Model(
+            "versions",
+            [Tensor("X", "INT32", [1])],
+            [Tensor("Y", "INT32", [1])],
+            versions=(1, 3, 7),
+            more="version_policy { specific { versions: [1, 3] } }\n",
+        ),
+        Model("text", [Tensor("X", "BYTES", [1])], [Tensor("Y", "BYTES", [1])], batch=2),
+        Model("open", [Tensor("X", "INT16", [2, -1])], [Tensor("Y", "INT16", [2, -1])], batch=2),
+        Model("counted", [Tensor("X", "INT32", [1])], [Tensor("Y", "INT32", [1])], batch=4),
+        Model("late", [Tensor("X", "INT32", [1])], [Tensor("Y", "INT32", [1])], batch=2),
+        Model("broken", [Tensor("X", "INT32", [0])], [Tensor("Y", "INT32", [1])]),
+    ]
+}
+
+
+def write_repository(directory, backend, names):
+    """Writes the named models for a backend ("simulated" or "python")."""
+    for name in names:
+        model = MODELS[name]
+        root = os.path.join(directory, name)
+        for version in model.versions:
+            version_directory = os.path.join(root, str(version))
+            os.makedirs(version_directory)
+            if backend == "python":
+                shutil.copy(os.path.join(HERE, "models_triton", "model.py"), version_directory)
+        with open(os.path.join(root, "config.pbtxt"), "w") as out:
+            out.write(model.pbtxt(backend))
+        for tensor in model.outputs:
+            if tensor.labels:
+                with open(os.path.join(root, tensor.name + ".txt"), "w") as out:
+                    out.write("\n".join(tensor.labels) + "\n")
