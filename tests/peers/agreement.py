@@ -157,18 +157,17 @@ def print_cell(cell):
 def inner_faults(cell):
     """Where Sextant's figures do not fit each other."""
     faults = []
-    for report in cell.sextant:
-        # What is in flight at the window's edges is in one figure and not in the other.
-        edges = cell.concurrency / report["requests"]
-        implied = cell.concurrency / report["throughput"] * 1e6
-        if abs(report["avg"] / implied - 1) > SHARE + edges:
-            faults.append(f"avg {report['avg']} us, but the throughput implies {implied:.0f} us")
-        if abs(report["inferences"] - report["requests"]) > SHARE * report["requests"] + 2 * (
-            cell.concurrency
-        ):
-            faults.append(f"{report['requests']} requests, the server has {report['inferences']}")
-        if outside(report) <= 0:
-            faults.append(f"avg {report['avg']} us, at the server {report['server']} us")
+    ratios = [r["avg"] * r["throughput"] / (1e6 * cell.concurrency) for r in cell.sextant]
+    # What is in flight at the window's edges is in one figure and not in the other.
+    allowed = SHARE + cell.concurrency / mean(cell.sextant, "requests")
+    allowed += DEVIATIONS * statistics.stdev(ratios) / math.sqrt(len(ratios))
+    if abs(statistics.mean(ratios) - 1) > allowed:
+        faults.append(f"avg times throughput is {statistics.mean(ratios):.3f} of the concurrency")
+    counted, ours = mean(cell.sextant, "inferences"), mean(cell.sextant, "requests")
+    if abs(counted - ours) > SHARE * ours + cell.concurrency:
+        faults.append(f"{ours:.1f} requests, the server counts {counted:.1f}")
+    if statistics.mean(map(outside, cell.sextant)) <= 0:
+        faults.append("an average latency below the server's own")
     return faults
 
 
