@@ -1,6 +1,7 @@
 // sextant docs and sextant completion: documents made from the option tables.
 #include <cstdio>
 
+#include "base/version.h"
 #include "cli/command.h"
 
 namespace sextant::cli {
@@ -86,7 +87,7 @@ int RunDocs(std::span<const std::string_view> arguments) {
       text = table.ReferencePage(command->defaults);
       break;
     case Format_::kMan:
-      text = table.ManPage(command->defaults, SEXTANT_VERSION, "2026");
+      text = table.ManPage(command->defaults, Version(), "2026");
       break;
     case Format_::kSchema:
       text = table.JsonSchema(command->defaults);

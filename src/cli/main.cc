@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "base/strings.h"
+#include "base/version.h"
 #include "cli/command.h"
 
 namespace {
@@ -31,7 +32,8 @@ int main(int argc, char** argv) {
   if (arguments[0] == "help" && arguments.size() > 1) arguments = {arguments[1], "--help"};
   if (arguments[0] == "help" || arguments[0] == "--help" || arguments[0] == "-h")
     return PrintCommands(stdout);
-  if (arguments[0] == "--version") return std::puts("sextant " SEXTANT_VERSION), cli::kExitOk;
+  if (arguments[0] == "--version")
+    return std::printf("sextant %s\n", Version().data()), cli::kExitOk;
   if (const cli::Command* command = cli::FindCommand(arguments[0]))
     return command->run(std::span(arguments).subspan(1));
   std::vector<std::string_view> names;

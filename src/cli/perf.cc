@@ -9,6 +9,7 @@
 #include "base/files.h"
 #include "base/host.h"
 #include "base/stop.h"
+#include "base/version.h"
 #include "cli/command.h"
 #include "cli/perf_options.h"
 #include "cli/perf_progress.h"
@@ -330,7 +331,7 @@ text::Json HostJson() {
 text::Json MakeHeader(const PerfOptions& options, const Plan& plan, const Target& target,
                       const Subject& subject, const load::DataSet& data) {
   text::Json header{text::Json::Object()};
-  header.Set("tool", "sextant " SEXTANT_VERSION);
+  header.Set("tool", Format("sextant {}", Version()));
   header.Set("command", "perf");
   header.Set("started", FormatWallTime(WallNow()));
   text::Json settings{text::Json::Object()};

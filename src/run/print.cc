@@ -230,6 +230,33 @@ std::string FormatLevel(const Level& level) {
   return out;
 }
 
+namespace {
+
+// What the words and marks mean that occur in the table.
+std::string TableLegend(std::span<const Level> levels, const std::string& table) {
+  const auto any = [&](auto&& is) { return std::any_of(levels.begin(), levels.end(), is); };
+  const auto state = [&](stats::LevelState s) {
+    return any([&](const Level& l) { return l.state == s; });
+  };
+  std::string out;
+  if (table.find('?') != std::string::npos)
+    out += "?: too few independent requests for a 95 % interval of this figure\n";
+  if (state(stats::LevelState::kNoisy))
+    out += "noisy: steady, but throughput is not known to 5 %; --duration longer helps\n";
+  if (state(stats::LevelState::kDrifting))
+    out += "drifting: throughput or latency moved steadily within the window\n";
+  if (state(stats::LevelState::kShort))
+    out += "short: too few requests to judge; --duration or --requests larger helps\n";
+  if (any([](const Level& l) { return l.client.limited; })) {
+    out +=
+        "client-limited: this client set the pace, at least in part; the report of the level says "
+        "why\n";
+  }
+  return out;
+}
+
+}  // namespace
+
 std::string FormatTable(std::span<const Level> levels) {
   const std::vector<Column> columns = TableColumns(levels);
   std::vector<std::vector<std::string>> rows(levels.size() + 2);
@@ -255,7 +282,7 @@ std::string FormatTable(std::span<const Level> levels) {
     }
     out += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
   }
-  return out;
+  return out + TableLegend(levels, out);
 }
 
 std::string FormatPerfAnalyzerCsv(std::span<const Level> levels) {

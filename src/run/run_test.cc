@@ -1,5 +1,8 @@
 #include <gtest/gtest.h>
 
+#include <set>
+
+#include "base/files.h"
 #include "base/strings.h"
 #include "run/print.h"
 #include "run/run_file.h"
@@ -174,6 +177,29 @@ TEST(FormatPerfAnalyzerCsv, HasItsColumnsOrderAndUnits) {
             "Output,Client Recv,p50 latency,p90 latency,p95 latency,p99 latency\n"
             "4,399.2,0,699,5000,0,14800,0,0,20496,20889,20955,20987\n"
             "8,865.572,0,699,5000,0,14800,0,0,20496,20889,20955,20987\n");
+}
+
+void CollectMembers(const text::Json& json, std::set<std::string>& names) {
+  if (json.IsArray()) {
+    for (const text::Json& element : json.array()) CollectMembers(element, names);
+  } else if (json.IsObject()) {
+    for (const auto& [name, value] : json.object()) {
+      names.insert(name);
+      CollectMembers(value, names);
+    }
+  }
+}
+
+TEST(RunFile, EveryMemberOfALevelIsDocumented) {
+  const std::string page = ReadFile(SEXTANT_SOURCE_DIR "/docs/run-file.md").value();
+  Level level = MakeLevel();
+  level.series.resize(1);
+  level.server.resize(1);
+  std::set<std::string> names;
+  CollectMembers(LevelToJson(level), names);
+  EXPECT_GT(names.size(), 80u);
+  for (const std::string& name : names)
+    EXPECT_NE(page.find(Format("`{}`", name)), std::string::npos) << name;
 }
 
 }  // namespace

@@ -5,7 +5,7 @@
 #include <numeric>
 
 #include "base/strings.h"
-#include "serve/version.h"
+#include "base/version.h"
 
 namespace sextant::serve {
 namespace {
@@ -272,7 +272,7 @@ void Core::Infer(std::unique_ptr<InferRequest> request, std::unique_ptr<OutcomeS
 kserve::ServerMetadata Core::Metadata() const {
   return {
       .name = "sextant",
-      .version = std::string(kServerVersion),
+      .version = std::string(Version()),
       .extensions = {"classification", "model_repository", "schedule_policy", "model_configuration",
                      "system_shared_memory", "binary_tensor_data", "parameters", "statistics"}};
 }

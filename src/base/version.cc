@@ -1,0 +1,7 @@
+#include "base/version.h"
+
+namespace sextant {
+
+std::string_view Version() { return SEXTANT_VERSION; }
+
+}  // namespace sextant
