@@ -18,6 +18,7 @@ from processes import (
     instances,
     near,
     parameters,
+    parse_report,
     perf_analyzer,
     sextant_perf,
     sextant_serve,
@@ -33,6 +34,19 @@ def simulated(instance_count, **truth):
     return {MODEL: config + parameters(**truth)}
 
 
+def say_peer(run, *figures):
+    """What perf_analyzer says, which decides nothing: it may also say nothing."""
+    levels = parse_report(run.text)
+    if levels:
+        say("perf_analyzer", levels[0], *figures)
+    else:
+        print(f"  perf_analyzer has no report; its last words: {last_words(run)}")
+
+
+def last_words(run):
+    return (run.text.strip().splitlines() or ["none"])[-1]
+
+
 def say(who, report, *figures):
     words = [f"{f} {report[f]:g}" for f in figures if f in report]
     print(f"  {who} says: {', '.join(words)}")
@@ -45,7 +59,7 @@ def request_count_throughput(sextant):
         for protocol in PROTOCOLS:
             print(f"{protocol}: {count} requests, each served in {service_us} us")
             run = perf_analyzer(server, protocol, MODEL, "--request-count", count).wait()
-            say("perf_analyzer", run.report(), "throughput", "avg")
+            say_peer(run, "throughput", "avg")
             run = sextant_perf(sextant, server, protocol, MODEL, "--request-count", count).wait()
             report = run.report()
             say("sextant", report, "throughput", "avg")
@@ -53,6 +67,13 @@ def request_count_throughput(sextant):
             expect(report["avg"] >= service_us, "an average below the time that serving takes")
             # One request after the other: their number and their latency are the window.
             near("throughput", report["throughput"], 1e6 / report["avg"], 0.02)
+
+
+def deviation_of(export):
+    """Standard deviation of the latencies in a --profile-export-file, in microseconds."""
+    with open(export) as file:
+        requests = json.load(file)["experiments"][0]["requests"]
+    return statistics.stdev((r["response_timestamps"][-1] - r["timestamp"]) / 1e3 for r in requests)
 
 
 def standard_deviation_of_seconds(sextant):
@@ -68,11 +89,9 @@ def standard_deviation_of_seconds(sextant):
             run = perf_analyzer(
                 server, "http", MODEL, *load, "--profile-export-file", export
             ).wait()
-            say("perf_analyzer", run.report(), "avg", "sd")
-            with open(export) as file:
-                requests = json.load(file)["experiments"][0]["requests"]
-            times = [(r["response_timestamps"][-1] - r["timestamp"]) / 1000 for r in requests]
-            print(f"  its own records have a standard deviation of {statistics.stdev(times):.0f}")
+            say_peer(run, "avg", "sd")
+            if os.path.exists(export):
+                print(f"  its own records have a standard deviation of {deviation_of(export):.0f}")
         for protocol in PROTOCOLS:
             options = [*load, "--warmup", 0]
             report = sextant_perf(sextant, server, protocol, MODEL, *options).wait().report()
@@ -94,8 +113,7 @@ def one_percent_of_requests_fail(sextant):
         for protocol, name in ("http", "HTTP 503"), ("grpc", "gRPC UNAVAILABLE"):
             print(f"{protocol}: 1 % of {count} requests fail")
             run = perf_analyzer(server, protocol, MODEL, *load).wait()
-            last_words = run.text.strip().splitlines()[-1]
-            print(f"  perf_analyzer ends with {run.exit_code}, last words: {last_words}")
+            print(f"  perf_analyzer ends with {run.exit_code}, last words: {last_words(run)}")
             run = sextant_perf(sextant, server, protocol, MODEL, *load).wait()
             report = run.report()
             say("sextant", report, "requests", "failed", "throughput", "p50")
@@ -141,7 +159,7 @@ def stalled_server(sextant):
         )
         stall(server, run, seconds, 100)
         run.wait()
-        say("perf_analyzer", run.report(), "requests", "throughput", "avg", "sd", "p99")
+        say_peer(run, "requests", "throughput", "avg", "sd", "p99")
         print(f"  it ran for {run.wall_s:.1f} s and ended with {run.exit_code}")
         for protocol in PROTOCOLS:
             stall_in_closed_loop(sextant, server, protocol, seconds, window_s)
@@ -150,9 +168,9 @@ def stalled_server(sextant):
 
 def expect_gap(run, length):
     """The report says so itself: a reader of the throughput and p99 alone would not know."""
-    found = re.search(r"Note: no answer came for ([\d.]+) s", run.text)
+    found = re.search(r"Note: no request succeeded for ([\d.]+) s", run.text)
     expect(found is not None, f"the report does not tell of the stall:\n{run.text}")
-    near("longest time without an answer", float(found[1]), length, 0.02, 0.3)
+    near("longest time without a success", float(found[1]), length, 0.02, 0.3)
 
 
 def stall_in_closed_loop(sextant, server, protocol, seconds, window_s):
@@ -164,9 +182,10 @@ def stall_in_closed_loop(sextant, server, protocol, seconds, window_s):
     near("max latency", report["max"], length * 1e6, 0.005, 50_000)
     expect_gap(run, length)
     # Two requests always in flight: the throughput is what the average latency leaves.
-    near("throughput", report["throughput"], 2e6 / report["avg"], 0.01)
-    # The rest of the window goes at the pace of the median.
-    near("requests", report["requests"], 2 * (window_s - length) / (report["p50"] / 1e6), 0.05)
+    near("throughput", report["throughput"], 2e6 / report["avg"], 0.01, 0.3)
+    # The rest of the window goes on at the pace of the model, of which a busy machine takes some.
+    most = 2 * (window_s - length) / 0.01
+    expect(0.5 * most < report["requests"] <= most + 2, f"{most:.0f} requests can have been served")
     expect("State: stable" not in run.text, "a run with a stall must not be called stable")
 
 
@@ -227,7 +246,7 @@ def coordinated_omission(sextant):
         print(f"{rate} requests/s for a server that can do 40/s")
         interval = ["--request-rate-range", rate, "--measurement-interval", 1000]
         run = perf_analyzer(server, "http", MODEL, *interval).wait()
-        say("perf_analyzer", run.report(), "throughput", "avg", "p50", "p99")
+        say_peer(run, "throughput", "avg", "p50", "p99")
         for protocol in PROTOCOLS:
             run = sextant_perf(sextant, server, protocol, MODEL, *load, "--warmup", 0).wait()
             report = run.report()
@@ -243,7 +262,7 @@ def coordinated_omission(sextant):
     with sextant_serve(sextant, models) as server:
         print(f"{rate} requests/s for a server that can do 160/s")
         run = perf_analyzer(server, "http", MODEL, *interval).wait()
-        say("perf_analyzer", run.report(), "throughput", "avg", "p50", "p99")
+        say_peer(run, "throughput", "avg", "p50", "p99")
         for protocol in PROTOCOLS:
             options = ["--request-rate-range", rate, "--duration", "3s"]
             report = sextant_perf(sextant, server, protocol, MODEL, *options).wait().report()
