@@ -9,7 +9,7 @@ python=$deps/tests-venv/bin/python3
 for needed in "$python" "$deps/tests-venv/bin/perf_analyzer" \
   "$deps/triton-2.51.0/pytriton/tritonserver/bin/tritonserver"; do
   if [[ ! -x $needed ]]; then
-    echo "skipped: there is no $needed: run scripts/setup.sh --tests" >&2
+    echo "there is no $needed: scripts/setup.sh --tests installs it" >&2
     if [[ ${SEXTANT_REQUIRE_PEERS-} == 1 ]]; then exit 1; fi
     exit 77
   fi
