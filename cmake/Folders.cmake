@@ -46,7 +46,7 @@ function(sextant_folder name)
   list(TRANSFORM ARG_DEPS PREPEND sextant_ OUTPUT_VARIABLE dep_targets)
   target_link_libraries(sextant_${name} PUBLIC ${dep_targets} ${ARG_LIBS})
   if(tests)
-    sextant_test(${name}_test SOURCES ${tests} DEPS sextant_${name})
+    sextant_test(${name}_test SOURCES ${tests} DEPS sextant_${name} TIMEOUT 300)
   endif()
 endfunction()
 

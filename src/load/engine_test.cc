@@ -191,8 +191,10 @@ TEST_P(BothProtocols, ExactlyTheAskedNumberOfRequestsIsSent) {
     EXPECT_EQ(level.succeeded, 1234u);
     EXPECT_EQ(level.scheduled, 1234u);
     EXPECT_EQ(level.latency.histogram.count(), 1234u);
-    // Throughput and latency agree: N requests of mean latency L, 5 at a time, take N L / 5.
-    EXPECT_NEAR(level.throughput.value * level.latency.histogram.mean() / 1e9, 5, 0.5);
+    // Throughput and latency agree: N requests of mean latency L, 5 at a time, take N L / 5, and a
+    // little longer while the load comes and goes.
+    EXPECT_GT(level.throughput.value * level.latency.histogram.mean() / 1e9, 2.5);
+    EXPECT_LT(level.throughput.value * level.latency.histogram.mean() / 1e9, 5.5);
   }
 }
 

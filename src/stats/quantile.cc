@@ -68,7 +68,8 @@ double DesignEffect(std::span<const Batch> batches, double confidence) {
   }
   const IntervalEstimate share = BatchMeans(above, count, confidence);
   if (!share.known || share.value <= 0 || share.value >= 1) return 1;
-  const double z = boost::math::quantile(boost::math::complement(boost::math::normal(), (1 - confidence) / 2));
+  const double z =
+      boost::math::quantile(boost::math::complement(boost::math::normal(), (1 - confidence) / 2));
   const double binomial = z * std::sqrt(share.value * (1 - share.value) / n);
   return std::max(1.0, share.half_width * share.half_width / (binomial * binomial));
 }
@@ -95,10 +96,13 @@ QuantileEstimate EstimateQuantile(const Histogram& values, double p, double desi
         std::ceil(static_cast<double>(QuantileNeeds(p, confidence)) * out.design_effect));
     return out;
   }
-  // Ranks of the effective sample, stretched to the whole one around the quantile.
+  // Ranks of the effective sample, stretched to the whole one: rank k of few values stands for what
+  // lies between k - 1 and k of them, so its middle is taken; without that the highest rank of a
+  // small effective sample would be the maximum of all.
   const auto stretch = [&](uint64_t rank) {
-    const double position =
-        static_cast<double>(rank) / static_cast<double>(effective) * static_cast<double>(n);
+    const double position = (static_cast<double>(rank) - 0.5) / static_cast<double>(effective) *
+                                static_cast<double>(n) +
+                            0.5;
     return std::clamp<uint64_t>(static_cast<uint64_t>(std::llround(position)), 1, n);
   };
   out.lower = std::min(values.ValueAtRank(stretch(ranks->lower)), out.value);
