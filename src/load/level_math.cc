@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "base/strings.h"
 #include "base/units.h"
@@ -74,6 +75,28 @@ std::vector<run::SecondRecord> MakeSeries(std::span<const Block> blocks, double 
   return out;
 }
 
+// The longest time without a success, as a sentence, when it was no accident. Two accidents are
+// ruled out: successes that come one by one at the level's rate leave no gap of twenty of them
+// (they would with a probability of e^-20), and requests that are answered in step, all at once,
+// leave none of ten of their latencies. A reader of percentiles would not know of it: in a closed
+// loop a stall of any length delays no more requests than were in flight.
+std::optional<std::string> DescribeSilence(std::span<const double> answered,
+                                           std::span<const double> lengths, double latency_p10_s) {
+  double total = 0, window_s = 0, longest_s = 0, longest_start_s = 0, silent_s = 0;
+  for (size_t i = 0; i < answered.size(); ++i) {
+    total += answered[i];
+    window_s += lengths[i];
+    silent_s = answered[i] > 0 ? 0 : silent_s + lengths[i];
+    if (silent_s > longest_s) {
+      longest_s = silent_s;
+      longest_start_s = window_s - silent_s;
+    }
+  }
+  if (longest_s * total < 20 * window_s || longest_s < 10 * latency_p10_s) return std::nullopt;
+  return Format("no request succeeded for {:.1f} s, from second {:.1f} of the window on", longest_s,
+                longest_start_s);
+}
+
 }  // namespace
 
 void ComputeLevel(const LevelInput& input, const MeasureOptions& options, run::Level& level) {
@@ -143,6 +166,8 @@ void ComputeLevel(const LevelInput& input, const MeasureOptions& options, run::L
 
   level.series = MakeSeries(blocks, block_s, window_s);
   level.state = stats::JudgeLevel(options.state, level.succeeded, level.request_rate, rates, means);
+  if (auto silence = DescribeSilence(answered, lengths, record.latency.Quantile(0.1) / 1e9))
+    level.notes.push_back(*std::move(silence));
 
   // What the generator cost.
   double cpu_s = 0;

@@ -1,0 +1,31 @@
+"""One case of the comparison with the real perf_analyzer: run.py CASE SEXTANT.
+
+A case prints what both programs reported and what is true, and fails with the figures that do not
+agree.
+"""
+
+import sys
+
+import agreement
+import faults
+from processes import Failure
+
+CASES = {**agreement.CASES, **faults.CASES}
+
+
+def main():
+    if len(sys.argv) != 3 or sys.argv[1] not in CASES:
+        print(f"usage: run.py CASE SEXTANT, where CASE is one of: {', '.join(CASES)}")
+        return 2
+    # Tables are followed while they grow, through a pipe too.
+    sys.stdout.reconfigure(line_buffering=True)
+    try:
+        CASES[sys.argv[1]](sys.argv[2])
+    except Failure as failure:
+        print(f"FAILED: {failure}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
