@@ -72,7 +72,7 @@ TEST_P(PlainServers, ThatResetConnectionsAreReportedWithEveryResetCounted) {
   EXPECT_EQ(level.succeeded + level.failed, 200U);
   const run::OutcomeRecord* lost = FindOutcome(level, "connection lost");
   ASSERT_NE(lost, nullptr) << result.out;
-  EXPECT_EQ(lost->count, level.failed);
+  EXPECT_EQ(lost->count, level.failed) << result.out;
   EXPECT_EQ(lost->count, server.broken());
   EXPECT_EQ(lost->latency.count(), lost->count);
   EXPECT_EQ(level.latency.histogram.count(), level.succeeded);
