@@ -120,16 +120,17 @@ TEST_P(Faults, ThatResetTheConnectionAreCountedAndTheRunGoesOn) {
   if (protocol() == "http") {
     EXPECT_EQ(lost->count, truth["reset"]);
     EXPECT_EQ(level.succeeded, truth["ok"]);
+    EXPECT_EQ(level.client.disconnects, truth["reset"]);
   } else {
-    // A reset takes with it what else is on its connection.
+    // A reset takes with it what else is on its connection, be it another that was to be reset.
     EXPECT_GE(lost->count, truth["reset"]);
     EXPECT_LE(lost->count, 4 * truth["reset"]);
   }
-  EXPECT_GE(level.client.disconnects, truth["reset"]);
+  EXPECT_GE(level.client.disconnects, 1U);
 }
 
 TEST_P(Faults, ThatNeverAnswerEndWithTheTimeoutOfARequest) {
-  Serve serve({{"m", Model({{"error_rate", "hang:0.02"}}).Config()}});
+  Serve serve({{"m", Model({{"error_rate", "hang:0.02"}}).Config()}}, {"--exit-timeout-secs=0"});
   const PerfResult result =
       RunPerf(Requests(serve, {"--requests=1000", "--timeout=150ms", "--max-error-rate=0.5"}));
   EXPECT_EQ(result.exit_code, kMeasured) << result.err;
@@ -358,7 +359,12 @@ TEST(ACapOnRequestsInFlight, CountsTheArrivalsThatItKeptFromBeingSent) {
   EXPECT_NE(result.out.find(Format("in-flight cap reached: {} arrivals", level.overflow)),
             std::string::npos)
       << result.out;
-  EXPECT_EQ(serve.StopAndReadTruth().size(), level.scheduled);
+  // The server saw what was sent, and nothing of what was not. (After the window the load goes on
+  // until the window's last answer.)
+  const Window window = SteadyWindow(level);
+  uint64_t arrived = 0;
+  for (const Truth& t : serve.StopAndReadTruth()) arrived += t.arrived < window.end ? 1 : 0;
+  EXPECT_NEAR(static_cast<double>(arrived), static_cast<double>(level.scheduled), 1);
 }
 
 }  // namespace
