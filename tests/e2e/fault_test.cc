@@ -49,9 +49,9 @@ INSTANTIATE_TEST_SUITE_P(BothProtocols, Faults, testing::Values("http", "grpc"),
                          [](const auto& info) { return info.param; });
 
 TEST_P(Faults, OfEveryKindAreCountedExactlyAsTheServerMadeThem) {
-  Serve serve({{"m", Model({{"error_rate",
-                             "internal:0.04, unavailable:0.03, invalid_argument:0.02"}})
-                         .Config()}});
+  Serve serve(
+      {{"m", Model({{"error_rate", "internal:0.04, unavailable:0.03, invalid_argument:0.02"}})
+                 .Config()}});
   const PerfResult result = RunPerf(Requests(serve, {"--requests=3000"}));
   EXPECT_EQ(result.exit_code, kMeasured) << result.err;
   const run::Level& level = result.level();
@@ -73,8 +73,7 @@ TEST_P(Faults, OfEveryKindAreCountedExactlyAsTheServerMadeThem) {
 
 TEST_P(Faults, OfOnePercentLeaveTheExitCodeAndOfMoreThanAllowedChangeIt) {
   Serve serve({{"m", Model({{"error_rate", "0.01"}}).Config()}});
-  const PerfResult allowed =
-      RunPerf(Requests(serve, {"--requests=2000", "--max-error-rate=0.05"}));
+  const PerfResult allowed = RunPerf(Requests(serve, {"--requests=2000", "--max-error-rate=0.05"}));
   EXPECT_EQ(allowed.exit_code, kMeasured) << allowed.err;
   EXPECT_NEAR(allowed.level().error_rate(), 0.01, 0.01);
   const PerfResult refused =
@@ -85,8 +84,9 @@ TEST_P(Faults, OfOnePercentLeaveTheExitCodeAndOfMoreThanAllowedChangeIt) {
 }
 
 TEST_P(Faults, OfTenPercentDoNotMoveTheLatencyOfSuccesses) {
-  Serve serve({{"m", Model({{"service_time", "fixed(20ms)"}, {"error_rate", "unavailable:0.1"}})
-                         .Config()}});
+  Serve serve(
+      {{"m",
+        Model({{"service_time", "fixed(20ms)"}, {"error_rate", "unavailable:0.1"}}).Config()}});
   const PerfResult result = RunPerf(Requests(serve, {"--requests=500"}));
   EXPECT_EQ(result.exit_code, kMeasured) << result.err;
   const run::Level& level = result.level();
@@ -225,9 +225,9 @@ INSTANTIATE_TEST_SUITE_P(Both, Interruptions, testing::Values(SIGINT, SIGTERM),
 
 TEST_P(Interruptions, DrainWriteWhatThereIsAndExitWithTheSignalsCode) {
   Serve serve({{"m", Model({{"service_time", "fixed(30ms)"}}).Config()}});
-  Perf perf(Against(serve, "http", "m",
-                    {"--concurrency-range=2,4,3", "--duration=2s", "--warmup=0",
-                     "--progress=json"}));
+  Perf perf(
+      Against(serve, "http", "m",
+              {"--concurrency-range=2,4,3", "--duration=2s", "--warmup=0", "--progress=json"}));
   // In the middle of the second level.
   ASSERT_TRUE(WaitFor(30s, [&] {
     perf.process().WaitForOutput("never", 20ms);
@@ -270,9 +270,9 @@ TEST_P(Interruptions, OfAServerThatDoesNotAnswerDoNotWaitForIt) {
 
 TEST(AKilledRun, LeavesItsFinishedLevelsReadableAndTheNextRunWorks) {
   Serve serve({{"m", Model({}).Config()}});
-  Perf killed(Against(serve, "http", "m",
-                      {"--concurrency-range=1,2,4", "--duration=400ms", "--warmup=0",
-                       "--progress=json"}));
+  Perf killed(
+      Against(serve, "http", "m",
+              {"--concurrency-range=1,2,4", "--duration=400ms", "--warmup=0", "--progress=json"}));
   ASSERT_TRUE(WaitFor(30s, [&] {
     killed.process().WaitForOutput("never", 20ms);
     return CountOf(killed.process().err(), "\"event\":\"level\"") >= 2;
@@ -319,7 +319,8 @@ TEST_P(Outputs, ThatDifferFromValidationDataAreCountedAndJudged) {
       return list;
     };
     data += Format(R"({}{{"X": [{}]}})", row == 0 ? "" : ",\n", values(row));
-    expected += Format(R"({}{{"Y": [{}]}})", row == 0 ? "" : ",\n", values(row % 4 == 3 ? -1 : row));
+    expected +=
+        Format(R"({}{{"Y": [{}]}})", row == 0 ? "" : ",\n", values(row % 4 == 3 ? -1 : row));
   }
   const std::string file = directory.Write(
       "data.json", Format(R"({{"data": [{}], "validation_data": [{}]}})", data, expected));
@@ -346,10 +347,9 @@ TEST_P(Outputs, ThatDifferFromValidationDataAreCountedAndJudged) {
 
 TEST(ACapOnRequestsInFlight, CountsTheArrivalsThatItKeptFromBeingSent) {
   Serve serve({{"m", Model({{"service_time", "fixed(200ms)"}}, 32).Config()}});
-  const PerfResult result =
-      RunPerf(Against(serve, "http", "m",
-                      {"--request-rate-range=100", "--max-in-flight=10", "--duration=4s",
-                       "--warmup=0", "--workers=1"}));
+  const PerfResult result = RunPerf(Against(serve, "http", "m",
+                                            {"--request-rate-range=100", "--max-in-flight=10",
+                                             "--duration=4s", "--warmup=0", "--workers=1"}));
   EXPECT_EQ(result.exit_code, kMeasured) << result.err;
   const run::Level& level = result.level();
   EXPECT_EQ(level.in_flight_max, 10);

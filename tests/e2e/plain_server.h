@@ -15,7 +15,7 @@ namespace sextant::e2e {
 
 struct PlainOptions {
   bool server_metadata = true;
-  bool binary_tensors = false;  // HTTP: says that it has the extension
+  bool binary_tensors = false;      // HTTP: says that it has the extension
   bool break_every_second = false;  // resets the connection instead of answering
 };
 

@@ -27,9 +27,7 @@ struct Stall {
     // The share 1 - p is above it: those of the stall's first seconds.
     return length_s - slope() * window_s * (1 - p) + service_s;
   }
-  double Mean() const {
-    return service_s + length_s * length_s / slope() / 2 / window_s;
-  }
+  double Mean() const { return service_s + length_s * length_s / slope() / 2 / window_s; }
 };
 
 void ExpectTheory(const Stall& stall, const PerfResult& result, const std::string& what) {

@@ -105,8 +105,8 @@ void ExpectDrawsOf(const std::string& law_text, const std::vector<Truth>& log) {
   }
 }
 
-// Measures in these ways, all at once, because they sleep most of the time. What is wrong with each,
-// by its index.
+// Measures in these ways, all at once, because they sleep most of the time. What is wrong with
+// each, by its index.
 std::map<size_t, std::string> Attempt(const Case& c, const std::vector<size_t>& ways) {
   std::map<std::string, std::string> models;
   for (const size_t i : ways) models[kWays[i].name()] = c.model.Config();
