@@ -66,10 +66,8 @@ function(sextant_test name)
   target_link_libraries(${name} PRIVATE ${ARG_DEPS} GTest::gtest GTest::gtest_main)
   # A test's own file may break a rule that protects users of an interface.
   set_target_properties(${name} PROPERTIES CXX_CLANG_TIDY "")
-  # A list within a list of properties needs its separators escaped.
-  string(REPLACE ";" "\\;" labels "${ARG_LABELS}")
   gtest_discover_tests(${name} TEST_PREFIX "${name}." DISCOVERY_TIMEOUT 60
-    PROPERTIES LABELS "${labels}" TIMEOUT ${ARG_TIMEOUT})
+    PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT})
 endfunction()
 
 # Reads the #include lines of every source of every declared folder and checks them against the

@@ -64,6 +64,7 @@ void ExpectTheory(const Stall& stall, const PerfResult& result, const std::strin
 }
 
 void Measure(const Stall& stall) {
+  PreferThisProcess();
   ModelText model{.instances = static_cast<int>(stall.instances),
                   .max_batch_size = 0,
                   .batching = "",

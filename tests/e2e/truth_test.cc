@@ -4,7 +4,8 @@
 // The truth is the server's own log of the same requests, so that a busy machine that makes the
 // server late makes the truth late too. What is left is what lies between client and server, to
 // which other processes only ever add: each law has three attempts, and one must be within the
-// tolerances.
+// tolerances. A thread that only sleeps tells whether a machine could have been within them at all;
+// where it never could, the test is skipped and says so.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -147,10 +148,17 @@ std::map<size_t, std::string> Attempt(const Case& c, const std::vector<size_t>& 
 
 class Laws : public testing::TestWithParam<Case> {};
 
+// The tolerance of p99 is 2 ms at least; a machine that wakes a sleeper half of that late, at p99,
+// has spent it: a request sleeps and wakes four times on its way.
+constexpr double kTooLate = 1e-3;
+
 TEST_P(Laws, PercentilesThroughputAndLittlesLawAreThoseOfTheServer) {
+  PreferThisProcess();
   std::vector<size_t> left{0, 1, 2, 3};
   std::string text;
+  bool quiet = false;  // in an attempt that failed
   for (int attempt = 1; attempt <= 3 && !left.empty() && !HasFailure(); ++attempt) {
+    LatenessProbe probe;
     const auto faults = Attempt(GetParam(), left);
     left.clear();
     text.clear();
@@ -158,8 +166,14 @@ TEST_P(Laws, PercentilesThroughputAndLittlesLawAreThoseOfTheServer) {
       left.push_back(way);
       text += what;
     }
-    if (!text.empty()) std::printf("attempt %d:\n%s", attempt, text.c_str());
+    if (text.empty()) break;
+    const double late = probe.Quantile(0.99);
+    quiet |= late < kTooLate;
+    std::printf("attempt %d (a sleeper woke %.3f ms late at p99):\n%s", attempt, late * 1e3,
+                text.c_str());
   }
+  if (!left.empty() && !quiet && !HasFailure())
+    GTEST_SKIP() << "the machine is too busy to tell:\n" << text;
   EXPECT_TRUE(left.empty()) << text;
 }
 
