@@ -25,9 +25,10 @@ const Command* FindCommand(std::string_view name) {
 }
 
 std::optional<int> ParseOrExit(const options::TableBase& table, void* options, const void* defaults,
-                               std::span<const std::string_view> arguments) {
+                               std::span<const std::string_view> arguments,
+                               const std::function<std::vector<options::Mistake>()>& check) {
   options::Common common;
-  const auto mistakes =
+  auto mistakes =
       table.ParseInto(options,
                       {.arguments = arguments,
                        .environment = [](const char* name) { return std::getenv(name); },
@@ -36,6 +37,10 @@ std::optional<int> ParseOrExit(const options::TableBase& table, void* options, c
   if (common.help) {
     std::fputs(table.Help(defaults, TerminalWidth()).c_str(), stdout);
     return kExitOk;
+  }
+  // A configuration may be printed before it is complete.
+  if (check && !common.print_config) {
+    for (options::Mistake& mistake : check()) mistakes.push_back(std::move(mistake));
   }
   if (!mistakes.empty()) {
     std::fputs(options::FormatMistakes(table.command(), mistakes).c_str(), stderr);

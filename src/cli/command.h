@@ -1,6 +1,7 @@
 // What a command is to the program: its option table, and what it does.
 #pragma once
 
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -28,9 +29,11 @@ std::span<const Command> Commands();
 const Command* FindCommand(std::string_view name);
 
 // Parses into `options`. Returns an exit code when there is nothing left to do (help,
-// --print-config, mistakes), and nothing when the command should run.
+// --print-config, mistakes), and nothing when the command should run. `check` finds the mistakes
+// that the table cannot see; they are reported together with the table's.
 std::optional<int> ParseOrExit(const options::TableBase& table, void* options, const void* defaults,
-                               std::span<const std::string_view> arguments);
+                               std::span<const std::string_view> arguments,
+                               const std::function<std::vector<options::Mistake>()>& check = {});
 
 // Columns of the terminal on stdout, or 100.
 size_t TerminalWidth();

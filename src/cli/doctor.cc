@@ -49,7 +49,7 @@ Finding LookAtEngine(const std::string& module) {
   if (engine.has_value())
     return {"ONNX engine", State::kOk, "OpenVINO " + (*engine)->Version(), ""};
   return {"ONNX engine", State::kRemark, engine.error().message(),
-          "needed only by 'sextant serve' for ONNX models: run scripts/setup.sh and build again"};
+          "only 'sextant serve' needs it, for ONNX models"};
 }
 
 Finding LookAtGpuLibrary() {

@@ -152,6 +152,8 @@ std::vector<options::Mistake> MakePlan(const PerfOptions& options, Plan& plan) {
     if (!file.empty() && !IsDirectory(directory))
       add(Format("'{}': the directory does not exist", file));
   }
+  if (const Result<Target> target = ParseUrl(options); !target.has_value())
+    add(target.error().message());
   for (const std::string& shape : options.shapes) check(ParseShape(shape, plan.shapes));
   for (const std::string& range : options.random_ranges)
     check(ParseRandomRange(range, plan.ranges));
@@ -470,13 +472,10 @@ int Fail(const Error& error) {
 int Run(std::span<const std::string_view> arguments) {
   PerfOptions options;
   static const PerfOptions defaults;
-  if (const auto exit_code = ParseOrExit(PerfTable(), &options, &defaults, arguments))
-    return *exit_code;
   Plan plan;
-  if (const auto mistakes = MakePlan(options, plan); !mistakes.empty()) {
-    std::fputs(options::FormatMistakes("perf", mistakes).c_str(), stderr);
-    return kExitUsage;
-  }
+  if (const auto exit_code = ParseOrExit(PerfTable(), &options, &defaults, arguments,
+                                         [&] { return MakePlan(options, plan); }))
+    return *exit_code;
   RaiseOpenFileLimit();
   if (options.self_test) return RunSelfTest(options);
 

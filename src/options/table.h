@@ -16,6 +16,7 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -108,10 +109,17 @@ template <typename T>
 struct IsVector : std::false_type {};
 template <typename T>
 struct IsVector<std::vector<T>> : std::true_type {};
+template <typename T>
+struct IsOptional : std::false_type {};
+template <typename T>
+struct IsOptional<std::optional<T>> : std::true_type {};
 
 template <typename T>
 text::Json ToJson(const T& value) {
-  if constexpr (std::is_same_v<T, bool>) {
+  if constexpr (IsOptional<T>::value) {
+    // Unset is the empty text, which PrintConfig leaves out.
+    return value ? ToJson<typename T::value_type>(*value) : text::Json(std::string());
+  } else if constexpr (std::is_same_v<T, bool>) {
     return value;
   } else if constexpr (std::is_integral_v<T> && std::is_signed_v<T>) {
     return static_cast<int64_t>(value);

@@ -22,6 +22,14 @@ double NormalQuantile(double p) {
   return x;
 }
 
+namespace {
+
+// Thirty years: what a heavy tail draws beyond has no nanoseconds.
+constexpr double kLongestNs = 1e18;
+Nanos Rounded(double ns) { return Nanos(std::llround(std::clamp(ns, -kLongestNs, kLongestNs))); }
+
+}  // namespace
+
 Result<ServiceLaw> ServiceLaw::Parse(std::string_view text) {
   const std::string_view trimmed = TrimSpace(text);
   const auto fault = [&](std::string_view why) {
@@ -35,6 +43,7 @@ Result<ServiceLaw> ServiceLaw::Parse(std::string_view text) {
   if (open == std::string_view::npos) {
     const Result<Nanos> bare = ParseDuration(trimmed);
     if (!bare.has_value()) return fault("no such law");
+    if (*bare > Rounded(kLongestNs)) return fault("a time is too long");
     law.first = *bare;
     return law;
   }
@@ -65,6 +74,7 @@ Result<ServiceLaw> ServiceLaw::Parse(std::string_view text) {
       } else {
         const Result<Nanos> duration = ParseDuration(arguments[i]);
         if (!duration.has_value()) return fault(duration.error().message());
+        if (*duration > Rounded(kLongestNs)) return fault("a time is too long");
         (i == 0 ? law.first : law.second) = *duration;
       }
     }
@@ -95,12 +105,12 @@ Nanos ServiceLaw::Draw(Random& random) const {
     case Kind::kFixed:
       return first;
     case Kind::kNormal:
-      return std::max(Nanos(0), first + Nanos(std::llround(random.Normal() *
-                                                           static_cast<double>(second.count()))));
+      return std::max(Nanos(0),
+                      first + Rounded(random.Normal() * static_cast<double>(second.count())));
     case Kind::kLognormal:
-      return Nanos(std::llround(scale * std::exp(third * random.Normal())));
+      return Rounded(scale * std::exp(third * random.Normal()));
     case Kind::kExponential:
-      return Nanos(std::llround(random.Exponential(scale)));
+      return Rounded(random.Exponential(scale));
     case Kind::kBimodal:
       return random.Uniform() < third ? second : first;
   }
@@ -113,11 +123,11 @@ Nanos ServiceLaw::Quantile(double p) const {
     case Kind::kFixed:
       return first;
     case Kind::kNormal:
-      return first + Nanos(std::llround(NormalQuantile(p) * static_cast<double>(second.count())));
+      return first + Rounded(NormalQuantile(p) * static_cast<double>(second.count()));
     case Kind::kLognormal:
-      return Nanos(std::llround(scale * std::exp(third * NormalQuantile(p))));
+      return Rounded(scale * std::exp(third * NormalQuantile(p)));
     case Kind::kExponential:
-      return Nanos(std::llround(-scale * std::log1p(-p)));
+      return Rounded(-scale * std::log1p(-p));
     case Kind::kBimodal:
       return p > 1 - third ? second : first;
   }
@@ -132,9 +142,9 @@ Nanos ServiceLaw::Mean() const {
     case Kind::kExponential:
       return first;
     case Kind::kLognormal:
-      return Nanos(std::llround(scale * std::exp(third * third / 2)));
+      return Rounded(scale * std::exp(third * third / 2));
     case Kind::kBimodal:
-      return Nanos(std::llround(scale * (1 - third) + static_cast<double>(second.count()) * third));
+      return Rounded(scale * (1 - third) + static_cast<double>(second.count()) * third);
   }
   return first;
 }

@@ -66,12 +66,14 @@ std::vector<GpuReading> SimulatedGpus::Read(Instant now) {
     }
     const double seconds = Seconds(now - device.read_at);
     if (seconds > 0) {
-      reading.utilization = (device.busy_integral - device.read_busy) / seconds;
-      reading.power_watts = (device.energy - device.read_energy) / seconds;
+      device.last_utilization = (device.busy_integral - device.read_busy) / seconds;
+      device.last_watts = (device.energy - device.read_energy) / seconds;
       device.read_busy = device.busy_integral;
       device.read_energy = device.energy;
       device.read_at = now;
     }
+    reading.utilization = device.last_utilization;
+    reading.power_watts = device.last_watts;
     out.push_back(std::move(reading));
   }
   return out;

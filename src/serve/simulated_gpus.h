@@ -53,6 +53,8 @@ class SimulatedGpus {
     double energy = 0;
     double read_busy = 0, read_energy = 0;
     Instant read_at{};
+    // Of that reading: a second one at the same instant has no time to be a mean over.
+    double last_utilization = 0, last_watts = 0;
   };
   struct Entry {
     GpuLoad load;

@@ -1,6 +1,7 @@
 #include "serve/simulated_model.h"
 
 #include <algorithm>
+#include <cmath>
 #include <functional>
 
 #include "base/strings.h"
@@ -8,6 +9,9 @@
 
 namespace sextant::serve {
 namespace {
+
+// Beyond this a time is a mistake, and sums of some of them still have nanoseconds.
+constexpr Nanos kLongest = std::chrono::hours(24 * 365 * 10);
 
 Result<double> ParseNumber(std::string_view text, double low, double high) {
   const std::optional<double> value = ParseDouble(TrimSpace(text));
@@ -54,6 +58,10 @@ Result<std::vector<Stall>> ParseStalls(std::string_view text) {
     }
     SEXTANT_ASSIGN(const Nanos at, ParseDuration(entry.substr(0, plus)));
     SEXTANT_ASSIGN(const Nanos length, ParseDuration(entry.substr(plus + 1)));
+    if (std::max(at, length) > kLongest) {
+      return InvalidArgument(
+          Format("'{}': longer than {}", Printable(entry, 40), FormatDuration(kLongest)));
+    }
     if (!out.empty() && at < out.back().at + out.back().length)
       return InvalidArgument("stalls must be in order and apart");
     out.push_back({at, length});
@@ -102,12 +110,18 @@ auto IntoGpu(T GpuLoad::* member, Parse parse) {
 }
 
 const std::vector<ParameterRow>& Parameters() {
-  const auto duration = [](std::string_view t) { return ParseDuration(t); };
+  const auto duration = [](std::string_view t) -> Result<Nanos> {
+    SEXTANT_ASSIGN(const Nanos d, ParseDuration(t));
+    if (d > kLongest) return InvalidArgument("longer than " + FormatDuration(kLongest));
+    return d;
+  };
   const auto bytes = [](std::string_view t) { return ParseBytes(t); };
   const auto factor = [](std::string_view t) { return ParseNumber(t, 0, 1e6); };
   const auto share = [](std::string_view t) { return ParseNumber(t, 0, 1); };
   const auto count = [](std::string_view t) -> Result<int> {
     SEXTANT_ASSIGN(const double n, ParseNumber(t, 0, 1e6));
+    if (n != std::floor(n))
+      return InvalidArgument(Format("'{}' must be a whole number", Printable(t, 40)));
     return static_cast<int>(n);
   };
   const auto seed = [](std::string_view t) -> Result<uint64_t> {
@@ -183,7 +197,7 @@ Nanos SimulatedModel::ExecutionTime(Nanos drawn, int64_t items, int busy_instanc
   const uint64_t memory = memory_base + memory_per_instance * static_cast<uint64_t>(instances) +
                           memory_per_item * static_cast<uint64_t>(items_executing);
   if (memory_limit > 0 && memory > memory_limit) time *= cliff;
-  return Nanos(static_cast<int64_t>(time));
+  return std::min(Nanos(static_cast<int64_t>(std::min(time, 1e18))), kLongest);
 }
 
 FaultKind SimulatedModel::DrawFault(Random& random) const {
