@@ -533,7 +533,9 @@ TEST(SlowSenders, WhoDoesNotFinishInTimeIsEnded) {
     pollfd wait{s.socket.fd(), POLLOUT, 0};
     ASSERT_EQ(poll(&wait, 1, 1000), 1);
     const iovec bytes{s.bytes.data(), s.bytes.size()};
-    if (!s.bytes.empty()) ASSERT_EQ(writev(s.socket.fd(), &bytes, 1), ssize_t(s.bytes.size()));
+    if (!s.bytes.empty()) {
+      ASSERT_EQ(writev(s.socket.fd(), &bytes, 1), ssize_t(s.bytes.size()));
+    }
   }
   for (Sender& s : senders) {
     const Instant deadline = SteadyNow() + 10s;
