@@ -676,5 +676,5 @@ def a_higher_priority_goes_first(k):
         own.infer("priorities", {"X": i32(1, 1)}, priority=[2, 3, 2, 1][i])
         order.append(i)
 
-    in_parallel(k, 4, call, apart=0.015)
+    in_parallel(k, 4, call, apart=0.03)
     return order

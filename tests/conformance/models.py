@@ -123,7 +123,7 @@ MODELS = {
             [Tensor("X", "INT32", [1])],
             [Tensor("Y", "INT32", [1])],
             batch=1,
-            parameters={"service_time": "fixed(100ms)"},
+            parameters={"service_time": "fixed(300ms)"},
             more="dynamic_batching { priority_levels: 3 default_priority_level: 2 }\n",
         ),
         Model(

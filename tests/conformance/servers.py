@@ -3,6 +3,7 @@ by their own process id."""
 
 import http.client
 import os
+import random
 import shlex
 import shutil
 import signal
@@ -36,10 +37,19 @@ def triton_command():
 
 
 def free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
+    """Ports that nobody listens at. Below those that the kernel gives to outgoing connections: one
+    of these could be taken before the server asks for it."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range") as text:
+        first_outgoing = int(text.read().split()[0])
+    sockets = []
     try:
-        for s in sockets:
-            s.bind(("127.0.0.1", 0))
+        while len(sockets) < count:
+            s = socket.socket()
+            sockets.append(s)
+            try:
+                s.bind(("127.0.0.1", random.randrange(10_000, first_outgoing)))
+            except OSError:
+                sockets.pop().close()
         return [s.getsockname()[1] for s in sockets]
     finally:
         for s in sockets:
@@ -92,6 +102,7 @@ class Server:
                 raise RuntimeError(f"{self.label} ended at its start:\n{self.log()[-4000:]}")
             try:
                 if self.raw_http("GET", "/v2/health/ready").status == 200:
+                    self.raw_http("GET", "/metrics", port=self.metrics_port)
                     return
             except OSError:
                 pass
