@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <future>
 #include <map>
 #include <thread>
 
@@ -69,6 +70,8 @@ class Generator::LevelRun {
 
  private:
   using Blocks = std::map<int64_t, std::pair<size_t, Block>>;
+  // What was asked of the server, whose answer may still be on its way.
+  using Counters = std::shared_future<Result<std::vector<kserve::ModelStatistics>>>;
 
   bool closed_loop() const { return plan_.load.mode == run::LoadMode::kConcurrency; }
   bool Stopped() {
@@ -100,7 +103,8 @@ class Generator::LevelRun {
     const int64_t blocks = (after - epoch_ + block_length_ - Nanos(1)) / block_length_;
     return epoch_ + block_length_ * blocks;
   }
-  std::optional<std::vector<kserve::ModelStatistics>> Snapshot();
+  void AskStatistics(Counters& into, const Counters& first);
+  const std::vector<kserve::ModelStatistics>* Answer(const Counters& asked);
 
   std::vector<std::unique_ptr<Worker>>& workers_;
   const LevelPlan& plan_;
@@ -120,7 +124,7 @@ class Generator::LevelRun {
   int64_t first_block_ = INT64_MAX, last_block_ = INT64_MAX;  // of the window, inclusive
   std::vector<Nanos> window_cpu_;                             // per worker
   Instant begin_{}, end_ = Instant::max();
-  std::optional<std::vector<kserve::ModelStatistics>> stats_begin_, stats_end_;
+  Counters stats_begin_, stats_end_;  // of the server, at the window's edges
   Instant last_progress_{};
   uint64_t phase_answered_ = 0;
 };
@@ -304,14 +308,20 @@ bool Generator::LevelRun::WarmupSettled() {
   return rates < warmup_rates_.size() && means < warmup_means_.size();
 }
 
-std::optional<std::vector<kserve::ModelStatistics>> Generator::LevelRun::Snapshot() {
-  if (!hooks_.statistics) return std::nullopt;
-  Result<std::vector<kserve::ModelStatistics>> statistics = hooks_.statistics();
-  if (!statistics.has_value()) {
-    level_.notes.push_back("no server statistics: " + statistics.error().message());
-    return std::nullopt;
-  }
-  return *std::move(statistics);
+// Asks for the server's counters, and does not wait for them: a server that is slow with the
+// answer, for it stalls or is overloaded, must not move the window's edges. Nothing is asked again
+// of one that did not answer the first time.
+void Generator::LevelRun::AskStatistics(Counters& into, const Counters& first) {
+  if (!hooks_.statistics) return;
+  into = std::async(std::launch::async, [this, first] {
+           if (first.valid() && !first.get().has_value()) return first.get();
+           return hooks_.statistics();
+         }).share();
+}
+
+// The answer, waited for; null when there is none.
+const std::vector<kserve::ModelStatistics>* Generator::LevelRun::Answer(const Counters& asked) {
+  return asked.valid() && asked.get().has_value() ? &*asked.get() : nullptr;
 }
 
 // A window of time begins on a block boundary while the load runs on. A window of requests begins
@@ -324,7 +334,8 @@ void Generator::LevelRun::OpenWindow() {
       StopLoad();
       Settle();
     }
-    stats_begin_ = Snapshot();
+    AskStatistics(stats_begin_, {});
+    if (stats_begin_.valid()) stats_begin_.wait();
     epoch_ = SteadyNow() + kNotice;
     begin_ = epoch_;
     incoming_.clear();
@@ -345,7 +356,7 @@ void Generator::LevelRun::OpenWindow() {
     first_block_ = (begin_ - epoch_) / block_length_;
     for (const auto& worker : workers_) worker->OpenWindow(begin_, Instant::max());
     std::this_thread::sleep_until(begin_);
-    stats_begin_ = Snapshot();
+    AskStatistics(stats_begin_, {});
   }
   level_.started = WallNow() + (begin_ - SteadyNow());
   phase_answered_ = 0;
@@ -393,7 +404,7 @@ void Generator::LevelRun::WaitForWindowEnd() {
     if (rule.kind == WindowRule::Kind::kRequests) {
       if (WaitUntilDone(SteadyNow() + kLook)) {
         level_.window_rule = "requests";
-        stats_end_ = Snapshot();
+        AskStatistics(stats_end_, stats_begin_);
         return;  // the window ends with its last answer
       }
       continue;
@@ -415,7 +426,7 @@ void Generator::LevelRun::WaitForWindowEnd() {
   last_block_ = first_block_ + (end_ - begin_) / block_length_ - 1;
   for (const auto& worker : workers_) worker->CloseWindow(end_);
   std::this_thread::sleep_until(end_);
-  stats_end_ = Snapshot();
+  AskStatistics(stats_end_, stats_begin_);
 }
 
 // The load runs on until the window's last request is answered, or until that takes too long.
@@ -476,8 +487,12 @@ void Generator::LevelRun::Collect() {
                options_, level_);
   level_.client.limits = FindClientLimits(level_, options_.spin);
   level_.client.limited = !level_.client.limits.empty();
-  if (stats_begin_ && stats_end_) {
-    level_.server = StatisticsDelta(*stats_begin_, *stats_end_);
+  const auto* before = Answer(stats_begin_);
+  const auto* after = Answer(stats_end_);
+  if (stats_end_.valid() && after == nullptr)
+    level_.notes.push_back("no server statistics: " + stats_end_.get().error().message());
+  if (before != nullptr && after != nullptr) {
+    level_.server = StatisticsDelta(*before, *after);
     uint64_t inferences = 0;
     for (const run::ServerRecord& record : level_.server) inferences += record.inference_count;
     const double ours =
