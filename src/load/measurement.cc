@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "base/strings.h"
+#include "base/units.h"
 #include "load/level_math.h"
 #include "stats/steady_state.h"
 
@@ -16,8 +17,12 @@ namespace {
 // How often the controller looks.
 constexpr Nanos kLook = 10ms;
 constexpr Nanos kProgressEvery = 250ms;
-// Edges are announced this long before they come, so that every worker knows them in time.
+// Edges are announced this long before they come, so that every worker knows them in time; where
+// that turns out too short on a busy machine, longer.
 constexpr Nanos kNotice = 5ms;
+constexpr Nanos kLongestNotice = 1s;
+// An end that is decided on the way cannot be announced twice.
+constexpr Nanos kEndNotice = 50ms;
 
 // Blocks short enough that the shortest windows have some fifty of them.
 Nanos BlockLengthFor(const MeasureOptions& options) {
@@ -88,6 +93,9 @@ class Generator::LevelRun {
   void WarmUp();
   bool WarmupSettled();
   void OpenWindow();
+  void AnnounceWindow();
+  void SetEnd(Instant end);
+  void CloseWindow(Instant end);
   void WaitForWindowEnd();
   bool WindowIsWide();
   void Drain();
@@ -324,6 +332,20 @@ const std::vector<kserve::ModelStatistics>* Generator::LevelRun::Answer(const Co
   return asked.valid() && asked.get().has_value() ? &*asked.get() : nullptr;
 }
 
+// Tells the workers the window's begin, and its end if that is known: then nothing that delays the
+// controller later can move it.
+void Generator::LevelRun::AnnounceWindow() {
+  if (options_.window.kind == WindowRule::Kind::kTime) SetEnd(begin_ + options_.window.time);
+  for (const auto& worker : workers_) worker->OpenWindow(begin_, end_);
+}
+
+// Whole blocks only, so that rates are over exactly the time that the blocks cover.
+void Generator::LevelRun::SetEnd(Instant end) {
+  const int64_t blocks = std::max<int64_t>(1, (end - begin_) / block_length_);
+  end_ = begin_ + block_length_ * blocks;
+  last_block_ = first_block_ + blocks - 1;
+}
+
 // A window of time begins on a block boundary while the load runs on. A window of requests begins
 // with an idle generator, so that exactly those requests are sent.
 void Generator::LevelRun::OpenWindow() {
@@ -341,10 +363,8 @@ void Generator::LevelRun::OpenWindow() {
     incoming_.clear();
     recent_.clear();
     first_block_ = 0;
-    for (const auto& worker : workers_) {
-      worker->StartBlocks(epoch_, block_length_);
-      worker->OpenWindow(begin_, Instant::max());
-    }
+    for (const auto& worker : workers_) worker->StartBlocks(epoch_, block_length_);
+    AnnounceWindow();
     // A closed loop begins at once, so it must not begin early.
     while (SteadyNow() < begin_) {
     }
@@ -352,9 +372,13 @@ void Generator::LevelRun::OpenWindow() {
                                         static_cast<int64_t>(options_.window.requests))
                                   : nullptr);
   } else {
-    begin_ = NextBoundary(SteadyNow() + kNotice);
-    first_block_ = (begin_ - epoch_) / block_length_;
-    for (const auto& worker : workers_) worker->OpenWindow(begin_, Instant::max());
+    Nanos notice = kNotice;
+    do {
+      begin_ = NextBoundary(SteadyNow() + notice);
+      first_block_ = (begin_ - epoch_) / block_length_;
+      AnnounceWindow();
+      notice = std::min(2 * notice, kLongestNotice);
+    } while (SteadyNow() >= begin_ && !Stopped());
     std::this_thread::sleep_until(begin_);
     AskStatistics(stats_begin_, {});
   }
@@ -409,24 +433,36 @@ void Generator::LevelRun::WaitForWindowEnd() {
       }
       continue;
     }
-    if (elapsed + kLook + kNotice >= longest) {
+    if (elapsed + kLook + kEndNotice >= longest) {
       level_.window_rule = rule.kind == WindowRule::Kind::kTime ? "time" : "longest";
-      end_ = begin_ + longest;
+      if (rule.kind == WindowRule::Kind::kAuto) CloseWindow(begin_ + longest);
       break;
     }
     if (rule.kind == WindowRule::Kind::kAuto && elapsed >= rule.shortest && !WindowIsWide()) {
       level_.window_rule = "interval";
+      CloseWindow(NextBoundary(SteadyNow() + kEndNotice));
       break;
     }
     std::this_thread::sleep_for(kLook);
   }
-  if (end_ == Instant::max()) end_ = NextBoundary(SteadyNow() + kNotice);
-  // Whole blocks only, so that rates are over exactly the time that the blocks cover.
-  end_ = std::max(begin_ + block_length_, begin_ + (end_ - begin_) / block_length_ * block_length_);
-  last_block_ = first_block_ + (end_ - begin_) / block_length_ - 1;
-  for (const auto& worker : workers_) worker->CloseWindow(end_);
+  if (level_.window_rule == "interrupted") {
+    const Instant soon = NextBoundary(SteadyNow() + kNotice);
+    if (soon < end_) CloseWindow(soon);
+  }
   std::this_thread::sleep_until(end_);
   AskStatistics(stats_end_, stats_begin_);
+}
+
+void Generator::LevelRun::CloseWindow(Instant end) {
+  SetEnd(std::max(end, NextBoundary(SteadyNow() + kNotice)));
+  for (const auto& worker : workers_) worker->CloseWindow(end_);
+  const Nanos late = SteadyNow() - end_;
+  if (late >= Nanos(0)) {
+    level_.notes.push_back(
+        Format("this machine is too busy: the window's end was announced up to {} late, and what "
+               "came meanwhile counts as well",
+               HumanDuration(late)));
+  }
 }
 
 // The load runs on until the window's last request is answered, or until that takes too long.
