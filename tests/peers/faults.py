@@ -163,8 +163,8 @@ def stalled_server(sextant):
         say_peer(run, "requests", "throughput", "avg", "sd", "p99")
         print(f"  it ran for {run.wall_s:.1f} s and ended with {run.exit_code}")
         for protocol in PROTOCOLS:
-            stall_in_closed_loop(sextant, server, protocol, seconds, window_s)
-            stall_in_open_loop(sextant, server, protocol, seconds, window_s)
+            retry(lambda: stall_in_closed_loop(sextant, server, protocol, seconds, window_s))
+            retry(lambda: stall_in_open_loop(sextant, server, protocol, seconds, window_s))
 
 
 def expect_gap(run, length):
