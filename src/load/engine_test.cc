@@ -134,6 +134,7 @@ struct Setup {
   LevelPlan plan;
   MeasureOptions options;
   std::function<void(const LiveFigures&)> progress;
+  std::function<Result<std::vector<kserve::ModelStatistics>>()> statistics;
 };
 
 run::Level Measure(const net::Address& address, Setup setup) {
@@ -147,7 +148,9 @@ run::Level Measure(const net::Address& address, Setup setup) {
                                             .timeout = setup.timeout},
                                            setup.workers);
   setup.plan.requests = requests.get();
-  return generator->Measure(setup.plan, setup.options, {.progress = setup.progress});
+  return generator->Measure(
+      setup.plan, setup.options,
+      {.progress = setup.progress, .stop = {}, .statistics = setup.statistics});
 }
 
 MeasureOptions Exactly(uint64_t requests) {
@@ -287,6 +290,56 @@ TEST_P(BothProtocols, ArrivalsBeyondTheCapAreCountedAndNotSent) {
   EXPECT_LE(level.in_flight_max, 10);
   EXPECT_NEAR(static_cast<double>(level.scheduled + level.overflow), 200, 3);
   EXPECT_NEAR(static_cast<double>(level.scheduled), 50, 11);
+}
+
+TEST(Statistics, AServerThatIsSlowWithThemDoesNotMoveTheWindow) {
+  ScriptedServer server([](uint64_t) { return Act::kAnswer; }, 2ms);
+  std::atomic<uint64_t> calls = 0;
+  const run::Level level =
+      Measure(server.address(kserve::Protocol::kHttp),
+              {.plan = {.load = {.mode = run::LoadMode::kRequestRate, .value = 200}},
+               .options = ForTime(500ms),
+               .statistics = [&]() -> Result<std::vector<kserve::ModelStatistics>> {
+                 const uint64_t n = ++calls;
+                 std::this_thread::sleep_for(700ms);
+                 kserve::ModelStatistics counters{.name = "m", .version = "1"};
+                 counters.inference_count = counters.success.count = 100 * n;
+                 return std::vector{counters};
+               }});
+  EXPECT_NEAR(level.window_s, 0.5, 0.001);
+  EXPECT_NEAR(static_cast<double>(level.scheduled), 100, 2);
+  EXPECT_NEAR(level.throughput.value, 200, 8);
+  EXPECT_EQ(calls, 2u);
+  ASSERT_EQ(level.server.size(), 1u);
+  EXPECT_EQ(level.server[0].inference_count, 100u);
+}
+
+TEST(Statistics, AServerThatFailsWithThemIsAskedOnceAndToldOnce) {
+  ScriptedServer server([](uint64_t) { return Act::kAnswer; }, 2ms);
+  std::atomic<uint64_t> calls = 0;
+  const run::Level level =
+      Measure(server.address(kserve::Protocol::kHttp),
+              {.plan = {.load = {.value = 1}},
+               .options = ForTime(200ms),
+               .statistics = [&]() -> Result<std::vector<kserve::ModelStatistics>> {
+                 ++calls;
+                 return Unavailable("no answer");
+               }});
+  EXPECT_EQ(calls, 1u);
+  EXPECT_TRUE(level.server.empty());
+  ASSERT_EQ(level.notes.size(), 1u);
+  EXPECT_EQ(level.notes[0], "no server statistics: no answer");
+}
+
+TEST(ClosedLoop, RequestsThatWereInFlightAllAlongCountAsInFlight) {
+  ScriptedServer server([](uint64_t n) { return n < 10 ? Act::kAnswer : Act::kSilence; }, 2ms);
+  MeasureOptions options = ForTime(300ms);
+  options.warmup.time = 200ms;
+  options.drain_limit = 100ms;
+  const run::Level level = Measure(server.address(kserve::Protocol::kHttp),
+                                   {.plan = {.load = {.value = 2}}, .options = options});
+  EXPECT_EQ(level.scheduled, 0u);
+  EXPECT_EQ(level.in_flight_max, 2);
 }
 
 TEST(ClosedLoop, ConcurrencyIsWhatWasAskedForAtEveryLevelOfASweep) {

@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <future>
 #include <map>
 #include <thread>
 
 #include "base/strings.h"
+#include "base/units.h"
 #include "load/level_math.h"
 #include "stats/steady_state.h"
 
@@ -15,8 +17,12 @@ namespace {
 // How often the controller looks.
 constexpr Nanos kLook = 10ms;
 constexpr Nanos kProgressEvery = 250ms;
-// Edges are announced this long before they come, so that every worker knows them in time.
+// Edges are announced this long before they come, so that every worker knows them in time; where
+// that turns out too short on a busy machine, longer.
 constexpr Nanos kNotice = 5ms;
+constexpr Nanos kLongestNotice = 1s;
+// An end that is decided on the way cannot be announced twice.
+constexpr Nanos kEndNotice = 50ms;
 
 // Blocks short enough that the shortest windows have some fifty of them.
 Nanos BlockLengthFor(const MeasureOptions& options) {
@@ -69,6 +75,8 @@ class Generator::LevelRun {
 
  private:
   using Blocks = std::map<int64_t, std::pair<size_t, Block>>;
+  // What was asked of the server, whose answer may still be on its way.
+  using Counters = std::shared_future<Result<std::vector<kserve::ModelStatistics>>>;
 
   bool closed_loop() const { return plan_.load.mode == run::LoadMode::kConcurrency; }
   bool Stopped() {
@@ -85,6 +93,9 @@ class Generator::LevelRun {
   void WarmUp();
   bool WarmupSettled();
   void OpenWindow();
+  void AnnounceWindow();
+  void SetEnd(Instant end);
+  void CloseWindow(Instant end);
   void WaitForWindowEnd();
   bool WindowIsWide();
   void Drain();
@@ -100,7 +111,8 @@ class Generator::LevelRun {
     const int64_t blocks = (after - epoch_ + block_length_ - Nanos(1)) / block_length_;
     return epoch_ + block_length_ * blocks;
   }
-  std::optional<std::vector<kserve::ModelStatistics>> Snapshot();
+  void AskStatistics(Counters& into, const Counters& first);
+  const std::vector<kserve::ModelStatistics>* Answer(const Counters& asked);
 
   std::vector<std::unique_ptr<Worker>>& workers_;
   const LevelPlan& plan_;
@@ -120,7 +132,7 @@ class Generator::LevelRun {
   int64_t first_block_ = INT64_MAX, last_block_ = INT64_MAX;  // of the window, inclusive
   std::vector<Nanos> window_cpu_;                             // per worker
   Instant begin_{}, end_ = Instant::max();
-  std::optional<std::vector<kserve::ModelStatistics>> stats_begin_, stats_end_;
+  Counters stats_begin_, stats_end_;  // of the server, at the window's edges
   Instant last_progress_{};
   uint64_t phase_answered_ = 0;
 };
@@ -304,14 +316,34 @@ bool Generator::LevelRun::WarmupSettled() {
   return rates < warmup_rates_.size() && means < warmup_means_.size();
 }
 
-std::optional<std::vector<kserve::ModelStatistics>> Generator::LevelRun::Snapshot() {
-  if (!hooks_.statistics) return std::nullopt;
-  Result<std::vector<kserve::ModelStatistics>> statistics = hooks_.statistics();
-  if (!statistics.has_value()) {
-    level_.notes.push_back("no server statistics: " + statistics.error().message());
-    return std::nullopt;
-  }
-  return *std::move(statistics);
+// Asks for the server's counters, and does not wait for them: a server that is slow with the
+// answer, for it stalls or is overloaded, must not move the window's edges. Nothing is asked again
+// of one that did not answer the first time.
+void Generator::LevelRun::AskStatistics(Counters& into, const Counters& first) {
+  if (!hooks_.statistics) return;
+  into = std::async(std::launch::async, [this, first] {
+           if (first.valid() && !first.get().has_value()) return first.get();
+           return hooks_.statistics();
+         }).share();
+}
+
+// The answer, waited for; null when there is none.
+const std::vector<kserve::ModelStatistics>* Generator::LevelRun::Answer(const Counters& asked) {
+  return asked.valid() && asked.get().has_value() ? &*asked.get() : nullptr;
+}
+
+// Tells the workers the window's begin, and its end if that is known: then nothing that delays the
+// controller later can move it.
+void Generator::LevelRun::AnnounceWindow() {
+  if (options_.window.kind == WindowRule::Kind::kTime) SetEnd(begin_ + options_.window.time);
+  for (const auto& worker : workers_) worker->OpenWindow(begin_, end_);
+}
+
+// Whole blocks only, so that rates are over exactly the time that the blocks cover.
+void Generator::LevelRun::SetEnd(Instant end) {
+  const int64_t blocks = std::max<int64_t>(1, (end - begin_) / block_length_);
+  end_ = begin_ + block_length_ * blocks;
+  last_block_ = first_block_ + blocks - 1;
 }
 
 // A window of time begins on a block boundary while the load runs on. A window of requests begins
@@ -324,16 +356,15 @@ void Generator::LevelRun::OpenWindow() {
       StopLoad();
       Settle();
     }
-    stats_begin_ = Snapshot();
+    AskStatistics(stats_begin_, {});
+    if (stats_begin_.valid()) stats_begin_.wait();
     epoch_ = SteadyNow() + kNotice;
     begin_ = epoch_;
     incoming_.clear();
     recent_.clear();
     first_block_ = 0;
-    for (const auto& worker : workers_) {
-      worker->StartBlocks(epoch_, block_length_);
-      worker->OpenWindow(begin_, Instant::max());
-    }
+    for (const auto& worker : workers_) worker->StartBlocks(epoch_, block_length_);
+    AnnounceWindow();
     // A closed loop begins at once, so it must not begin early.
     while (SteadyNow() < begin_) {
     }
@@ -341,11 +372,15 @@ void Generator::LevelRun::OpenWindow() {
                                         static_cast<int64_t>(options_.window.requests))
                                   : nullptr);
   } else {
-    begin_ = NextBoundary(SteadyNow() + kNotice);
-    first_block_ = (begin_ - epoch_) / block_length_;
-    for (const auto& worker : workers_) worker->OpenWindow(begin_, Instant::max());
+    Nanos notice = kNotice;
+    do {
+      begin_ = NextBoundary(SteadyNow() + notice);
+      first_block_ = (begin_ - epoch_) / block_length_;
+      AnnounceWindow();
+      notice = std::min(2 * notice, kLongestNotice);
+    } while (SteadyNow() >= begin_ && !Stopped());
     std::this_thread::sleep_until(begin_);
-    stats_begin_ = Snapshot();
+    AskStatistics(stats_begin_, {});
   }
   level_.started = WallNow() + (begin_ - SteadyNow());
   phase_answered_ = 0;
@@ -393,29 +428,41 @@ void Generator::LevelRun::WaitForWindowEnd() {
     if (rule.kind == WindowRule::Kind::kRequests) {
       if (WaitUntilDone(SteadyNow() + kLook)) {
         level_.window_rule = "requests";
-        stats_end_ = Snapshot();
+        AskStatistics(stats_end_, stats_begin_);
         return;  // the window ends with its last answer
       }
       continue;
     }
-    if (elapsed + kLook + kNotice >= longest) {
+    if (elapsed + kLook + kEndNotice >= longest) {
       level_.window_rule = rule.kind == WindowRule::Kind::kTime ? "time" : "longest";
-      end_ = begin_ + longest;
+      if (rule.kind == WindowRule::Kind::kAuto) CloseWindow(begin_ + longest);
       break;
     }
     if (rule.kind == WindowRule::Kind::kAuto && elapsed >= rule.shortest && !WindowIsWide()) {
       level_.window_rule = "interval";
+      CloseWindow(NextBoundary(SteadyNow() + kEndNotice));
       break;
     }
     std::this_thread::sleep_for(kLook);
   }
-  if (end_ == Instant::max()) end_ = NextBoundary(SteadyNow() + kNotice);
-  // Whole blocks only, so that rates are over exactly the time that the blocks cover.
-  end_ = std::max(begin_ + block_length_, begin_ + (end_ - begin_) / block_length_ * block_length_);
-  last_block_ = first_block_ + (end_ - begin_) / block_length_ - 1;
-  for (const auto& worker : workers_) worker->CloseWindow(end_);
+  if (level_.window_rule == "interrupted") {
+    const Instant soon = NextBoundary(SteadyNow() + kNotice);
+    if (soon < end_) CloseWindow(soon);
+  }
   std::this_thread::sleep_until(end_);
-  stats_end_ = Snapshot();
+  AskStatistics(stats_end_, stats_begin_);
+}
+
+void Generator::LevelRun::CloseWindow(Instant end) {
+  SetEnd(std::max(end, NextBoundary(SteadyNow() + kNotice)));
+  for (const auto& worker : workers_) worker->CloseWindow(end_);
+  const Nanos late = SteadyNow() - end_;
+  if (late >= Nanos(0)) {
+    level_.notes.push_back(
+        Format("this machine is too busy: the window's end was announced up to {} late, and what "
+               "came meanwhile counts as well",
+               HumanDuration(late)));
+  }
 }
 
 // The load runs on until the window's last request is answered, or until that takes too long.
@@ -476,8 +523,12 @@ void Generator::LevelRun::Collect() {
                options_, level_);
   level_.client.limits = FindClientLimits(level_, options_.spin);
   level_.client.limited = !level_.client.limits.empty();
-  if (stats_begin_ && stats_end_) {
-    level_.server = StatisticsDelta(*stats_begin_, *stats_end_);
+  const auto* before = Answer(stats_begin_);
+  const auto* after = Answer(stats_end_);
+  if (stats_end_.valid() && after == nullptr)
+    level_.notes.push_back("no server statistics: " + stats_end_.get().error().message());
+  if (before != nullptr && after != nullptr) {
+    level_.server = StatisticsDelta(*before, *after);
     uint64_t inferences = 0;
     for (const run::ServerRecord& record : level_.server) inferences += record.inference_count;
     const double ours =

@@ -95,6 +95,9 @@ void Recorder::StartBlocks(Instant epoch, Nanos length) {
 void Recorder::Roll(Instant now) {
   do {
     block_->in_flight = in_flight_;
+    // Requests that were due before the window may be in flight all through it.
+    if (record_ != nullptr && window_.Holds(block_end_))
+      record_->in_flight_max = std::max(record_->in_flight_max, in_flight_);
     const Nanos cpu = ThreadCpuTime();
     const std::optional<Nanos> run_queue = ThreadRunQueueWait();
     block_->cpu = cpu - cpu_before_;

@@ -93,6 +93,8 @@ void Worker::OpenWindow(Instant begin, Instant end) {
   RunOnThread([&] {
     recorder_.OpenWindow();
     recorder_.SetWindow({begin, end});
+    // An opening that came too late is repeated: what it took in is not the new window's.
+    for (Slot& slot : slots_) slot.in_window = false;
     window_open_ = 0;
     UpdateWindowDone();
   });

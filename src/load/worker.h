@@ -55,7 +55,8 @@ class Worker final : public ChannelListener {
   void StartBlocks(Instant epoch, Nanos length);
   BlockExchange& blocks() { return blocks_; }
 
-  // Opens the record of a window; then the end may be set, once, to a time that is still ahead.
+  // Opens the record of a window, or opens it anew; then the end may be set, once, to a time that
+  // is still ahead.
   void OpenWindow(Instant begin, Instant end);
   void CloseWindow(Instant end);
   // Requests of the window that are still to be answered, or still to be issued.

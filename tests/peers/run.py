@@ -4,6 +4,7 @@ A case prints what both programs reported and what is true, and fails with the f
 agree.
 """
 
+import signal
 import sys
 
 import agreement
@@ -19,6 +20,8 @@ def main():
         return 2
     # Tables are followed while they grow, through a pipe too.
     sys.stdout.reconfigure(line_buffering=True)
+    # Ended from outside, it stops its servers all the same.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         CASES[sys.argv[1]](sys.argv[2])
     except Failure as failure:
