@@ -130,8 +130,10 @@ class GrpcConnection final : public Connection {
     while (filled_ - at >= kFrameHeaderBytes) {
       const auto frame = sextant::net::ParseFrameHeader(in_.get() + at);
       if (filled_ - at < kFrameHeaderBytes + frame.length) break;
+      const std::string_view payload(in_.get() + at + kFrameHeaderBytes, frame.length);
       at += kFrameHeaderBytes + frame.length;
       if (frame.type == FrameType::kHeaders && (frame.flags & 1) != 0) {
+        CheckTrailers(payload);
         --work.to_answer;
         Start(work);
       } else if (frame.type == FrameType::kSettings && (frame.flags & 1) == 0) {
@@ -150,6 +152,14 @@ class GrpcConnection final : public Connection {
     char header[kFrameHeaderBytes];
     sextant::net::WriteFrameHeader(header, payload.size(), type, flags, 0);
     out_.append(header, sizeof header).append(payload);
+  }
+  // All like the first one, and that one says OK.
+  void CheckTrailers(std::string_view block) {
+    if (block == trailers_) return;
+    if (!trailers_.empty() || block.find("grpc-status") == std::string_view::npos ||
+        !block.ends_with('0'))
+      Die("a call that failed");
+    trailers_ = block;
   }
   void Start(Work& work) {
     if (work.to_send == 0) return;
@@ -171,7 +181,7 @@ class GrpcConnection final : public Connection {
   uint32_t next_stream_ = 1;
   std::unique_ptr<char[]> in_;
   size_t filled_ = 0;
-  std::string out_;
+  std::string out_, trailers_;
 };
 
 int Connect(int port) {

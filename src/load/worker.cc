@@ -147,7 +147,8 @@ size_t Worker::CancelAll() {
 void Worker::Run() {
   net::SetTimerSlack(Nanos(1));
   while (!stop_.load(std::memory_order_relaxed)) {
-    Instant now = SteadyNow();
+    // Only an open loop's due times are worth a clock reading of their own.
+    const Instant now = load_.schedule != nullptr ? SteadyNow() : loop_->turn_start();
     ExpireDeadlines(now);
     // What needs precision is waited for; deadlines and blocks are looked at on every tick.
     const Instant wake = std::min(IssueDue(now), channel_->Tick(now));
@@ -274,7 +275,7 @@ void Worker::UpdateWindowDone() {
       load_.budget != nullptr && load_.budget->load(std::memory_order_relaxed) <= 0;
   const bool all_issued = budget_spent || load_.requests == nullptr ||
                           (load_.concurrency == 0 && next_due_ >= recorder_.window().end) ||
-                          (load_.concurrency > 0 && SteadyNow() >= recorder_.window().end);
+                          (load_.concurrency > 0 && loop_->turn_start() >= recorder_.window().end);
   window_done_ = window_open_ == 0 && all_issued;
 }
 

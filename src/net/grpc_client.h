@@ -105,6 +105,7 @@ class GrpcClientConnection final : public Http2Connection {
   };
 
   void OnSettings() override;
+  size_t OnKnownFrames(std::string_view bytes) override;
   void OnHeaders(uint32_t stream, std::string_view block, bool end_stream) override;
   void OnData(Http2Stream& stream, std::string_view data, bool end_stream) override;
   void OnReset(Http2Stream& stream, uint32_t code) override;
@@ -115,6 +116,7 @@ class GrpcClientConnection final : public Http2Connection {
 
   Http2Stream& NewStream(uint32_t token, bool keep_message, Instant* sent);
   void Send(Http2Stream& stream, std::span<const std::string_view> pieces);
+  const BlockMeaning* FindMeaning(std::string_view block) const;
   bool Interpret(Http2Stream& stream, std::string_view block);
   void TakeMessages(Http2Stream& stream);
   void Finish(Http2Stream& stream);
