@@ -5,8 +5,8 @@
 // Prints a line of JSON with the distance and its probability under the law for
 //   times  when requests arrived, over the whole stretch: uniform in both laws, given their number
 //   gaps   the time over GROUP arrivals: Poisson only, a gamma law with shape GROUP
-// and the deviation of single arrivals from an even pace (constant), or of single gaps'
-// distribution from the exponential (poisson).
+// and, of constant arrivals, the stretch within which 99 % lie around an even pace; of Poisson
+// arrivals, the test of single gaps.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -41,7 +41,7 @@ KolmogorovSmirnov Gaps(const std::vector<double>& times, double rate, int group)
   return sextant::stats::TestLaw(std::move(gaps), [&](double x) { return Gamma(group, x); });
 }
 
-// The largest distance of an arrival from its place in an even row, in seconds.
+// The stretch, in seconds, within which 99 % of the arrivals lie around an even pace.
 double Unevenness(const std::vector<double>& times, double rate) {
   std::vector<double> off;
   for (size_t i = 0; i < times.size(); ++i)

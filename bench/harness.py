@@ -213,12 +213,13 @@ def quantile(histogram, p):
     return float(histogram['max'])
 
 
-def paired(bench, label, ours, theirs):
+def paired(bench, label, ours, theirs, pairs=None):
     """Runs both in turn, each first every other time; what the machine does meanwhile meets both.
     Returns the two lists, pair by pair."""
     a, b = [], []
-    for pair in range(bench.pairs):
-        progress(f'{label}: pair {pair + 1} of {bench.pairs}')
+    pairs = min(pairs or bench.pairs, bench.pairs)
+    for pair in range(pairs):
+        progress(f'{label}: pair {pair + 1} of {pairs}')
         for side, into in ((ours, a), (theirs, b)) if pair % 2 == 0 else ((theirs, b), (ours, a)):
             into.append(side())
     progress('')

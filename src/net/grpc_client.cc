@@ -53,7 +53,7 @@ GrpcClientConnection::GrpcClientConnection(EventLoop& loop, GrpcClientListener& 
 void GrpcClientConnection::Connect(const Address& address) {
   ready_ = draining_ = first_block_sent_ = false;
   next_stream_ = 1;
-  for (BlockMeaning& meaning : meanings_) meaning.known = false;
+  meanings_ = {};
   std::string reason;
   if (Result<Socket> socket = Socket::Connect(address); !socket.has_value()) {
     reason = socket.error().message();
@@ -183,9 +183,9 @@ void GrpcClientConnection::OnFlush(Instant now) {
   unsent_.clear();
 }
 
-const GrpcClientConnection::BlockMeaning* GrpcClientConnection::FindMeaning(
-    std::string_view block) const {
-  for (const BlockMeaning& meaning : meanings_) {
+const GrpcClientConnection::BlockMeaning* GrpcClientConnection::FindMeaning(std::string_view block,
+                                                                            bool end_stream) const {
+  for (const BlockMeaning& meaning : meanings_[end_stream ? 1 : 0]) {
     if (meaning.known && meaning.block == block) return &meaning;
   }
   return nullptr;
@@ -214,9 +214,9 @@ size_t GrpcClientConnection::OnKnownFrames(std::string_view bytes) {
   if (id == 0 || next_frame(FrameType::kData, 0, data) != id ||
       next_frame(FrameType::kHeaders, kFlagEndHeaders | kFlagEndStream, trailers) != id)
     return 0;
-  const BlockMeaning* first = FindMeaning(headers);
+  const BlockMeaning* first = FindMeaning(headers, false);
   if (first == nullptr || first->trailers || first->http_status != 200) return 0;
-  const BlockMeaning* last = FindMeaning(trailers);
+  const BlockMeaning* last = FindMeaning(trailers, true);
   if (last == nullptr || !last->trailers || last->http_status != 0) return 0;
   Http2Stream* stream = streams_.Find(id);
   if (stream == nullptr || stream->http_status != 0 || (stream->state & kStreaming) != 0) return 0;
@@ -231,8 +231,8 @@ size_t GrpcClientConnection::OnKnownFrames(std::string_view bytes) {
   return static_cast<size_t>(p - bytes.data());
 }
 
-bool GrpcClientConnection::Interpret(Http2Stream& stream, std::string_view block) {
-  if (const BlockMeaning* meaning = FindMeaning(block); meaning != nullptr) {
+bool GrpcClientConnection::Interpret(Http2Stream& stream, std::string_view block, bool end_stream) {
+  if (const BlockMeaning* meaning = FindMeaning(block, end_stream); meaning != nullptr) {
     if (meaning->http_status != 0) stream.http_status = meaning->http_status;
     if (meaning->trailers) stream.grpc_status = meaning->grpc_status;
     return true;
@@ -256,7 +256,7 @@ bool GrpcClientConnection::Interpret(Http2Stream& stream, std::string_view block
   if (meaning.trailers) stream.grpc_status = meaning.grpc_status;
   if (plain && block.size() <= 512 && ExamineHpack(block) == HpackDependence::kNone) {
     meaning.block = block;
-    meanings_[next_meaning_++ % meanings_.size()] = std::move(meaning);
+    meanings_[end_stream ? 1 : 0][next_meaning_++ / 2 % 2] = std::move(meaning);
   }
   return true;
 }
@@ -269,7 +269,7 @@ void GrpcClientConnection::OnHeaders(uint32_t id, std::string_view block, bool e
       ConnectionFault(Http2Error::kCompressionError, "a malformed header block");
     return;
   }
-  if (!Interpret(*stream, block)) {
+  if (!Interpret(*stream, block, end_stream)) {
     return ConnectionFault(Http2Error::kCompressionError, "a malformed header block");
   }
   if (stream->http_status / 100 == 1) stream->http_status = 0;  // interim

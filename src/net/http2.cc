@@ -253,7 +253,7 @@ bool Http2Connection::Receive(std::string_view bytes) {
       return false;
     bytes.remove_prefix(kFrameHeaderBytes + frame.length);
   }
-  partial_.append(bytes);
+  if (!bytes.empty()) partial_.append(bytes);
   return true;
 }
 
