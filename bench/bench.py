@@ -25,6 +25,7 @@ def arguments():
     parser.add_argument('benchmark', nargs='*', help='which (default: all)')
     parser.add_argument('--quick', action='store_true',
                         help='under a minute: does everything run? Limits are not looked at')
+    parser.add_argument('--minutes', type=float, default=10, help='of `long` (default: 10)')
     parser.add_argument('--no-document', action='store_true', help='leave docs/performance.md alone')
     options = parser.parse_args()
     unknown = [name for name in options.benchmark if name not in figures.ALL]
@@ -67,7 +68,7 @@ def main():
                 f'{facts["load"]:.1f}; server on core {harness.SERVER_CORE}, client on core '
                 f'{harness.CLIENT_CORE}')
     with tempfile.TemporaryDirectory(prefix='sextant-bench-') as directory:
-        measured, faults = measure(harness.Bench(directory, options.quick), names)
+        measured, faults = measure(harness.Bench(directory, options.quick, options.minutes), names)
     path = harness.TOOLS / 'results.json'
     results.write_json(path, measured, facts, options.quick)
     missed = [f for f in measured if not f.holds]

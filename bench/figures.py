@@ -186,8 +186,7 @@ def allocations(bench):
             every = counts[1]['all'] - counts[0]['all']
             yield Figure('allocations', f'per request on load threads, {protocol}, c = {c}'
                          + (f' on {connections}' if connections else ''), more / n, '', 0.001,
-                         detail=f'{more} for {n} further requests, {every} in the whole process; '
-                         'blocks of 100 ms may cost some, requests none')
+                         detail=f'{more} for {n} further requests; {every} in all threads')
 
 
 # --- Time ----------------------------------------------------------------------------------------
@@ -284,24 +283,24 @@ def watched(bench, what, seconds, protocol, url, *options, **kwargs):
 
 
 def memory_figures(name, what, finished):
-    """Peak, and growth from the second to the last quarter."""
+    """Peak, and growth from the third to the last quarter: the time series has its size by then."""
     done, level, header, samples = finished
     found = re.search(r'(\d+) rows', header['data'])
     rows = int(found.group(1)) if found else 1
     payload = rows * int(level['client']['bytes_sent'] / max(1, level['succeeded'])) / 2**20
     count = len(samples)
-    second = [size for _, size in samples[count // 4:count // 2]]
+    third = [size for _, size in samples[count // 2:count * 3 // 4]]
     last = [size for _, size in samples[count * 3 // 4:-1]]
-    grown = (statistics.median(last) - statistics.median(second)) / 2**20 if second and last else 0
+    grown = (statistics.median(last) - statistics.median(third)) / 2**20 if third and last else 0
     rate = level['request_rate_per_s']['value']
     yield Figure(name, f'resident memory, {what}', done.peak_bytes / 2**20, 'MiB', 64 + payload,
                  detail=f'64 MiB and {payload:.1f} MiB of payload; {rate:,.0f} requests/s'
                  .replace(',', ' '))
-    yield Figure(name, f'its growth from the second to the last quarter, {what}', grown, 'MiB', 1)
+    yield Figure(name, f'its growth from the third to the last quarter, {what}', grown, 'MiB', 1)
 
 
 def large(bench):
-    elements, seconds = 150_000, 1 if bench.quick else 30
+    elements, seconds = 150_000, 1 if bench.quick else 60
     model = NULL_MODEL.format(elements=elements, out_elements=16)
     with bench.serve(model) as server:
         for protocol in ('http', 'grpc'):
@@ -311,7 +310,7 @@ def large(bench):
 
 
 def long(bench):
-    seconds = 2 if bench.quick else 600
+    seconds = 2 if bench.quick else round(60 * bench.minutes)
     with bench.serve() as server:
         finished = watched(bench, 'long', seconds, 'http', server.url('http'),
                            '--concurrency-range', 64, '--warmup', 0)

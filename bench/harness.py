@@ -158,9 +158,10 @@ parameters { key: "service_time" value: { string_value: "200ms" } }
 class Bench:
     """One run of the script: how long things take, where files go."""
 
-    def __init__(self, directory, quick):
+    def __init__(self, directory, quick, minutes):
         self.directory = pathlib.Path(directory)
         self.quick = quick
+        self.minutes = minutes  # of the benchmark `long`
         self.pairs = 1 if quick else 9
         self.seconds = 0.3 if quick else 2.0
         self._files = 0

@@ -84,6 +84,7 @@ class Generator::LevelRun {
   void Connect();
   void WarmUp();
   bool WarmupSettled();
+  Instant PlannedEnd() const;
   void OpenWindow();
   void WaitForWindowEnd();
   bool WindowIsWide();
@@ -314,6 +315,12 @@ std::optional<std::vector<kserve::ModelStatistics>> Generator::LevelRun::Snapsho
   return *std::move(statistics);
 }
 
+// Of a window of a given time; the workers then know it however late this thread comes to say so.
+Instant Generator::LevelRun::PlannedEnd() const {
+  if (options_.window.kind != WindowRule::Kind::kTime) return Instant::max();
+  return begin_ + std::max<int64_t>(1, options_.window.time / block_length_) * block_length_;
+}
+
 // A window of time begins on a block boundary while the load runs on. A window of requests begins
 // with an idle generator, so that exactly those requests are sent.
 void Generator::LevelRun::OpenWindow() {
@@ -332,7 +339,7 @@ void Generator::LevelRun::OpenWindow() {
     first_block_ = 0;
     for (const auto& worker : workers_) {
       worker->StartBlocks(epoch_, block_length_);
-      worker->OpenWindow(begin_, Instant::max());
+      worker->OpenWindow(begin_, PlannedEnd());
     }
     // A closed loop begins at once, so it must not begin early.
     while (SteadyNow() < begin_) {
@@ -343,7 +350,7 @@ void Generator::LevelRun::OpenWindow() {
   } else {
     begin_ = NextBoundary(SteadyNow() + kNotice);
     first_block_ = (begin_ - epoch_) / block_length_;
-    for (const auto& worker : workers_) worker->OpenWindow(begin_, Instant::max());
+    for (const auto& worker : workers_) worker->OpenWindow(begin_, PlannedEnd());
     std::this_thread::sleep_until(begin_);
     stats_begin_ = Snapshot();
   }

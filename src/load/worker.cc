@@ -170,7 +170,7 @@ void Worker::Run() {
 Instant Worker::IssueDue(Instant now) {
   if (load_.requests == nullptr) return Instant::max();
   if (load_.concurrency > 0) {
-    IssueClosed(now);
+    if (closed_in_flight_ < load_.concurrency || !restarts_.empty()) IssueClosed(now);
     return restarts_.empty() ? Instant::max() : restarts_.top();
   }
   while (next_due_ <= now) {
