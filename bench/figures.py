@@ -40,12 +40,13 @@ def http(bench):
         script = wrk_script(bench, bench.request_bytes('http', url))
 
         def wrk(connections):
-            done = run(['wrk', '-t1', f'-c{connections}', f'-d{max(1, round(bench.seconds))}s',
-                        '-s', script, f'http://{url}{INFER_PATH}'])
-            count = int(re.search(r'(\d+) requests in', done.out).group(1))
-            if 'Non-2xx' in done.out or count == 0:
-                raise Failure(f'wrk met errors: {done.out}')
-            return done.cpu / count * 1e6
+            for _ in range(3):  # on a busy machine it sometimes ends without a single request
+                done = run(['wrk', '-t1', f'-c{connections}', f'-d{max(1, round(bench.seconds))}s',
+                            '-s', script, f'http://{url}{INFER_PATH}'])
+                count = int(re.search(r'(\d+) requests in', done.out).group(1))
+                if count > 0 and 'Non-2xx' not in done.out:
+                    return done.cpu / count * 1e6
+            raise Failure(f'wrk met errors: {done.out}')
 
         for c, limit in ((1, 1.0), (16, 0.9), (64, 0.9)):
             ours, theirs = paired(bench, f'http c={c}', lambda c=c: closed_loop(
@@ -71,10 +72,12 @@ def against_h2load(bench, server, rows, remark=''):
     message = bench.request_bytes('grpc', url)
     for connections, streams, limit in rows:
         name = f'{connections}×{streams}'
-        # As many requests as h2load makes in the time that the other side takes.
-        first = h2load_run(url, message, connections, streams, 100 * connections * streams)
-        rate = 100 * connections * streams / first.wall
-        count = int(max(1, rate * bench.seconds // (connections * streams))) * connections * streams
+        # About as many requests as ours, so that a start weighs as much on either side.
+        options = ('--input-data', 'zero', '--concurrency-range', connections * streams,
+                   '--connections', connections, '--warmup', 0)
+        _, level, _ = bench.perf('grpc', url, '--duration', '0.3s', *options)
+        count = max(100 * connections * streams,
+                    round(level['request_rate_per_s']['value'] * bench.seconds))
 
         def theirs():
             return h2load_run(url, message, connections, streams, count).cpu / count * 1e6
@@ -115,7 +118,7 @@ def peer(bench):
                 done = run([program, '-m', 'null', '-i', protocol, '-u', url, '--input-data', 'zero',
                             '--concurrency-range', f'{c}:{c}:1', '--measurement-interval',
                             seconds * 1000 // 3, '--max-trials', 3, '--stability-percentage', 99],
-                           accept=(0, 99))
+                           accept=(0, 1, 2, 99))  # not stable enough for it: enough for us
                 count = inference_count(server.url('http')) - before
                 if count == 0:
                     raise Failure(f'perf_analyzer measured nothing: {done.out}{done.err}')
