@@ -113,8 +113,9 @@ class Generator::LevelRun {
 
   Instant epoch_{};
   Nanos block_length_{0};
-  Blocks incoming_;     // by index: how many workers have delivered, and their sum
-  BlockSeries series_;  // of the window
+  Blocks incoming_;         // by index: how many workers have delivered, and their sum
+  Nanos notice_ = kNotice;  // how long before a window's edge the workers are told of it
+  BlockSeries series_;      // of the window
   std::vector<std::vector<Nanos>> worker_cpu_;
   std::vector<Block> recent_;  // the last second, for live figures
   std::vector<double> warmup_rates_, warmup_means_;
@@ -348,9 +349,13 @@ void Generator::LevelRun::OpenWindow() {
                                         static_cast<int64_t>(options_.window.requests))
                                   : nullptr);
   } else {
-    begin_ = NextBoundary(SteadyNow() + kNotice);
-    first_block_ = (begin_ - epoch_) / block_length_;
-    for (const auto& worker : workers_) worker->OpenWindow(begin_, PlannedEnd());
+    for (;;) {
+      begin_ = NextBoundary(SteadyNow() + notice_);
+      first_block_ = (begin_ - epoch_) / block_length_;
+      for (const auto& worker : workers_) worker->OpenWindow(begin_, PlannedEnd());
+      if (SteadyNow() < begin_ || notice_ >= 1s) break;
+      notice_ *= 2;  // a worker heard of it too late: again
+    }
     std::this_thread::sleep_until(begin_);
     stats_begin_ = Snapshot();
   }
@@ -405,7 +410,7 @@ void Generator::LevelRun::WaitForWindowEnd() {
       }
       continue;
     }
-    if (elapsed + kLook + kNotice >= longest) {
+    if (elapsed + kLook + notice_ >= longest) {
       level_.window_rule = rule.kind == WindowRule::Kind::kTime ? "time" : "longest";
       end_ = begin_ + longest;
       break;
@@ -416,7 +421,7 @@ void Generator::LevelRun::WaitForWindowEnd() {
     }
     std::this_thread::sleep_for(kLook);
   }
-  if (end_ == Instant::max()) end_ = NextBoundary(SteadyNow() + kNotice);
+  if (end_ == Instant::max()) end_ = NextBoundary(SteadyNow() + notice_);
   // Whole blocks only, so that rates are over exactly the time that the blocks cover.
   end_ = std::max(begin_ + block_length_, begin_ + (end_ - begin_) / block_length_ * block_length_);
   last_block_ = first_block_ + (end_ - begin_) / block_length_ - 1;

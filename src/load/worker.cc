@@ -93,6 +93,8 @@ void Worker::OpenWindow(Instant begin, Instant end) {
   RunOnThread([&] {
     recorder_.OpenWindow();
     recorder_.SetWindow({begin, end});
+    // Of a window that was opened too late and is opened again.
+    for (const auto& slot : slots_) slot->in_window = false;
     window_open_ = 0;
     UpdateWindowDone();
   });
