@@ -76,7 +76,8 @@ class GrpcChannel final : public Channel, public net::GrpcClientListener {
                                              [](const Link& l) { return l.connection->ready(); }));
   }
 
-  void OnGrpcReady(net::GrpcClientConnection&) override {
+  void OnGrpcReady(net::GrpcClientConnection& connection) override {
+    links_[connection.index()].connecting = false;
     connect_failures_ = 0;
     connect_fault_.clear();
     ServeWaiting();
@@ -170,7 +171,6 @@ class GrpcChannel final : public Channel, public net::GrpcClientListener {
   }
 
   void Send(uint32_t link, uint32_t slot, const EncodedRequest& request, Instant* sent) {
-    links_[link].connecting = false;
     place_of_slot_[slot] = {
         link, links_[link].connection->Start(slot, request.pieces, options_.keep_bodies, sent)};
   }

@@ -101,7 +101,11 @@ class BlockExchange {
   }
   std::vector<std::unique_ptr<Block>> TakeFull() {
     const std::scoped_lock lock(mutex_);
-    return std::move(full_);
+    if (full_.empty()) return {};
+    std::vector<std::unique_ptr<Block>> out;
+    out.reserve(full_.capacity());  // the next ones must not need to allocate
+    out.swap(full_);
+    return out;
   }
   void GiveBack(std::unique_ptr<Block> block) {
     const std::scoped_lock lock(mutex_);

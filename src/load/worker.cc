@@ -94,7 +94,7 @@ void Worker::OpenWindow(Instant begin, Instant end) {
     recorder_.OpenWindow();
     recorder_.SetWindow({begin, end});
     // An opening that came too late is repeated: what it took in is not the new window's.
-    for (Slot& slot : slots_) slot.in_window = false;
+    for (const auto& slot : slots_) slot->in_window = false;
     window_open_ = 0;
     UpdateWindowDone();
   });
@@ -111,10 +111,10 @@ std::unique_ptr<WindowRecord> Worker::TakeWindow() {
   std::unique_ptr<WindowRecord> record;
   RunOnThread([&] {
     const Instant now = SteadyNow();
-    for (Slot& slot : slots_) {
-      if (!slot.busy) continue;
-      recorder_.OnUnfinished(slot.scheduled, now, slot.in_window);
-      slot.in_window = false;
+    for (const auto& slot : slots_) {
+      if (!slot->busy) continue;
+      recorder_.OnUnfinished(slot->scheduled, now, slot->in_window);
+      slot->in_window = false;
     }
     window_open_ = 0;
     record = recorder_.TakeWindow();
@@ -137,7 +137,7 @@ size_t Worker::CancelAll() {
   RunOnThread([&] {
     load_ = WorkerLoad();
     for (uint32_t i = 0; i < slots_.size(); ++i) {
-      if (!slots_[i].busy) continue;
+      if (!slots_[i]->busy) continue;
       channel_->Cancel(i);
       Finish(i, {.outcome = {OutcomeKind::kUnfinished}, .received = SteadyNow()});
       ++cancelled;
@@ -149,7 +149,8 @@ size_t Worker::CancelAll() {
 void Worker::Run() {
   net::SetTimerSlack(Nanos(1));
   while (!stop_.load(std::memory_order_relaxed)) {
-    Instant now = SteadyNow();
+    // Only an open loop's due times are worth a clock reading of their own.
+    const Instant now = load_.schedule != nullptr ? SteadyNow() : loop_->turn_start();
     ExpireDeadlines(now);
     // What needs precision is waited for; deadlines and blocks are looked at on every tick.
     const Instant wake = std::min(IssueDue(now), channel_->Tick(now));
@@ -171,7 +172,7 @@ void Worker::Run() {
 Instant Worker::IssueDue(Instant now) {
   if (load_.requests == nullptr) return Instant::max();
   if (load_.concurrency > 0) {
-    IssueClosed(now);
+    if (closed_in_flight_ < load_.concurrency || !restarts_.empty()) IssueClosed(now);
     return restarts_.empty() ? Instant::max() : restarts_.top();
   }
   while (next_due_ <= now) {
@@ -206,7 +207,7 @@ bool Worker::Issue(Instant scheduled) {
   if (load_.budget != nullptr && load_.budget->fetch_sub(1, std::memory_order_relaxed) <= 0)
     return false;
   const uint32_t index = TakeSlot();
-  Slot& slot = slots_[index];
+  Slot& slot = *slots_[index];
   slot.scheduled = slot.sent = scheduled;
   slot.set = load_.requests;
   slot.request = static_cast<uint32_t>(next_request_);
@@ -223,7 +224,7 @@ bool Worker::Issue(Instant scheduled) {
 
 uint32_t Worker::TakeSlot() {
   if (free_slots_.empty()) {
-    slots_.emplace_back();
+    slots_.push_back(std::make_unique<Slot>());
     free_slots_.reserve(slots_.size());
     return static_cast<uint32_t>(slots_.size() - 1);
   }
@@ -251,7 +252,7 @@ void Worker::OnAnswer(uint32_t slot, const Answer& answer) {
 }
 
 void Worker::Finish(uint32_t index, const Answer& answer) {
-  Slot& slot = slots_[index];
+  Slot& slot = *slots_[index];
   const RequestStamps stamps{slot.scheduled, slot.sent, answer.received};
   if (options_.timeout > Nanos(0)) Unlink(index);
   if (answer.outcome.ok()) {
@@ -276,35 +277,38 @@ void Worker::UpdateWindowDone() {
       load_.budget != nullptr && load_.budget->load(std::memory_order_relaxed) <= 0;
   const bool all_issued = budget_spent || load_.requests == nullptr ||
                           (load_.concurrency == 0 && next_due_ >= recorder_.window().end) ||
-                          (load_.concurrency > 0 && SteadyNow() >= recorder_.window().end);
+                          (load_.concurrency > 0 && loop_->turn_start() >= recorder_.window().end);
   window_done_ = window_open_ == 0 && all_issued;
 }
 
 void Worker::Link(uint32_t index, Instant start) {
   // The timeout is the same for all, so the order of starts is the order of deadlines.
-  Slot& slot = slots_[index];
+  Slot& slot = *slots_[index];
   slot.deadline = std::max(start, last_reading_) + options_.timeout;
+  next_expiry_ = std::min(next_expiry_, slot.deadline);
   slot.earlier = newest_;
   slot.later = kNone;
-  if (newest_ != kNone) slots_[newest_].later = index;
+  if (newest_ != kNone) slots_[newest_]->later = index;
   newest_ = index;
   if (oldest_ == kNone) oldest_ = index;
 }
 
 void Worker::Unlink(uint32_t index) {
-  const Slot& slot = slots_[index];
-  (slot.earlier == kNone ? oldest_ : slots_[slot.earlier].later) = slot.later;
-  (slot.later == kNone ? newest_ : slots_[slot.later].earlier) = slot.earlier;
+  const Slot& slot = *slots_[index];
+  (slot.earlier == kNone ? oldest_ : slots_[slot.earlier]->later) = slot.later;
+  (slot.later == kNone ? newest_ : slots_[slot.later]->earlier) = slot.earlier;
 }
 
 void Worker::ExpireDeadlines(Instant now) {
-  while (oldest_ != kNone && slots_[oldest_].deadline <= now) {
+  if (now < next_expiry_) return;
+  while (oldest_ != kNone && slots_[oldest_]->deadline <= now) {
     const uint32_t index = oldest_;
     channel_->Cancel(index);
     OnAnswer(index, {.outcome = {OutcomeKind::kTimeout},
                      .received = now,
                      .text = "no answer within the timeout"});
   }
+  next_expiry_ = oldest_ == kNone ? now + options_.timeout : slots_[oldest_]->deadline;
 }
 
 }  // namespace sextant::load

@@ -6,7 +6,6 @@
 #pragma once
 
 #include <atomic>
-#include <deque>
 #include <functional>
 #include <memory>
 #include <queue>
@@ -78,7 +77,8 @@ class Worker final : public ChannelListener {
   void OnAnswer(uint32_t slot, const Answer& answer) override;
 
  private:
-  struct Slot {
+  // A cache line.
+  struct alignas(64) Slot {
     Instant scheduled, sent, deadline;
     const RequestSet* set = nullptr;
     uint32_t request = 0;
@@ -118,9 +118,10 @@ class Worker final : public ChannelListener {
       restarts_;  // after connection failures
   int connect_failures_ = 0;
 
-  std::deque<Slot> slots_;
+  std::vector<std::unique_ptr<Slot>> slots_;  // connections write to them: they never move
   std::vector<uint32_t> free_slots_;
   uint32_t oldest_ = UINT32_MAX, newest_ = UINT32_MAX;
+  Instant next_expiry_{};    // no deadline is earlier
   int64_t window_open_ = 0;  // requests of the window in flight
   Instant last_reading_{};
 

@@ -82,20 +82,18 @@ void EventLoop::ForgetTurnEnd(TurnEndHandler& handler) {
 void EventLoop::Turn(Nanos max_wait) {
   // What was put off outside of a turn must not wait for an event that it may be the cause of.
   if (!turn_end_.empty()) EndTurn();
-  timespec wait{};
-  if (max_wait > Nanos(0)) {
-    wait.tv_sec = max_wait.count() / 1'000'000'000;
-    wait.tv_nsec = max_wait.count() % 1'000'000'000;
-  }
   int count;
-  if (max_wait == Nanos(0)) {
-    count = epoll_wait(epoll_.get(), events_.data(), static_cast<int>(events_.size()), 0);
+  if (max_wait <= Nanos(0)) {
+    count = epoll_wait(epoll_.get(), events_.data(), static_cast<int>(events_.size()),
+                       max_wait == Nanos(0) ? 0 : -1);
   } else {
-    count = epoll_pwait2(epoll_.get(), events_.data(), static_cast<int>(events_.size()),
-                         max_wait < Nanos(0) ? nullptr : &wait, nullptr);
+    const timespec wait{.tv_sec = max_wait.count() / 1'000'000'000,
+                        .tv_nsec = max_wait.count() % 1'000'000'000};
+    count = epoll_pwait2(epoll_.get(), events_.data(), static_cast<int>(events_.size()), &wait,
+                         nullptr);
     if (count < 0 && errno == ENOSYS) {  // before Linux 5.11: milliseconds, rounded down
       count = epoll_wait(epoll_.get(), events_.data(), static_cast<int>(events_.size()),
-                         max_wait < Nanos(0) ? -1 : static_cast<int>(max_wait.count() / 1'000'000));
+                         static_cast<int>(max_wait.count() / 1'000'000));
     }
   }
   turn_start_ = SteadyNow();

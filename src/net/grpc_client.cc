@@ -53,7 +53,7 @@ GrpcClientConnection::GrpcClientConnection(EventLoop& loop, GrpcClientListener& 
 void GrpcClientConnection::Connect(const Address& address) {
   ready_ = draining_ = first_block_sent_ = false;
   next_stream_ = 1;
-  for (BlockMeaning& meaning : meanings_) meaning.known = false;
+  meanings_ = {};
   std::string reason;
   if (Result<Socket> socket = Socket::Connect(address); !socket.has_value()) {
     reason = socket.error().message();
@@ -183,11 +183,58 @@ void GrpcClientConnection::OnFlush(Instant now) {
   unsent_.clear();
 }
 
-bool GrpcClientConnection::Interpret(Http2Stream& stream, std::string_view block) {
-  for (const BlockMeaning& meaning : meanings_) {
-    if (!meaning.known || meaning.block != block) continue;
-    if (meaning.http_status != 0) stream.http_status = meaning.http_status;
-    if (meaning.trailers) stream.grpc_status = meaning.grpc_status;
+const GrpcClientConnection::BlockMeaning* GrpcClientConnection::FindMeaning(std::string_view block,
+                                                                            bool end_stream) const {
+  for (const BlockMeaning& meaning : meanings_[end_stream ? 1 : 0]) {
+    if (meaning.known && meaning.block == block) return &meaning;
+  }
+  return nullptr;
+}
+
+// The usual answer of a unary call: headers, one frame of data and trailers, all here, with header
+// blocks that have been met before. Taken together they cost a quarter of what they cost one by
+// one.
+size_t GrpcClientConnection::OnKnownFrames(std::string_view bytes) {
+  const char* p = bytes.data();
+  const char* const end = p + bytes.size();
+  const auto next_frame = [&](FrameType type, uint8_t flags,
+                              std::string_view& payload) -> uint32_t {
+    if (end - p < static_cast<ptrdiff_t>(kFrameHeaderBytes)) return 0;
+    const FrameHeader frame = ParseFrameHeader(p);
+    p += kFrameHeaderBytes;
+    if (frame.type != type || frame.flags != flags || frame.length > kMaxReceivedFrame ||
+        end - p < static_cast<ptrdiff_t>(frame.length))
+      return 0;
+    payload = {p, frame.length};
+    p += frame.length;
+    return frame.stream;
+  };
+  std::string_view headers, data, trailers;
+  const uint32_t id = next_frame(FrameType::kHeaders, kFlagEndHeaders, headers);
+  if (id == 0 || next_frame(FrameType::kData, 0, data) != id ||
+      next_frame(FrameType::kHeaders, kFlagEndHeaders | kFlagEndStream, trailers) != id)
+    return 0;
+  const BlockMeaning* first = FindMeaning(headers, false);
+  if (first == nullptr || first->trailers || first->http_status != 200) return 0;
+  const BlockMeaning* last = FindMeaning(trailers, true);
+  if (last == nullptr || !last->trailers || last->http_status != 0) return 0;
+  Http2Stream* stream = streams_.Find(id);
+  if (stream == nullptr || stream->http_status != 0 || (stream->state & kStreaming) != 0) return 0;
+
+  GiveBack(nullptr, data.size());
+  stream->http_status = first->http_status;
+  stream->grpc_status = last->grpc_status;
+  stream->message_bytes = data.size();
+  if (stream->keep_message) stream->message = data;
+  stream->remote_closed = true;
+  Finish(*stream);
+  return static_cast<size_t>(p - bytes.data());
+}
+
+bool GrpcClientConnection::Interpret(Http2Stream& stream, std::string_view block, bool end_stream) {
+  if (const BlockMeaning* meaning = FindMeaning(block, end_stream); meaning != nullptr) {
+    if (meaning->http_status != 0) stream.http_status = meaning->http_status;
+    if (meaning->trailers) stream.grpc_status = meaning->grpc_status;
     return true;
   }
   if (!decoder_.Decode(block, fields_)) return false;
@@ -209,7 +256,7 @@ bool GrpcClientConnection::Interpret(Http2Stream& stream, std::string_view block
   if (meaning.trailers) stream.grpc_status = meaning.grpc_status;
   if (plain && block.size() <= 512 && ExamineHpack(block) == HpackDependence::kNone) {
     meaning.block = block;
-    meanings_[next_meaning_++ % meanings_.size()] = std::move(meaning);
+    meanings_[end_stream ? 1 : 0][next_meaning_++ / 2 % 2] = std::move(meaning);
   }
   return true;
 }
@@ -222,7 +269,7 @@ void GrpcClientConnection::OnHeaders(uint32_t id, std::string_view block, bool e
       ConnectionFault(Http2Error::kCompressionError, "a malformed header block");
     return;
   }
-  if (!Interpret(*stream, block)) {
+  if (!Interpret(*stream, block, end_stream)) {
     return ConnectionFault(Http2Error::kCompressionError, "a malformed header block");
   }
   if (stream->http_status / 100 == 1) stream->http_status = 0;  // interim

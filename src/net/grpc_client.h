@@ -105,6 +105,7 @@ class GrpcClientConnection final : public Http2Connection {
   };
 
   void OnSettings() override;
+  size_t OnKnownFrames(std::string_view bytes) override;
   void OnHeaders(uint32_t stream, std::string_view block, bool end_stream) override;
   void OnData(Http2Stream& stream, std::string_view data, bool end_stream) override;
   void OnReset(Http2Stream& stream, uint32_t code) override;
@@ -115,7 +116,8 @@ class GrpcClientConnection final : public Http2Connection {
 
   Http2Stream& NewStream(uint32_t token, bool keep_message, Instant* sent);
   void Send(Http2Stream& stream, std::span<const std::string_view> pieces);
-  bool Interpret(Http2Stream& stream, std::string_view block);
+  const BlockMeaning* FindMeaning(std::string_view block, bool end_stream) const;
+  bool Interpret(Http2Stream& stream, std::string_view block, bool end_stream);
   void TakeMessages(Http2Stream& stream);
   void Finish(Http2Stream& stream);
 
@@ -128,7 +130,8 @@ class GrpcClientConnection final : public Http2Connection {
   uint32_t next_stream_ = 1;
   std::string first_block_, next_block_;
   HpackDecoder decoder_;
-  std::array<BlockMeaning, 4> meanings_;
+  // Blocks that need no decoding: those that begin an answer, and those that end a stream.
+  std::array<std::array<BlockMeaning, 2>, 2> meanings_;
   size_t next_meaning_ = 0;
   std::vector<HeaderField> fields_;
   std::string message_, status_message_;  // of the response being delivered

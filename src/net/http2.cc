@@ -9,8 +9,6 @@
 namespace sextant::net {
 namespace {
 
-// Frames larger than we allow are refused; we announce nothing above the default.
-constexpr uint32_t kMaxReceivedFrame = 16384;
 constexpr size_t kMaxHeaderBlock = 256 * 1024;
 // A peer that makes us queue answers (PING, SETTINGS, RST_STREAM) faster than it reads them is
 // attacking or broken.
@@ -135,6 +133,7 @@ Http2Connection::~Http2Connection() {
 Result<void> Http2Connection::Open(Socket socket, bool connecting) {
   socket_ = std::move(socket);
   connecting_ = connecting;
+  ++life_;
   settled_ = peer_closing_ = ended_ = false;
   peer_ = Http2Settings();
   send_window_ = kDefaultWindow;
@@ -209,6 +208,8 @@ void Http2Connection::ReadSocket() {
 }
 
 bool Http2Connection::Receive(std::string_view bytes) {
+  // What is left of this connection's bytes is nothing to a new one.
+  const uint32_t life = life_;
   if (preface_left_ > 0) {
     const size_t n = std::min(preface_left_, bytes.size());
     if (bytes.substr(0, n) != kHttp2Preface.substr(kHttp2Preface.size() - preface_left_, n)) {
@@ -231,19 +232,27 @@ bool Http2Connection::Receive(std::string_view bytes) {
     if (partial_.size() < kFrameHeaderBytes + frame.length) continue;
     std::string whole;
     whole.swap(partial_);
-    if (!OnFrame(frame, std::string_view(whole).substr(kFrameHeaderBytes))) return false;
+    if (!OnFrame(frame, std::string_view(whole).substr(kFrameHeaderBytes)) || life != life_)
+      return false;
     whole.clear();
     if (partial_.empty()) partial_.swap(whole);  // keep its capacity
   }
   while (bytes.size() >= kFrameHeaderBytes) {
+    if (settled_ && header_stream_ == 0) {
+      const size_t known = OnKnownFrames(bytes);
+      if (ended_ || life != life_) return false;
+      bytes.remove_prefix(known);
+      if (known > 0) continue;
+    }
     const FrameHeader frame = ParseFrameHeader(bytes.data());
     if (frame.length > kMaxReceivedFrame)
       return Fault(Http2Error::kFrameSizeError, "a frame larger than allowed");
     if (bytes.size() < kFrameHeaderBytes + frame.length) break;
-    if (!OnFrame(frame, bytes.substr(kFrameHeaderBytes, frame.length))) return false;
+    if (!OnFrame(frame, bytes.substr(kFrameHeaderBytes, frame.length)) || life != life_)
+      return false;
     bytes.remove_prefix(kFrameHeaderBytes + frame.length);
   }
-  partial_.append(bytes);
+  if (!bytes.empty()) partial_.append(bytes);
   return true;
 }
 

@@ -63,6 +63,8 @@ std::string_view Http2ErrorName(uint32_t code);
 constexpr std::string_view kHttp2Preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 constexpr size_t kFrameHeaderBytes = 9;
 constexpr uint32_t kDefaultWindow = 65535;
+// Frames larger than we allow are refused; we announce nothing above the default.
+constexpr uint32_t kMaxReceivedFrame = 16384;
 constexpr uint32_t kMaxWindow = 0x7fffffff;
 
 struct FrameHeader {
@@ -197,6 +199,9 @@ class Http2Connection : public EventHandler, public TurnEndHandler {
   virtual void OnConnected() {}
   // The peer's SETTINGS have arrived; called for every SETTINGS frame.
   virtual void OnSettings() {}
+  // Frames that the derived side knows as a whole: how many bytes of them it has dealt with, or 0.
+  // Called between frames, with everything that has been received.
+  virtual size_t OnKnownFrames(std::string_view) { return 0; }
   // A complete header block. `stream` may be unknown to the table.
   virtual void OnHeaders(uint32_t stream, std::string_view block, bool end_stream) = 0;
   virtual void OnData(Http2Stream& stream, std::string_view data, bool end_stream) = 0;
@@ -267,6 +272,7 @@ class Http2Connection : public EventHandler, public TurnEndHandler {
   bool settled_ = false;
   bool peer_closing_ = false;
   bool ended_ = false;
+  uint32_t life_ = 0;         // counts Open(): a callback may have closed and opened again
   std::string partial_;       // an incomplete frame
   size_t preface_left_ = 0;   // bytes of the client's preface a server still expects
   std::string header_block_;  // HEADERS waiting for CONTINUATION

@@ -22,12 +22,6 @@ void SetNoDelay(int fd) {
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 }
 
-IoResult FromReturn(ssize_t n) {
-  if (n >= 0) return {.bytes = static_cast<size_t>(n)};
-  if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) return {.would_block = true};
-  return {.error = errno};
-}
-
 }  // namespace
 
 int Address::port() const {
@@ -147,21 +141,17 @@ void Socket::ResetOnClose() {
   setsockopt(fd(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
 }
 
-IoResult Socket::Read(char* buffer, size_t size) {
-  IoResult result = FromReturn(recv(fd(), buffer, size, 0));
-  result.closed = result.bytes == 0 && result.error == 0 && !result.would_block;
-  return result;
-}
-
-IoResult Socket::Write(const char* data, size_t size) {
-  return FromReturn(send(fd(), data, size, MSG_NOSIGNAL));
+IoResult Socket::Failed() {
+  if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) return {.would_block = true};
+  return {.error = errno};
 }
 
 IoResult Socket::WritePieces(std::span<const iovec> pieces) {
   msghdr message{};
   message.msg_iov = const_cast<iovec*>(pieces.data());
   message.msg_iovlen = pieces.size();
-  return FromReturn(sendmsg(fd(), &message, MSG_NOSIGNAL));
+  const ssize_t n = sendmsg(fd(), &message, MSG_NOSIGNAL);
+  return n >= 0 ? IoResult{.bytes = static_cast<size_t>(n)} : Failed();
 }
 
 Result<Fd> Listen(const Address& address, int backlog) {

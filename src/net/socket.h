@@ -70,11 +70,20 @@ class Socket {
   // Close() will send a reset instead of an orderly end.
   void ResetOnClose();
 
-  IoResult Read(char* buffer, size_t size);
-  IoResult Write(const char* data, size_t size);
+  IoResult Read(char* buffer, size_t size) {
+    const ssize_t n = recv(fd(), buffer, size, 0);
+    if (n > 0) return {.bytes = static_cast<size_t>(n)};
+    return n == 0 ? IoResult{.closed = true} : Failed();
+  }
+  IoResult Write(const char* data, size_t size) {
+    const ssize_t n = send(fd(), data, size, MSG_NOSIGNAL);
+    return n >= 0 ? IoResult{.bytes = static_cast<size_t>(n)} : Failed();
+  }
   IoResult WritePieces(std::span<const iovec> pieces);
 
  private:
+  static IoResult Failed();  // as errno says
+
   Fd fd_;
 };
 

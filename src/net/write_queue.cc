@@ -41,6 +41,7 @@ int WriteQueue::Flush(Socket& socket, uint64_t& written) {
     if (result.would_block) return 0;
     written += result.bytes;
     pending_ -= result.bytes;
+    if (pending_ == 0) break;
     size_t left = result.bytes;
     while (left > 0) {
       Piece& piece = pieces_[first_];

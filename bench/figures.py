@@ -1,0 +1,358 @@
+"""The benchmarks. Each is a function that yields Figures; the limits are those of issue 3."""
+
+import json
+import os
+import re
+import statistics
+import subprocess
+import time
+
+from harness import (NULL_MODEL, ROOT, SEXTANT, SIMULATED_MODEL, TOOLS, Failure, Server, paired,
+                     progress, quantile, ratio_of, run, spread)
+from results import Figure
+
+INFER_PATH = '/v2/models/null/infer'
+GRPC_PATH = '/inference.GRPCInferenceService/ModelInfer'
+
+
+def closed_loop(bench, protocol, url, concurrency, connections=0):
+    """CPU microseconds per request of a `sextant perf` run, the whole process included."""
+    done, level, _ = bench.perf(protocol, url, '--input-data', 'zero', '--concurrency-range',
+                                concurrency, '--connections', connections, '--duration',
+                                f'{bench.seconds}s', '--warmup', 0)
+    return done.cpu / level['succeeded'] * 1e6
+
+
+# --- CPU per request against the floors ----------------------------------------------------------
+
+def wrk_script(bench, request):
+    """wrk sends these bytes, made once: as cheap as wrk can be."""
+    text = request.read_bytes()
+    quoted = ''.join(f'\\{byte:03d}' for byte in text)
+    path = bench.file('.lua')
+    path.write_text(f'wrk.format = function() return "{quoted}" end\n')
+    return path
+
+
+def http(bench):
+    with bench.serve() as server:
+        url = server.url('http')
+        script = wrk_script(bench, bench.request_bytes('http', url))
+
+        def wrk(connections):
+            for _ in range(3):  # on a busy machine it sometimes ends without a single request
+                done = run(['wrk', '-t1', f'-c{connections}', f'-d{max(1, round(bench.seconds))}s',
+                            '-s', script, f'http://{url}{INFER_PATH}'])
+                count = int(re.search(r'(\d+) requests in', done.out).group(1))
+                if count > 0 and 'Non-2xx' not in done.out:
+                    return done.cpu / count * 1e6
+            raise Failure(f'wrk met errors: {done.out}')
+
+        for c, limit in ((1, 1.0), (16, 0.9), (64, 0.9)):
+            ours, theirs = paired(bench, f'http c={c}', lambda c=c: closed_loop(
+                bench, 'http', url, c), lambda c=c: wrk(c))
+            ratio, quartiles = ratio_of(ours, theirs)
+            yield Figure('http', f'client CPU per request, of wrk\'s, c = {c}', ratio, '×', limit,
+                         spread=quartiles, detail=f'{statistics.median(ours):.2f} against '
+                         f'{statistics.median(theirs):.2f} µs')
+
+
+def h2load_run(url, message, connections, streams, count):
+    done = run(['h2load', '-t1', f'-c{connections}', f'-m{streams}', f'-n{count}', '-d', message,
+                '-H', 'content-type: application/grpc', '-H', 'te: trailers',
+                f'http://{url}{GRPC_PATH}'])
+    succeeded = int(re.search(r'(\d+) succeeded', done.out).group(1))
+    if succeeded != count:
+        raise Failure(f'h2load met errors: {done.out}')
+    return done
+
+
+def against_h2load(bench, server, rows, remark=''):
+    url = server.url('grpc')
+    message = bench.request_bytes('grpc', url)
+    for connections, streams, limit in rows:
+        name = f'{connections}×{streams}'
+        # About as many requests as ours, so that a start weighs as much on either side.
+        options = ('--input-data', 'zero', '--concurrency-range', connections * streams,
+                   '--connections', connections, '--warmup', 0)
+        _, level, _ = bench.perf('grpc', url, '--duration', '0.3s', *options)
+        count = max(100 * connections * streams,
+                    round(level['request_rate_per_s']['value'] * bench.seconds))
+
+        def theirs():
+            return h2load_run(url, message, connections, streams, count).cpu / count * 1e6
+        ours, floor = paired(bench, f'grpc {name}{remark}', lambda: closed_loop(
+            bench, 'grpc', url, connections * streams, connections), theirs)
+        ratio, quartiles = ratio_of(ours, floor)
+        yield Figure('grpc', f'client CPU per request, of h2load\'s, {name}{remark}', ratio, '×',
+                     limit, spread=quartiles, detail=f'{statistics.median(ours):.2f} against '
+                     f'{statistics.median(floor):.2f} µs')
+
+
+def grpc(bench):
+    with bench.serve() as server:
+        yield from against_h2load(bench, server, ((1, 1, 0.65), (16, 1, 0.65), (64, 1, 0.65),
+                                                  (1, 16, 0.5), (1, 64, None)))
+    with Server([TOOLS / 'uncoalesced_server']) as server:
+        yield from against_h2load(bench, server, ((1, 16, 0.85), (1, 64, None)),
+                                  ', a server that writes each response by itself')
+
+
+def inference_count(url):
+    """What the server itself has counted."""
+    import urllib.request
+    with urllib.request.urlopen(f'http://{url}/v2/models/null/stats', timeout=10) as answer:
+        return json.load(answer)['model_stats'][0]['inference_count']
+
+
+def peer(bench):
+    program = ROOT / 'tests' / 'peers' / 'perf_analyzer.sh'
+    seconds = 1 if bench.quick else 3
+    with bench.serve() as server:
+        for protocol in ('http', 'grpc'):
+            url = server.url(protocol)
+
+            def theirs(c):
+                # It counts only stable windows; the server counts them all.
+                before = inference_count(server.url('http'))
+                done = run([program, '-m', 'null', '-i', protocol, '-u', url, '--input-data', 'zero',
+                            '--concurrency-range', f'{c}:{c}:1', '--measurement-interval',
+                            seconds * 1000 // 3, '--max-trials', 3, '--stability-percentage', 99],
+                           accept=(0, 1, 2, 99))  # not stable enough for it: enough for us
+                count = inference_count(server.url('http')) - before
+                if count == 0:
+                    raise Failure(f'perf_analyzer measured nothing: {done.out}{done.err}')
+                return done.cpu / count * 1e6
+            for c in (1, 16, 64):
+                ours, other = paired(bench, f'peer {protocol} c={c}', lambda c=c: closed_loop(
+                    bench, protocol, url, c), lambda c=c: theirs(c), pairs=5)
+                ratio, quartiles = ratio_of(ours, other)
+                yield Figure('peer', f'client CPU per request, of perf_analyzer\'s, {protocol}, '
+                             f'c = {c}', ratio, '×', 0.125, spread=quartiles,
+                             detail=f'{statistics.median(ours):.2f} against '
+                             f'{statistics.median(other):.1f} µs, 1/{1 / ratio:.1f}')
+
+
+# --- What measuring costs ------------------------------------------------------------------------
+
+def collected(command, function):
+    """Instructions of user code in and below a function."""
+    done = run(['valgrind', '--tool=callgrind', f'--toggle-collect={function}',
+                '--callgrind-out-file=/dev/null', *command])
+    return int(re.search(r'Collected : (\d+)', done.err).group(1))
+
+
+def instructions(bench):
+    n = 500 if bench.quick else 10000
+    with bench.serve() as server:
+        for protocol, connections, streams in (('http', 1, 1), ('http', 16, 1), ('grpc', 1, 1),
+                                               ('grpc', 16, 1), ('grpc', 1, 16)):
+            url = server.url(protocol)
+            request = bench.request_bytes(protocol, url)
+
+            # Between n and 2n requests lies only the steady state.
+            def bare(count):
+                return collected([TOOLS / 'bare_client', protocol, server.ports[protocol],
+                                  connections, streams, count, request],
+                                 '*RunLoop(int*')
+
+            def engine(count):
+                return collected([SEXTANT, 'perf', '-m', 'null', '-i', protocol, '-u', url,
+                                  '--input-data', 'zero', '--quiet', '--progress', 'none',
+                                  '--workers', 1, '--warmup', 0, '--connections', connections,
+                                  '--concurrency-range', connections * streams, '--requests',
+                                  count], 'sextant::load::Worker::Run()')
+            progress(f'instructions {protocol} {connections}×{streams}')
+            per_bare = (bare(2 * n) - bare(n)) / n
+            per_engine = (engine(2 * n) - engine(n)) / n
+            progress('')
+            yield Figure('instructions', f'per request beyond a bare client, {protocol} '
+                         f'{connections}×{streams}', per_engine - per_bare, '', 1500,
+                         detail=f'{per_engine:.0f} against {per_bare:.0f}')
+
+
+def allocations(bench):
+    n = 2000 if bench.quick else 200_000
+    with bench.serve() as server:
+        for protocol, c, connections in (('http', 16, 0), ('grpc', 16, 16), ('grpc', 16, 1)):
+            progress(f'allocations {protocol}')
+            counts = []
+            for requests in (n, 2 * n):
+                path = bench.file('.json')
+                bench.perf(protocol, server.url(protocol), '--input-data', 'zero', '--warmup', 0,
+                           '--concurrency-range', c, '--connections', connections, '--requests',
+                           requests, env={'LD_PRELOAD': str(TOOLS / 'bench_probe.so'),
+                                          'BENCH_ALLOCATIONS': str(path)})
+                counts.append(json.loads(path.read_text()))
+            progress('')
+            more = counts[1]['load'] - counts[0]['load']
+            every = counts[1]['all'] - counts[0]['all']
+            yield Figure('allocations', f'per request on load threads, {protocol}, c = {c}'
+                         + (f' on {connections}' if connections else ''), more / n, '', 0.001,
+                         detail=f'{more} for {n} further requests; {every} in all threads')
+
+
+# --- Time ----------------------------------------------------------------------------------------
+
+def open_loop(bench):
+    seconds = 1 if bench.quick else 30
+    with bench.serve() as server:
+        for protocol, law in (('http', 'constant'), ('http', 'poisson'), ('grpc', 'constant')):
+            for spin in (False, True):
+                progress(f'open loop {protocol} {law}{" spin" if spin else ""}: {seconds} s')
+                yield from open_loop_run(bench, server, protocol, law, seconds, spin)
+
+
+def open_loop_run(bench, server, protocol, law, seconds, spin):
+    rate, stamps = 10_000, bench.file('.stamps')
+    _, level, _ = bench.perf(protocol, server.url(protocol), '--input-data', 'zero',
+                             '--request-rate-range', rate, '--request-distribution', law,
+                             '--duration', f'{seconds}s', '--warmup', 0, '--seed', 7,
+                             *(['--spin'] if spin else []),
+                             env={'LD_PRELOAD': str(TOOLS / 'bench_probe.so'),
+                                  'BENCH_SENDS': str(stamps)})
+    progress('')
+    how = f'{protocol}, {law}{", --spin" if spin else ""}'
+    slip = level['slip_ns']
+    yield Figure('open_loop', f'slip p99 at {rate}/s, {how}', quantile(slip, 0.99) / 1e3, 'µs',
+                 50 if spin else 250, detail=f'p50 {quantile(slip, 0.5) / 1e3:.1f}, p99.9 '
+                 f'{quantile(slip, 0.999) / 1e3:.0f}, max {slip["max"] / 1e3:.0f} µs')
+    if protocol == 'http':  # several gRPC requests may leave in one send
+        yield from arrivals(bench, law, rate, stamps, how)
+
+
+def arrivals(bench, law, rate, stamps, how):
+    group = 10 if bench.quick else 100
+    test = json.loads(run([TOOLS / 'arrivals_law', law, rate, group, stamps]).out)
+    times = test['times']
+    yield Figure('open_loop', f'Kolmogorov-Smirnov, arrival times, {how}', times['probability'],
+                 'p', 0.01, at_least=True, detail=f'{test["arrivals"]} arrivals, '
+                 f'{test["rate"]:.1f}/s, distance {times["distance"]:.5f}'
+                 + (f', 99 % within {test["spread_99_us"]:.0f} µs' if law == 'constant' else ''))
+    if law == 'poisson':
+        yield Figure('open_loop', f'Kolmogorov-Smirnov, time over {group} arrivals, {how}',
+                     test['gaps']['probability'], 'p', 0.01, at_least=True,
+                     detail=f'distance {test["gaps"]["distance"]:.5f}; of single gaps '
+                     f'{test["single_gaps"]["distance"]:.5f}')
+
+
+def latency(bench):
+    with bench.serve() as server:
+        url = server.url('http')
+        request = bench.request_bytes('http', url)
+
+        def ours():
+            _, level, _ = bench.perf('http', url, '--input-data', 'zero', '--concurrency-range', 1,
+                                     '--duration', f'{bench.seconds}s', '--warmup', 0)
+            return quantile(level['latency_ns']['histogram'], 0.5) / 1e3
+
+        def bare():
+            done = run([TOOLS / 'blocking_client', server.ports['http'], bench.seconds, request])
+            return json.loads(done.out)['p50_us']
+        engine, blocking = paired(bench, 'latency', ours, bare)
+        more = [a - b for a, b in zip(engine, blocking)]
+        yield Figure('latency', 'p50 beyond a blocking socket\'s, c = 1', statistics.median(more),
+                     'µs', 5, spread=spread(more), detail=f'{statistics.median(engine):.1f} against '
+                     f'{statistics.median(blocking):.1f} µs')
+
+
+# --- Memory and size -----------------------------------------------------------------------------
+
+def resident_bytes(pid):
+    """Of a living process; None once it has gone."""
+    try:
+        with open(f'/proc/{pid}/statm') as file:
+            return int(file.read().split()[1]) * os.sysconf('SC_PAGESIZE')
+    except (OSError, IndexError):
+        return None
+
+
+def watched(bench, what, seconds, protocol, url, *options, **kwargs):
+    """Runs a level and samples its memory. Returns the process, level, header and
+    (time, bytes) pairs."""
+    samples, begin = [], time.monotonic()
+
+    def sample(pid):
+        size = resident_bytes(pid)
+        elapsed = time.monotonic() - begin
+        if size:
+            samples.append((elapsed, size))
+        progress(f'{what}: {elapsed:.0f} of {seconds} s')
+    done, level, header = bench.perf(
+        protocol, url, '--duration', f'{seconds}s', *options,
+        while_running=sample, timeout=seconds + 120, **kwargs)
+    progress('')
+    return done, level, header, samples
+
+
+def memory_figures(name, what, finished):
+    """Peak, and growth from the third to the last quarter: the time series has its size by then."""
+    done, level, header, samples = finished
+    found = re.search(r'(\d+) rows', header['data'])
+    rows = int(found.group(1)) if found else 1
+    payload = rows * int(level['client']['bytes_sent'] / max(1, level['succeeded'])) / 2**20
+    count = len(samples)
+    third = [size for _, size in samples[count // 2:count * 3 // 4]]
+    last = [size for _, size in samples[count * 3 // 4:-1]]
+    grown = (statistics.median(last) - statistics.median(third)) / 2**20 if third and last else 0
+    rate = level['request_rate_per_s']['value']
+    yield Figure(name, f'resident memory, {what}', done.peak_bytes / 2**20, 'MiB', 64 + payload,
+                 detail=f'64 MiB and {payload:.1f} MiB of payload; {rate:,.0f} requests/s'
+                 .replace(',', ' '))
+    yield Figure(name, f'its growth from the third to the last quarter, {what}', grown, 'MiB', 1)
+
+
+def large(bench):
+    elements, seconds = 150_000, 1 if bench.quick else 60
+    model = NULL_MODEL.format(elements=elements, out_elements=16)
+    with bench.serve(model) as server:
+        for protocol in ('http', 'grpc'):
+            finished = watched(bench, f'large {protocol}', seconds, protocol, server.url(protocol),
+                               '--concurrency-range', 16, '--warmup', 0)
+            yield from memory_figures('large', f'600 KB inputs, {protocol}, c = 16', finished)
+
+
+def long(bench):
+    seconds = 2 if bench.quick else round(60 * bench.minutes)
+    with bench.serve() as server:
+        finished = watched(bench, 'long', seconds, 'http', server.url('http'),
+                           '--concurrency-range', 64, '--warmup', 0)
+        yield from memory_figures('long', f'{seconds} s at full rate, http, c = 64', finished)
+
+
+def many(bench):
+    concurrency, seconds = (500, 1) if bench.quick else (10_000, 10)
+    with bench.serve(SIMULATED_MODEL) as server:
+        for protocol in ('http', 'grpc'):
+            finished = watched(bench, f'many {protocol}', seconds, protocol, server.url(protocol),
+                               '--concurrency-range', concurrency, '--warmup', '1s', workers=2)
+            level = finished[1]
+            yield Figure('many', f'in flight on two workers, {protocol}, wanted {concurrency}',
+                         level['in_flight_mean'], '', 0.99 * concurrency, at_least=True,
+                         detail=f'{level["client"]["connections"]} connections, '
+                         f'{level["succeeded"]} answered, {level["failed"]} failed, p50 '
+                         f'{quantile(level["latency_ns"]["histogram"], 0.5) / 1e6:.0f} ms, Little '
+                         f'{level["little_ratio"] or 0:.3f}')
+            yield next(memory_figures('many', f'c = {concurrency}, {protocol}', finished))
+
+
+def program(bench):
+    times = []
+    for _ in range(5 if bench.quick else 50):
+        begin = time.perf_counter()
+        with open(os.devnull, 'w') as null:
+            pid = os.posix_spawn(SEXTANT, [str(SEXTANT), '--version'], os.environ,
+                                 file_actions=[(os.POSIX_SPAWN_DUP2, null.fileno(), 1)])
+            _, status = os.waitpid(pid, 0)
+        times.append((time.perf_counter() - begin) * 1e3)
+        if status != 0:
+            raise Failure('sextant --version failed')
+    yield Figure('program', 'sextant --version, median', statistics.median(times), 'ms', 10,
+                 spread=spread(times), detail=f'{len(times)} runs')
+    stripped = bench.file('.stripped')
+    subprocess.run(['strip', '-o', stripped, SEXTANT], check=True)
+    yield Figure('program', 'stripped binary', stripped.stat().st_size / 2**20, 'MiB', 30 / 1.048576)
+
+
+ALL = {f.__name__: f for f in (program, http, grpc, peer, instructions, allocations, latency,
+                               open_loop, large, many, long)}
