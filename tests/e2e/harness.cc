@@ -199,30 +199,6 @@ void PreferThisProcess() {
   setpriority(PRIO_PROCESS, 0, -15);  // where this too is refused, things stay as they are
 }
 
-LatenessProbe::LatenessProbe()
-    : thread_([this] {
-        for (;;) {
-          const Instant due = SteadyNow() + 1ms;
-          std::this_thread::sleep_until(due);
-          const std::scoped_lock lock(mutex_);
-          if (stop_) return;
-          lateness_.push_back(Seconds(SteadyNow() - due));
-        }
-      }) {}
-
-LatenessProbe::~LatenessProbe() {
-  {
-    const std::scoped_lock lock(mutex_);
-    stop_ = true;
-  }
-  thread_.join();
-}
-
-double LatenessProbe::Quantile(double p) {
-  const std::scoped_lock lock(mutex_);
-  return e2e::Quantile(lateness_, p);
-}
-
 bool WaitFor(Nanos timeout, const std::function<bool()>& done) {
   const Instant deadline = SteadyNow() + timeout;
   while (!done()) {

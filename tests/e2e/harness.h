@@ -7,11 +7,9 @@
 #include <cstdint>
 #include <functional>
 #include <map>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <vector>
 
 #include "base/process.h"
@@ -128,22 +126,6 @@ std::vector<std::string> Against(const Serve& serve, std::string_view protocol,
 // Puts this process and those it starts before others where that is permitted: what they do is to
 // be measured, not what else the machine does.
 void PreferThisProcess();
-
-// How late this machine wakes a thread that sleeps, measured by one that does nothing else: whether
-// what a test saw can be held against the program.
-class LatenessProbe {
- public:
-  LatenessProbe();
-  ~LatenessProbe();
-  // The p-quantile so far, in seconds.
-  double Quantile(double p);
-
- private:
-  std::mutex mutex_;
-  std::vector<double> lateness_;
-  bool stop_ = false;
-  std::thread thread_;
-};
 
 // Polls until `done` or the time is over.
 bool WaitFor(Nanos timeout, const std::function<bool()>& done);
