@@ -424,6 +424,8 @@ GrpcServer::~GrpcServer() {
       threads_.RemoveTicker(i, *sides_[i]);
       sides_[i]->connections.clear();
     });
+    // A sweep that was posted by a connection's end runs before this returns.
+    threads_.RunOn(i, [] {});
   }
 }
 

@@ -4,7 +4,6 @@
 
 #include <charconv>
 #include <future>
-#include <map>
 
 #include "base/strings.h"
 #include "serve_process.h"

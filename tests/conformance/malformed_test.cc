@@ -5,6 +5,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <memory>
+
 #include "base/random.h"
 #include "base/strings.h"
 #include "net/compress.h"

@@ -5,7 +5,7 @@
 // belongs to the test's thread.
 #pragma once
 
-#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
