@@ -164,7 +164,8 @@ TEST(Coverage, ClosedLoopWithExponentialService) {
 // mean 1 / (service rate - arrival rate).
 TEST(Coverage, OpenLoopWithAQueue) {
   const double rate = 300, service = 1.0 / 600, mean = 1 / (600.0 - 300.0);
-  const Coverage c = Count(Mm1(rate, service), 30s, rate, mean, [=](double p) { return -mean * std::log1p(-p); }, 1000);
+  const Coverage c = Count(
+      Mm1(rate, service), 30s, rate, mean, [=](double p) { return -mean * std::log1p(-p); }, 1000);
   ExpectNominal("throughput", c.throughput);
   ExpectNominal("mean latency", c.mean);
   ExpectNominal("p50", c.p50);

@@ -41,8 +41,8 @@ class GrpcChannel final : public Channel, public net::GrpcClientListener {
     const uint32_t link = Choose();
     if (link != kNone) return Send(link, slot, request, sent);
     place_of_slot_[slot] = {};
-    // With every connection down after a failed attempt and the next still ahead, waiting would only
-    // hide it. After a mere loss the next attempt is at once, and may well succeed.
+    // With every connection down after a failed attempt and the next still ahead, waiting would
+    // only hide it. After a mere loss the next attempt is at once, and may well succeed.
     if (connect_failures_ > 0 && retry_at_ != Instant::max() && !AnyUsable()) {
       listener_.OnAnswer(
           slot,

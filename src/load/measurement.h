@@ -44,7 +44,7 @@ struct MeasureOptions {
   std::vector<double> percentiles{0.5, 0.9, 0.95, 0.99};
   Nanos drain_limit{60s};
   Nanos connect_limit{5s};  // a level begins after this with the connections there are
-  bool spin = false;  // the workers' CPU share says nothing then
+  bool spin = false;        // the workers' CPU share says nothing then
   stats::StateRule state;
 };
 

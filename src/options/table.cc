@@ -450,7 +450,8 @@ std::string TableBase::Help(const void* defaults, size_t width) const {
   }
   out += '\n';
   const std::string sources = Format(
-      "Every option is also an environment variable (SEXTANT_ and its name, as in {}) and a key of --config's file.",
+      "Every option is also an environment variable (SEXTANT_ and its name, as in {}) and a key of "
+      "--config's file.",
       EnvironmentName(rows_.empty() ? "help" : rows_.front().spec.name));
   for (const std::string& line : Wrap(sources, width)) out += line + "\n";
   return out;

@@ -35,9 +35,9 @@ struct Batch {
   uint64_t count = 0;  // values in the batch
   uint64_t above = 0;  // of them, above the quantile
 };
-// How many dependent values are worth one independent one; at least 1: the squared ratio of the interval
-// that batch means (stats/interval.h) give for the share above, to the binomial one. With fewer than 5
-// batches nothing can be said and it is 1.
+// How many dependent values are worth one independent one; at least 1: the squared ratio of the
+// interval that batch means (stats/interval.h) give for the share above, to the binomial one. With
+// fewer than 5 batches nothing can be said and it is 1.
 double DesignEffect(std::span<const Batch> batches, double confidence = 0.95);
 
 struct QuantileEstimate {
