@@ -87,6 +87,13 @@ std::string Faults(const Case& c, const Way& way, const run::Level& level,
     faults += Off("send rate", level.send_rate, c.rate, 0.005);
   }
   if (level.failed + level.unfinished > 0) faults += "  requests failed\n";
+  if (!faults.empty()) {
+    // Where it was lost, as the report itself has it.
+    AppendFormat(faults, "  (slip p99 {:.3f} ms, loop lag p99 {:.3f} ms, core awaited {:.2f} %)\n",
+                 level.slip.Quantile(0.99) / 1e6, level.client.loop_lag_p99_us / 1e3,
+                 level.client.run_queue_share.value_or(0) * 100);
+    for (const std::string& limit : level.client.limits) AppendFormat(faults, "  ({})\n", limit);
+  }
   return faults;
 }
 
