@@ -20,7 +20,8 @@ std::string PercentileName(double p) { return Format("p{:g}", p * 100); }
 // " [1130, 1132]", or why there is none.
 std::string QuantileBounds(const stats::QuantileEstimate& q) {
   if (q.lower && q.upper) return Format("  [{}, {}]", Micros(*q.lower), Micros(*q.upper));
-  return Format("  (an interval needs >= {} requests)", q.needs);
+  return Format("  ({}an interval needs >= {} requests)",
+                q.design_effect >= 1.5 ? "neighbouring requests are alike: " : "", q.needs);
 }
 
 void AppendLatencies(const Level& level, std::string& out) {
@@ -242,15 +243,15 @@ std::string TableLegend(std::span<const Level> levels, const std::string& table)
   if (table.find('?') != std::string::npos)
     out += "?: too few independent requests for a 95 % interval of this figure\n";
   if (state(stats::LevelState::kNoisy))
-    out += "noisy: steady, but throughput is not known to 5 %; --duration longer helps\n";
+    out += "noisy: no trend, but throughput is not known to 5 %; --duration longer helps\n";
   if (state(stats::LevelState::kDrifting))
     out += "drifting: throughput or latency moved steadily within the window\n";
   if (state(stats::LevelState::kShort))
     out += "short: too few requests to judge; --duration or --requests larger helps\n";
   if (any([](const Level& l) { return l.client.limited; })) {
     out +=
-        "client-limited: this client set the pace, at least in part; the report of the level says "
-        "why\n";
+        "client-limited: the client was short of CPU, or late, and part of the figure; the level's "
+        "report says why\n";
   }
   return out;
 }
