@@ -1,12 +1,11 @@
 // sextant doctor: what is on this machine, and what to do about what is not.
-#include <dlfcn.h>
-
 #include <cstdio>
 
 #include "base/host.h"
 #include "base/strings.h"
 #include "base/units.h"
 #include "cli/command.h"
+#include "gpu/nvml.h"
 #include "serve/onnx_engine.h"
 #include "text/json.h"
 
@@ -53,13 +52,11 @@ Finding LookAtEngine(const std::string& module) {
 }
 
 Finding LookAtGpuLibrary() {
-  void* library = dlopen("libnvidia-ml.so.1", RTLD_LAZY | RTLD_LOCAL);
-  if (library == nullptr) {
-    return {"GPU library", State::kRemark, "libnvidia-ml.so.1 is absent",
-            "GPU figures need NVIDIA's driver on this machine; without it they are left out"};
-  }
-  dlclose(library);
-  return {"GPU library", State::kOk, "libnvidia-ml.so.1", ""};
+  const auto gpus = gpu::NvmlGpus::Open();
+  if (gpus.has_value())
+    return {"GPU library", State::kOk, Format("libnvidia-ml.so.1, {} GPUs", (*gpus)->count()), ""};
+  return {"GPU library", State::kRemark, gpus.error().message(),
+          "GPU figures need NVIDIA's driver on this machine; without it they are left out"};
 }
 
 Finding LookAtCores(const HostFacts& facts) {

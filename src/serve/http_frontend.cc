@@ -1,5 +1,8 @@
 #include "serve/http_frontend.h"
 
+#include <algorithm>
+#include <iterator>
+
 #include "base/strings.h"
 #include "kserve/infer_http.h"
 #include "kserve/model_config.h"
@@ -325,12 +328,14 @@ void MetricsFrontend::OnRequest(const net::HttpRequest& request, net::HttpReply 
   if (request.path != "/metrics") return reply.Send(NoSuchPath());
   if (request.method != "GET") return reply.Send(MethodNotAllowed());
   std::optional<double> cpu;
+  std::vector<gpu::GpuReading> gpus = gpus_.Read(SteadyNow());
   {
     const std::scoped_lock lock(mutex_);
     cpu = cpu_.Read();
+    if (real_gpus_ != nullptr) std::ranges::move(real_gpus_->Read(), std::back_inserter(gpus));
   }
   reply.Send({.fields = "Content-Type: text/plain; charset=utf-8\r\n",
-              .body = RenderMetrics(core_.repository().Loaded(""), gpus_.Read(SteadyNow()), cpu)});
+              .body = RenderMetrics(core_.repository().Loaded(""), gpus, cpu)});
 }
 
 }  // namespace sextant::serve

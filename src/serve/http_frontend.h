@@ -5,9 +5,11 @@
 #include <mutex>
 #include <string>
 
+#include "gpu/nvml.h"
 #include "net/http_server.h"
 #include "serve/core.h"
 #include "serve/metrics.h"
+#include "serve/simulated_gpus.h"
 #include "serve/work_queue.h"
 
 namespace sextant::serve {
@@ -36,12 +38,15 @@ class HttpFrontend final : public net::HttpHandler {
 
 class MetricsFrontend final : public net::HttpHandler {
  public:
-  MetricsFrontend(Core& core, SimulatedGpus& gpus) : core_(core), gpus_(gpus) {}
+  // `real_gpus` may be null.
+  MetricsFrontend(Core& core, SimulatedGpus& gpus, gpu::NvmlGpus* real_gpus)
+      : core_(core), gpus_(gpus), real_gpus_(real_gpus) {}
   void OnRequest(const net::HttpRequest& request, net::HttpReply reply) override;
 
  private:
   Core& core_;
   SimulatedGpus& gpus_;
+  gpu::NvmlGpus* real_gpus_;
   std::mutex mutex_;
   CpuMeter cpu_;
 };

@@ -53,25 +53,25 @@ constexpr ModelRow kAfterFailures[] = {
      [](const kserve::ModelStatistics& s) { return Micros(s.compute_output); }},
 };
 
+using gpu::GpuReading;
 struct GpuRow {
   std::string_view name, help;
   MetricType type;
-  double GpuReading::* number = nullptr;
-  uint64_t GpuReading::* bytes = nullptr;
+  std::optional<double> GpuReading::* value;
 };
 constexpr GpuRow kGpuRows[] = {
     {"nv_gpu_utilization", "GPU utilization rate [0.0 - 1.0)", MetricType::kGauge,
-     &GpuReading::utilization, nullptr},
-    {"nv_gpu_memory_total_bytes", "GPU total memory, in bytes", MetricType::kGauge, nullptr,
+     &GpuReading::utilization},
+    {"nv_gpu_memory_total_bytes", "GPU total memory, in bytes", MetricType::kGauge,
      &GpuReading::memory_total_bytes},
-    {"nv_gpu_memory_used_bytes", "GPU used memory, in bytes", MetricType::kGauge, nullptr,
+    {"nv_gpu_memory_used_bytes", "GPU used memory, in bytes", MetricType::kGauge,
      &GpuReading::memory_used_bytes},
-    {"nv_gpu_power_usage", "GPU power usage in watts", MetricType::kGauge, &GpuReading::power_watts,
-     nullptr},
+    {"nv_gpu_power_usage", "GPU power usage in watts", MetricType::kGauge,
+     &GpuReading::power_watts},
     {"nv_gpu_power_limit", "GPU power management limit in watts", MetricType::kGauge,
-     &GpuReading::power_limit_watts, nullptr},
+     &GpuReading::power_limit_watts},
     {"nv_energy_consumption", "GPU energy consumption in joules since the Triton Server started",
-     MetricType::kCounter, &GpuReading::energy_joules, nullptr},
+     MetricType::kCounter, &GpuReading::energy_joules},
 };
 
 void WriteMemory(PrometheusWriter& out) {
@@ -117,7 +117,7 @@ std::optional<double> CpuMeter::Read() {
 }
 
 std::string RenderMetrics(const std::vector<std::shared_ptr<LoadedModel>>& models,
-                          const std::vector<GpuReading>& gpus,
+                          const std::vector<gpu::GpuReading>& gpus,
                           std::optional<double> cpu_utilization) {
   PrometheusWriter out;
   using Label = std::pair<std::string_view, std::string_view>;
@@ -154,9 +154,9 @@ std::string RenderMetrics(const std::vector<std::shared_ptr<LoadedModel>>& model
     for (const GpuRow& row : kGpuRows) {
       out.Family(row.name, row.help, row.type);
       for (const GpuReading& gpu : gpus) {
+        const std::optional<double> value = gpu.*row.value;
         const Label labels[] = {{"gpu_uuid", gpu.uuid}};
-        out.Sample(labels,
-                   row.number != nullptr ? gpu.*row.number : static_cast<double>(gpu.*row.bytes));
+        if (value) out.Sample(labels, *value);
       }
     }
   }

@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "gpu/gpu_reading.h"
 #include "serve/loaded_model.h"
-#include "serve/simulated_gpus.h"
 
 namespace sextant::serve {
 
@@ -25,7 +25,7 @@ class CpuMeter {
 };
 
 std::string RenderMetrics(const std::vector<std::shared_ptr<LoadedModel>>& models,
-                          const std::vector<GpuReading>& gpus,
+                          const std::vector<gpu::GpuReading>& gpus,
                           std::optional<double> cpu_utilization);
 
 }  // namespace sextant::serve

@@ -19,6 +19,7 @@ struct Server::Parts {
   explicit Parts(Log& log) : context{.log = log, .gpus = &gpus} {}
 
   SimulatedGpus gpus;
+  std::unique_ptr<gpu::NvmlGpus> real_gpus;  // null where there are none
   std::unique_ptr<TruthLog> truth;
   BackendContext context;
   std::unique_ptr<Core> core;
@@ -76,7 +77,13 @@ Result<std::unique_ptr<Server>> Server::Start(const ServerOptions& options, Log&
   const bool control = options.control_mode == ControlMode::kExplicit;
   parts->http_frontend = std::make_unique<HttpFrontend>(*parts->core, parts->slow, control);
   parts->grpc_frontend = std::make_unique<GrpcFrontend>(*parts->core, parts->slow, control);
-  parts->metrics_frontend = std::make_unique<MetricsFrontend>(*parts->core, parts->gpus);
+  if (auto gpus = gpu::NvmlGpus::Open(); gpus.has_value()) {
+    parts->real_gpus = *std::move(gpus);
+  } else if (gpus.error().code() != ErrorCode::kNotFound) {
+    log.Write(LogLevel::kWarning, "no GPU metrics: {}", gpus.error().message());
+  }
+  parts->metrics_frontend =
+      std::make_unique<MetricsFrontend>(*parts->core, parts->gpus, parts->real_gpus.get());
   SEXTANT_ASSIGN(parts->threads,
                  net::IoThreads::Start(static_cast<size_t>(std::max(1, options.threads)), "serve"));
   const auto address = [&](int port) -> Result<net::Address> {

@@ -48,21 +48,18 @@ void SimulatedGpus::End(int handle, Instant now) {
   --entries_[handle].executing;
 }
 
-std::vector<GpuReading> SimulatedGpus::Read(Instant now) {
+std::vector<gpu::GpuReading> SimulatedGpus::Read(Instant now) {
   const std::scoped_lock lock(mutex_);
   Advance(now);
-  std::vector<GpuReading> out;
+  std::vector<gpu::GpuReading> out;
   for (auto& [index, device] : devices_) {
-    GpuReading reading{.uuid = Format("GPU-5e87a111-0000-0000-0000-{:012}", index),
-                       .memory_total_bytes = device.shape.total_memory_bytes,
-                       .power_limit_watts = device.shape.idle_watts,
-                       .energy_joules = device.energy};
+    uint64_t memory = 0;
+    double watts = device.shape.idle_watts;
     for (const auto& [handle, entry] : entries_) {
       if (entry.load.device != index) continue;
-      reading.memory_used_bytes +=
-          entry.load.memory_bytes +
-          entry.load.busy_memory_bytes * static_cast<uint64_t>(entry.executing);
-      reading.power_limit_watts += entry.load.busy_watts;
+      memory += entry.load.memory_bytes +
+                entry.load.busy_memory_bytes * static_cast<uint64_t>(entry.executing);
+      watts += entry.load.busy_watts;
     }
     const double seconds = Seconds(now - device.read_at);
     if (seconds > 0) {
@@ -72,9 +69,13 @@ std::vector<GpuReading> SimulatedGpus::Read(Instant now) {
       device.read_energy = device.energy;
       device.read_at = now;
     }
-    reading.utilization = device.last_utilization;
-    reading.power_watts = device.last_watts;
-    out.push_back(std::move(reading));
+    out.push_back({.uuid = Format("GPU-5e87a111-0000-0000-0000-{:012}", index),
+                   .utilization = device.last_utilization,
+                   .memory_used_bytes = static_cast<double>(memory),
+                   .memory_total_bytes = static_cast<double>(device.shape.total_memory_bytes),
+                   .power_watts = device.last_watts,
+                   .power_limit_watts = watts,
+                   .energy_joules = device.energy});
   }
   return out;
 }

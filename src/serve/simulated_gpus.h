@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "gpu/gpu_reading.h"
 
 namespace sextant::serve {
 
@@ -25,15 +26,6 @@ struct GpuLoad {
   double idle_watts = 25;
 };
 
-struct GpuReading {
-  std::string uuid;
-  double utilization = 0;  // mean since the previous reading
-  uint64_t memory_used_bytes = 0, memory_total_bytes = 0;
-  double power_watts = 0;  // mean since the previous reading
-  double power_limit_watts = 0;
-  double energy_joules = 0;  // since the device appeared
-};
-
 class SimulatedGpus {
  public:
   // Returns the load's handle.
@@ -43,7 +35,8 @@ class SimulatedGpus {
   void Begin(int handle, Instant now);
   void End(int handle, Instant now);
 
-  std::vector<GpuReading> Read(Instant now);
+  // Utilisation and power are means since the previous reading.
+  std::vector<gpu::GpuReading> Read(Instant now);
 
  private:
   struct Device {
