@@ -26,6 +26,9 @@ def arguments():
     parser.add_argument('--quick', action='store_true',
                         help='under a minute: does everything run? Limits are not looked at')
     parser.add_argument('--minutes', type=float, default=10, help='of `long` (default: 10)')
+    parser.add_argument('--merge', action='store_true',
+                        help='keep the earlier figures of benchmarks that are not named, and write '
+                        'the document when all are there')
     parser.add_argument('--no-document', action='store_true', help='leave docs/performance.md alone')
     options = parser.parse_args()
     unknown = [name for name in options.benchmark if name not in figures.ALL]
@@ -72,12 +75,17 @@ def main():
     with tempfile.TemporaryDirectory(prefix='sextant-bench-') as directory:
         measured, faults = measure(harness.Bench(directory, options.quick, options.minutes), names)
     path = harness.TOOLS / 'results.json'
+    if options.merge:
+        measured += [f for f in results.read_json(path) if f.benchmark not in names]
+        order = list(figures.ALL)
+        measured.sort(key=lambda f: order.index(f.benchmark))
     results.write_json(path, measured, facts, options.quick)
     missed = [f for f in measured if not f.holds]
     if not options.quick:
         harness.say(f'\n{len(measured)} figures, {len(missed)} beyond their limits'
                     + ''.join(f'\n  {f.line()}' for f in missed))
-    if not options.quick and not options.benchmark and not options.no_document and not faults:
+    complete = {f.benchmark for f in measured} == set(figures.ALL)
+    if complete and not options.quick and not options.no_document and not faults:
         harness.say(f'written: {results.write_document(measured, facts)}')
     harness.say(f'written: {path}')
     if faults:

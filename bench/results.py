@@ -23,6 +23,7 @@ class Figure:
     at_least: bool = False  # the limit is a lower one
     spread: tuple | None = None  # quartiles of the pairs
     detail: str = ''
+    date: str = dataclasses.field(default_factory=lambda: now())
 
     @property
     def holds(self):
@@ -80,12 +81,26 @@ def write_json(path, figures, facts, quick):
                                 'figures': rows}, indent=1) + '\n')
 
 
+def read_json(path):
+    """The figures of an earlier run on a machine like this one; none if there are none."""
+    try:
+        earlier = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return []
+    if earlier['quick'] or earlier['machine']['cpu'] != machine()['cpu']:
+        return []
+    for row in earlier['figures']:
+        del row['holds']
+    return [Figure(**row) for row in earlier['figures']]
+
+
 def now():
     return datetime.datetime.now(datetime.timezone.utc).strftime('%Y-%m-%d %H:%M UTC')
 
 
 def table(figures, facts):
-    lines = [f'Measured {now()} on {facts["cores"]} cores of {facts["cpu"]}, '
+    dates = sorted(f.date for f in figures)
+    lines = [f'Measured {dates[0]} to {dates[-1]} on {facts["cores"]} cores of {facts["cpu"]}, '
              f'{facts["memory_gib"]} GiB, Linux {facts["kernel"]}; load average at the start '
              f'{facts["load"]:.1f}.', '',
              '| benchmark | figure | measured | quartiles of the pairs | limit | | remarks |',

@@ -66,6 +66,7 @@ std::string ModelText::Config() const {
 
 Serve::Serve(const std::map<std::string, std::string>& models, std::vector<std::string> flags)
     : flags_(std::move(flags)) {
+  EXPECT_TRUE(MakeDirectories(directory_.File("models")).has_value());
   for (const auto& [name, config] : models) {
     directory_.Write(Format("models/{}/config.pbtxt", name), config);
     EXPECT_TRUE(MakeDirectories(directory_.File(Format("models/{}/1", name))).has_value());
