@@ -4,6 +4,8 @@
 // matching with other machines' records.
 #pragma once
 
+#include <time.h>
+
 #include <chrono>
 #include <cstdint>
 #include <string>
@@ -18,7 +20,10 @@ using namespace std::chrono_literals;  // NOLINT: literals only, and they are th
 
 // The steady clock, 28 ns a reading.
 inline Instant SteadyNow() {
-  return std::chrono::time_point_cast<Nanos>(std::chrono::steady_clock::now());
+  // What std::chrono::steady_clock reads, without a call in between.
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return Instant(Nanos(int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec));
 }
 inline WallTime WallNow() {
   return std::chrono::time_point_cast<Nanos>(std::chrono::system_clock::now());
