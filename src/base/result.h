@@ -70,9 +70,10 @@ Error IoError(std::string_view what, int error_number);
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value)
-      : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT: implicit on purpose
-  Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT: likewise
+  // NOLINTNEXTLINE(google-explicit-constructor): functions return either as it is
+  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}
+  // NOLINTNEXTLINE(google-explicit-constructor): functions return either as it is
+  Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}
 
   bool has_value() const { return state_.index() == 0; }
   explicit operator bool() const { return has_value(); }
@@ -109,8 +110,8 @@ template <>
 class [[nodiscard]] Result<void> {
  public:
   Result() = default;
-  Result(Error error)
-      : error_(std::in_place_index<1>, std::move(error)) {}  // NOLINT: implicit on purpose
+  // NOLINTNEXTLINE(google-explicit-constructor): functions return either as it is
+  Result(Error error) : error_(std::in_place_index<1>, std::move(error)) {}
 
   bool has_value() const { return error_.index() == 0; }
   explicit operator bool() const { return has_value(); }

@@ -17,7 +17,10 @@ struct ModelRow {
   MetricType type;
   double (*value)(const kserve::ModelStatistics&);
 };
-double Micros(const kserve::StatDuration& d) { return static_cast<double>(d.ns / 1000); }
+double Micros(const kserve::StatDuration& d) {
+  const uint64_t whole = d.ns / 1000;  // as Triton gives them out
+  return static_cast<double>(whole);
+}
 
 constexpr ModelRow kBeforeFailures[] = {
     {"nv_inference_request_success", "Number of successful inference requests, all batch sizes",

@@ -365,7 +365,7 @@ void JsonWriter::BeforeValue() {
 void JsonWriter::NewLine() {
   if (indent_ == 0) return;
   text_ += '\n';
-  text_.append(static_cast<size_t>(indent_ * depth_), ' ');
+  text_.append(static_cast<size_t>(indent_) * static_cast<size_t>(depth_), ' ');
 }
 
 std::string FormatJson(const Json& value, int indent) {
