@@ -10,12 +10,8 @@ namespace {
 // NVML's C interface, as far as it is used (NVIDIA, "NVML API Reference Guide"): plain C types, all
 // functions return 0 on success.
 using Device = void*;
-struct Utilization {
-  unsigned gpu = 0, memory = 0;  // percent
-};
-struct Memory {
-  unsigned long long total = 0, free = 0, used = 0;  // bytes
-};
+using Utilization = unsigned[2];       // of the GPU and of its memory, percent
+using Memory = unsigned long long[3];  // total, free, used; bytes
 constexpr int kSuccess = 0;
 
 struct DeviceState {
@@ -67,8 +63,8 @@ struct NvmlGpus::Library {
   int (*Count)(unsigned*) = nullptr;
   int (*HandleByIndex)(unsigned, Device*) = nullptr;
   int (*Uuid)(Device, char*, unsigned) = nullptr;
-  int (*UtilizationRates)(Device, Utilization*) = nullptr;
-  int (*MemoryInfo)(Device, Memory*) = nullptr;
+  int (*UtilizationRates)(Device, unsigned*) = nullptr;
+  int (*MemoryInfo)(Device, unsigned long long*) = nullptr;
   int (*PowerUsage)(Device, unsigned*) = nullptr;  // milliwatts
   int (*PowerLimit)(Device, unsigned*) = nullptr;  // milliwatts
   int (*TotalEnergy)(Device, unsigned long long*) = nullptr;
@@ -111,13 +107,13 @@ std::vector<GpuReading> NvmlGpus::Read() {
   std::vector<GpuReading> out;
   for (const DeviceState& device : nvml.devices) {
     GpuReading reading{.uuid = device.uuid};
-    Utilization utilization;
-    if (nvml.UtilizationRates && nvml.UtilizationRates(device.handle, &utilization) == kSuccess)
-      reading.utilization = utilization.gpu / 100.0;
-    Memory memory;
-    if (nvml.MemoryInfo && nvml.MemoryInfo(device.handle, &memory) == kSuccess) {
-      reading.memory_used_bytes = static_cast<double>(memory.used);
-      reading.memory_total_bytes = static_cast<double>(memory.total);
+    Utilization utilization{};
+    if (nvml.UtilizationRates && nvml.UtilizationRates(device.handle, utilization) == kSuccess)
+      reading.utilization = utilization[0] / 100.0;
+    Memory memory{};
+    if (nvml.MemoryInfo && nvml.MemoryInfo(device.handle, memory) == kSuccess) {
+      reading.memory_total_bytes = static_cast<double>(memory[0]);
+      reading.memory_used_bytes = static_cast<double>(memory[2]);
     }
     unsigned milliwatts = 0;
     if (nvml.PowerUsage && nvml.PowerUsage(device.handle, &milliwatts) == kSuccess)

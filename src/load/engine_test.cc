@@ -259,7 +259,7 @@ TEST_P(BothProtocols, AServerThatComesBackIsUsedAgain) {
   });
   const run::Level level =
       Measure(address,
-              {.protocol = GetParam(), .plan = {.load = {.value = 4}}, .options = ForTime(1500ms)});
+              {.protocol = GetParam(), .plan = {.load = {.value = 4}}, .options = ForTime(3s)});
   restart.join();
   EXPECT_GT(CountOf(level, "connect") + CountOf(level, "connection lost"), 0u);
   EXPECT_EQ(level.scheduled, level.succeeded + level.failed + level.unfinished);
