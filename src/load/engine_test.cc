@@ -257,9 +257,8 @@ TEST_P(BothProtocols, AServerThatComesBackIsUsedAgain) {
     std::this_thread::sleep_for(200ms);
     server->Listen();
   });
-  const run::Level level =
-      Measure(address,
-              {.protocol = GetParam(), .plan = {.load = {.value = 4}}, .options = ForTime(3s)});
+  const run::Level level = Measure(
+      address, {.protocol = GetParam(), .plan = {.load = {.value = 4}}, .options = ForTime(3s)});
   restart.join();
   EXPECT_GT(CountOf(level, "connect") + CountOf(level, "connection lost"), 0u);
   EXPECT_EQ(level.scheduled, level.succeeded + level.failed + level.unfinished);
