@@ -49,6 +49,7 @@ struct Plan {
   size_t workers = 1;
   load::MeasureOptions measure;
   std::vector<run::LoadPoint> points;
+  Target target;  // without its address
 };
 
 Result<Target> ParseUrl(const PerfOptions& options) {
@@ -152,8 +153,11 @@ std::vector<options::Mistake> MakePlan(const PerfOptions& options, Plan& plan) {
     if (!file.empty() && !IsDirectory(directory))
       add(Format("'{}': the directory does not exist", file));
   }
-  if (const Result<Target> target = ParseUrl(options); !target.has_value())
+  if (Result<Target> target = ParseUrl(options); target.has_value()) {
+    plan.target = *std::move(target);
+  } else {
     add(target.error().message());
+  }
   for (const std::string& shape : options.shapes) check(ParseShape(shape, plan.shapes));
   for (const std::string& range : options.random_ranges)
     check(ParseRandomRange(range, plan.ranges));
@@ -330,8 +334,8 @@ text::Json HostJson() {
   return out;
 }
 
-text::Json MakeHeader(const PerfOptions& options, const Plan& plan, const Target& target,
-                      const Subject& subject, const load::DataSet& data) {
+text::Json MakeHeader(const PerfOptions& options, const Plan& plan, const Subject& subject,
+                      const load::DataSet& data) {
   text::Json header{text::Json::Object()};
   header.Set("tool", Format("sextant {}", Version()));
   header.Set("command", "perf");
@@ -343,9 +347,9 @@ text::Json MakeHeader(const PerfOptions& options, const Plan& plan, const Target
   header.Set("workers", static_cast<uint64_t>(plan.workers));
   header.Set("host", HostJson());
   text::Json server{text::Json::Object()};
-  server.Set("address", target.address.text());
-  server.Set("authority", target.authority);
-  server.Set("protocol", kserve::ProtocolName(target.protocol));
+  server.Set("address", plan.target.address.text());
+  server.Set("authority", plan.target.authority);
+  server.Set("protocol", kserve::ProtocolName(plan.target.protocol));
   server.Set("name", subject.server.name);
   server.Set("version", subject.server.version);
   text::Json::Array extensions;
@@ -372,8 +376,8 @@ text::Json MakeHeader(const PerfOptions& options, const Plan& plan, const Target
   return header;
 }
 
-void PrintBanner(const PerfOptions& options, const Plan& plan, const Target& target,
-                 const Subject& subject, const load::DataSet& data) {
+void PrintBanner(const PerfOptions& options, const Plan& plan, const Subject& subject,
+                 const load::DataSet& data) {
   std::fputs(Format("*** Measurement Settings ***\n"
                     "  Model: {}{} on {} {} at {} ({})\n"
                     "  Input data: {}\n"
@@ -381,9 +385,9 @@ void PrintBanner(const PerfOptions& options, const Plan& plan, const Target& tar
                     "  Client: {} worker{}, seed {}, request timeout {}\n",
                     options.model,
                     options.model_version.empty() ? "" : " version " + options.model_version,
-                    subject.server.name, subject.server.version, target.authority,
-                    kserve::ProtocolName(target.protocol), data.description(), plan.points.size(),
-                    plan.points.size() == 1 ? "" : "s",
+                    subject.server.name, subject.server.version, plan.target.authority,
+                    kserve::ProtocolName(plan.target.protocol), data.description(),
+                    plan.points.size(), plan.points.size() == 1 ? "" : "s",
                     options.rate
                         ? Format("open loop, {} arrivals", load::ArrivalsName(options.distribution))
                         : "closed loop",
@@ -410,16 +414,16 @@ void PrintBanner(const PerfOptions& options, const Plan& plan, const Target& tar
 
 // Requests for every batch size of the plan, checked before the first one is sent.
 Result<std::map<int64_t, std::unique_ptr<load::RequestSet>>> EncodeRequests(
-    const PerfOptions& options, const Plan& plan, const Target& target, const Subject& subject,
+    const PerfOptions& options, const Plan& plan, const Subject& subject,
     const load::DataSet& data) {
   std::map<int64_t, std::unique_ptr<load::RequestSet>> out;
   for (const run::LoadPoint& point : plan.points) {
     if (out.contains(point.batch_size)) continue;
     SEXTANT_ASSIGN(out[point.batch_size],
                    load::RequestSet::Encode(subject.signature, data,
-                                            {.protocol = target.protocol,
-                                             .authority = target.authority,
-                                             .path_prefix = target.path_prefix,
+                                            {.protocol = plan.target.protocol,
+                                             .authority = plan.target.authority,
+                                             .path_prefix = plan.target.path_prefix,
                                              .model_version = options.model_version,
                                              .batch_size = point.batch_size,
                                              .json_tensors = !subject.binary_tensors,
@@ -480,33 +484,32 @@ int Run(std::span<const std::string_view> arguments) {
   if (options.self_test) return RunSelfTest(options);
 
   // Everything that can be wrong is found out before the first request.
-  Result<Target> target = ParseUrl(options);
-  if (!target.has_value()) return Fail(target.error());
-  Result<net::Address> address = net::FindListening(target->where, options.control_timeout);
+  Target& target = plan.target;
+  Result<net::Address> address = net::FindListening(target.where, options.control_timeout);
   if (!address.has_value()) return Fail(address.error());
-  target->address = *address;
-  auto control = kserve::MakeControlClient(target->protocol, target->address, target->authority,
-                                           target->path_prefix, options.control_timeout);
+  target.address = *address;
+  auto control = kserve::MakeControlClient(target.protocol, target.address, target.authority,
+                                           target.path_prefix, options.control_timeout);
   if (!control.has_value()) return Fail(control.error());
-  Result<Subject> subject = AskServer(options, *target, **control);
+  Result<Subject> subject = AskServer(options, target, **control);
   if (!subject.has_value()) return Fail(subject.error());
   Result<load::DataSet> data = MakeData(options, plan, subject->signature);
   if (!data.has_value()) return Fail(data.error());
-  auto requests = EncodeRequests(options, plan, *target, *subject, *data);
+  auto requests = EncodeRequests(options, plan, *subject, *data);
   if (!requests.has_value()) return Fail(requests.error());
   std::optional<run::RunWriter> run_file;
   if (!options.output_file.empty()) {
-    Result<run::RunWriter> created = run::RunWriter::Create(
-        options.output_file, MakeHeader(options, plan, *target, *subject, *data));
+    Result<run::RunWriter> created =
+        run::RunWriter::Create(options.output_file, MakeHeader(options, plan, *subject, *data));
     if (!created.has_value()) return Fail(created.error());
     run_file = *std::move(created);
   }
   Result<StopSignals> stop = StopSignals::Install();
   if (!stop.has_value()) return Fail(stop.error());
   auto generator = load::Generator::Start(
-      {.channel = {.protocol = target->protocol,
-                   .address = target->address,
-                   .authority = target->authority,
+      {.channel = {.protocol = target.protocol,
+                   .address = target.address,
+                   .authority = target.authority,
                    .timeout = options.timeout,
                    .max_connections = options.connections == 0
                                           ? 0
@@ -516,7 +519,7 @@ int Run(std::span<const std::string_view> arguments) {
        .spin = options.spin},
       plan.workers);
   if (!generator.has_value()) return Fail(generator.error());
-  if (!options.quiet) PrintBanner(options, plan, *target, *subject, *data);
+  if (!options.quiet) PrintBanner(options, plan, *subject, *data);
 
   // The levels, one after the other; each is on paper before the next begins.
   std::vector<run::Level> levels;

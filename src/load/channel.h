@@ -73,6 +73,11 @@ struct ChannelOptions {
 
 std::unique_ptr<Channel> MakeChannel(net::EventLoop& loop, ChannelListener& listener,
                                      const ChannelOptions& options);
+// Its implementations, a file each.
+std::unique_ptr<Channel> MakeHttpChannel(net::EventLoop& loop, ChannelListener& listener,
+                                         const ChannelOptions& options);
+std::unique_ptr<Channel> MakeGrpcChannel(net::EventLoop& loop, ChannelListener& listener,
+                                         const ChannelOptions& options);
 
 // How long to wait before the nth attempt in a row to connect: 10 ms doubling to 1 s.
 Nanos ConnectBackoff(int failures);

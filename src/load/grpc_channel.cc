@@ -1,10 +1,9 @@
 // gRPC: many requests on each connection.
 #include <algorithm>
-#include <deque>
 #include <memory>
 #include <vector>
 
-#include "load/channel.h"
+#include "load/waiting_requests.h"
 #include "net/grpc_client.h"
 
 namespace sextant::load {
@@ -44,18 +43,16 @@ class GrpcChannel final : public Channel, public net::GrpcClientListener {
     // With every connection down after a failed attempt and the next still ahead, waiting would
     // only hide it. After a mere loss the next attempt is at once, and may well succeed.
     if (connect_failures_ > 0 && retry_at_ != Instant::max() && !AnyUsable()) {
-      listener_.OnAnswer(
-          slot,
-          {.outcome = {OutcomeKind::kConnect}, .received = SteadyNow(), .text = connect_fault_});
+      AnswerUnconnected(listener_, slot, connect_fault_);
       return;
     }
-    waiting_.push_back({slot, &request, sent});
+    waiting_.Add({slot, &request, sent});
   }
 
   void Cancel(uint32_t slot) override {
     const Place place = place_of_slot_[slot];
     if (place.link == kNone) {
-      std::erase_if(waiting_, [slot](const Waiting& w) { return w.slot == slot; });
+      waiting_.Remove(slot);
       return;
     }
     place_of_slot_[slot] = {};
@@ -118,13 +115,7 @@ class GrpcChannel final : public Channel, public net::GrpcClientListener {
       place_of_slot_[slot] = {};
       listener_.OnAnswer(slot, {.outcome = {outcome}, .received = now, .text = reason});
     }
-    if (kind != net::FailureKind::kConnect || AnyUsable()) return;
-    std::deque<Waiting> failed;
-    failed.swap(waiting_);
-    for (const Waiting& w : failed) {
-      listener_.OnAnswer(w.slot,
-                         {.outcome = {OutcomeKind::kConnect}, .received = now, .text = reason});
-    }
+    if (kind == net::FailureKind::kConnect && !AnyUsable()) waiting_.FailAll(listener_, reason);
   }
 
  private:
@@ -135,11 +126,6 @@ class GrpcChannel final : public Channel, public net::GrpcClientListener {
   };
   struct Place {
     uint32_t link = kNone, stream = 0;
-  };
-  struct Waiting {
-    uint32_t slot;
-    const EncodedRequest* request;
-    Instant* sent;
   };
 
   void AddLink() {
@@ -179,8 +165,7 @@ class GrpcChannel final : public Channel, public net::GrpcClientListener {
     while (!waiting_.empty()) {
       const uint32_t link = Choose();
       if (link == kNone) return;
-      const Waiting next = waiting_.front();
-      waiting_.pop_front();
+      const WaitingRequest next = waiting_.Take();
       Send(link, next.slot, *next.request, next.sent);
     }
   }
@@ -191,7 +176,7 @@ class GrpcChannel final : public Channel, public net::GrpcClientListener {
   const net::GrpcMethod method_;
   std::vector<Link> links_;
   std::vector<Place> place_of_slot_;
-  std::deque<Waiting> waiting_;
+  WaitingRequests waiting_;
   size_t wanted_ = 0, next_ = 0;
   int connect_failures_ = 0;
   std::string connect_fault_;
@@ -200,18 +185,9 @@ class GrpcChannel final : public Channel, public net::GrpcClientListener {
 
 }  // namespace
 
-std::unique_ptr<Channel> MakeHttpChannel(net::EventLoop& loop, ChannelListener& listener,
-                                         const ChannelOptions& options);
-
-std::unique_ptr<Channel> MakeChannel(net::EventLoop& loop, ChannelListener& listener,
-                                     const ChannelOptions& options) {
-  if (options.protocol == kserve::Protocol::kHttp) return MakeHttpChannel(loop, listener, options);
+std::unique_ptr<Channel> MakeGrpcChannel(net::EventLoop& loop, ChannelListener& listener,
+                                         const ChannelOptions& options) {
   return std::make_unique<GrpcChannel>(loop, listener, options);
-}
-
-Nanos ConnectBackoff(int failures) {
-  const int doublings = std::clamp(failures - 1, 0, 7);
-  return std::min<Nanos>(10ms * (1 << doublings), 1s);
 }
 
 }  // namespace sextant::load

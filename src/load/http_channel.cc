@@ -1,9 +1,8 @@
 // HTTP/1.1: one request at a time on each connection, as many connections as requests in flight.
-#include <deque>
 #include <memory>
 #include <vector>
 
-#include "load/channel.h"
+#include "load/waiting_requests.h"
 
 namespace sextant::load {
 namespace {
@@ -37,12 +36,10 @@ class HttpChannel final : public Channel, public net::HttpClientListener {
     link_of_slot_[slot] = kNone;
     // With no connection and the next attempt still ahead, waiting would only hide that.
     if (open_ + connecting_ == 0 && retry_at_ != Instant::max()) {
-      listener_.OnAnswer(
-          slot,
-          {.outcome = {OutcomeKind::kConnect}, .received = SteadyNow(), .text = connect_fault_});
+      AnswerUnconnected(listener_, slot, connect_fault_);
       return;
     }
-    waiting_.push_back({slot, &request, sent});
+    waiting_.Add({slot, &request, sent});
     const bool may_grow = options_.max_connections == 0 || links_.size() < options_.max_connections;
     if (may_grow && waiting_.size() > connecting_) AddLink();
     ConnectMore();
@@ -51,7 +48,7 @@ class HttpChannel final : public Channel, public net::HttpClientListener {
   void Cancel(uint32_t slot) override {
     const uint32_t link = link_of_slot_[slot];
     if (link == kNone) {
-      std::erase_if(waiting_, [slot](const Waiting& w) { return w.slot == slot; });
+      waiting_.Remove(slot);
       return;
     }
     // An answer that still comes would be taken for the next request's: the connection goes.
@@ -121,13 +118,7 @@ class HttpChannel final : public Channel, public net::HttpClientListener {
       dead_.push_back(link);
       const Nanos backoff = ConnectBackoff(connect_failures_);
       retry_at_ = std::min(retry_at_, SteadyNow() + backoff);
-      // Whoever waits for a connection is told that there is none.
-      std::deque<Waiting> failed;
-      failed.swap(waiting_);
-      for (const Waiting& w : failed) {
-        listener_.OnAnswer(
-            w.slot, {.outcome = {OutcomeKind::kConnect}, .received = SteadyNow(), .text = reason});
-      }
+      waiting_.FailAll(listener_, reason);
       return;
     }
     std::erase(idle_, link);
@@ -147,11 +138,6 @@ class HttpChannel final : public Channel, public net::HttpClientListener {
     uint32_t slot = kNone;
     bool connected = false;
     bool dead = false;  // in dead_
-  };
-  struct Waiting {
-    uint32_t slot;
-    const EncodedRequest* request;
-    Instant* sent;
   };
 
   void AddLink() {
@@ -188,8 +174,7 @@ class HttpChannel final : public Channel, public net::HttpClientListener {
       idle_.push_back(link);
       return;
     }
-    const Waiting next = waiting_.front();
-    waiting_.pop_front();
+    const WaitingRequest next = waiting_.Take();
     Send(link, next.slot, *next.request, next.sent);
   }
 
@@ -205,7 +190,7 @@ class HttpChannel final : public Channel, public net::HttpClientListener {
   std::vector<Link> links_;
   std::vector<uint32_t> idle_, dead_;
   std::vector<uint32_t> link_of_slot_;
-  std::deque<Waiting> waiting_;
+  WaitingRequests waiting_;
   size_t wanted_ = 0, open_ = 0, connecting_ = 0;
   int connect_failures_ = 0;
   std::string connect_fault_;

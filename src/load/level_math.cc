@@ -212,4 +212,38 @@ std::vector<std::string> FindClientLimits(const run::Level& level, bool spin) {
   return out;
 }
 
+std::vector<run::ServerRecord> StatisticsDelta(const std::vector<kserve::ModelStatistics>& before,
+                                               const std::vector<kserve::ModelStatistics>& after) {
+  std::vector<run::ServerRecord> out;
+  for (const kserve::ModelStatistics& now : after) {
+    const auto then = std::find_if(before.begin(), before.end(), [&](const auto& s) {
+      return s.name == now.name && s.version == now.version;
+    });
+    const kserve::ModelStatistics zero;
+    const kserve::ModelStatistics& base = then == before.end() ? zero : *then;
+    // A counter that went back means a server or model that started anew: the window says nothing
+    // then.
+    if (now.inference_count < base.inference_count || now.success.count < base.success.count)
+      continue;
+    if (now.inference_count == base.inference_count && now.fail.count == base.fail.count) continue;
+    const uint64_t requests = now.success.count - base.success.count;
+    const auto mean_us = [&](const kserve::StatDuration& a, const kserve::StatDuration& b) {
+      const kserve::StatDuration d = a - b;
+      return requests == 0 ? 0.0 : static_cast<double>(d.ns) / 1e3 / static_cast<double>(requests);
+    };
+    out.push_back({.model = now.name,
+                   .version = now.version,
+                   .inference_count = now.inference_count - base.inference_count,
+                   .execution_count = now.execution_count - base.execution_count,
+                   .success_count = requests,
+                   .fail_count = now.fail.count - base.fail.count,
+                   .request_us = mean_us(now.success, base.success),
+                   .queue_us = mean_us(now.queue, base.queue),
+                   .compute_input_us = mean_us(now.compute_input, base.compute_input),
+                   .compute_infer_us = mean_us(now.compute_infer, base.compute_infer),
+                   .compute_output_us = mean_us(now.compute_output, base.compute_output)});
+  }
+  return out;
+}
+
 }  // namespace sextant::load

@@ -40,4 +40,8 @@ void ComputeLevel(const LevelInput& input, const MeasureOptions& options, run::L
 // The sentences for what limited the generator, from the level's figures; empty when nothing did.
 std::vector<std::string> FindClientLimits(const run::Level& level, bool spin);
 
+// Differences between two snapshots of a server's counters; versions that saw nothing are left out.
+std::vector<run::ServerRecord> StatisticsDelta(const std::vector<kserve::ModelStatistics>& before,
+                                               const std::vector<kserve::ModelStatistics>& after);
+
 }  // namespace sextant::load

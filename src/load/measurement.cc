@@ -100,7 +100,7 @@ class Generator::LevelRun {
   bool WindowIsWide();
   void Drain();
   void Collect();
-  void CollectClient(const std::vector<std::unique_ptr<WindowRecord>>& records);
+  void CollectClient();
 
   void ApplyLoad(Instant origin, std::shared_ptr<std::atomic<int64_t>> budget);
   void StopLoad();
@@ -423,6 +423,8 @@ void Generator::LevelRun::WaitForWindowEnd() {
     const Nanos elapsed = SteadyNow() - begin_;
     if (Stopped()) {
       level_.window_rule = "interrupted";
+      const Instant soon = NextBoundary(SteadyNow() + kNotice);
+      if (soon < end_) CloseWindow(soon);
       break;
     }
     if (rule.kind == WindowRule::Kind::kRequests) {
@@ -444,10 +446,6 @@ void Generator::LevelRun::WaitForWindowEnd() {
       break;
     }
     std::this_thread::sleep_for(kLook);
-  }
-  if (level_.window_rule == "interrupted") {
-    const Instant soon = NextBoundary(SteadyNow() + kNotice);
-    if (soon < end_) CloseWindow(soon);
   }
   std::this_thread::sleep_until(end_);
   AskStatistics(stats_end_, stats_begin_);
@@ -478,7 +476,7 @@ void Generator::LevelRun::Drain() {
   if (end_ != Instant::max()) {
     const Instant blocks_deadline = SteadyNow() + 2 * block_length_ + 50ms;
     while (SteadyNow() < blocks_deadline &&
-           (incoming_.empty() ? true : incoming_.rbegin()->first <= last_block_) &&
+           (incoming_.empty() || incoming_.rbegin()->first <= last_block_) &&
            series_.blocks().size() < static_cast<size_t>(last_block_ - first_block_ + 1)) {
       TakeBlocks();
       std::this_thread::sleep_for(1ms);
@@ -487,11 +485,9 @@ void Generator::LevelRun::Drain() {
 }
 
 void Generator::LevelRun::Collect() {
-  std::vector<std::unique_ptr<WindowRecord>> records;
   WindowRecord total;
   for (const auto& worker : workers_) {
-    records.push_back(worker->TakeWindow());
-    if (records.back() != nullptr) total.Merge(*records.back());
+    if (const auto record = worker->TakeWindow(); record != nullptr) total.Merge(*record);
   }
   if (options_.window.kind == WindowRule::Kind::kRequests && end_ == Instant::max()) {
     // From the first request due to the last answer.
@@ -514,7 +510,7 @@ void Generator::LevelRun::Collect() {
     }
   }
   StopLoad();
-  CollectClient(records);
+  CollectClient();
   ComputeLevel({.record = &total,
                 .blocks = &series_.blocks(),
                 .block_length = series_.length(),
@@ -547,7 +543,7 @@ void Generator::LevelRun::Collect() {
     level_.notes.push_back("the warm-up did not settle; the window began all the same");
 }
 
-void Generator::LevelRun::CollectClient(const std::vector<std::unique_ptr<WindowRecord>>&) {
+void Generator::LevelRun::CollectClient() {
   const double window_s = static_cast<double>(series_.blocks().size()) * Seconds(series_.length());
   run::ClientRecord& client = level_.client;
   for (size_t i = 0; i < workers_.size(); ++i) {
@@ -565,40 +561,6 @@ void Generator::LevelRun::CollectClient(const std::vector<std::unique_ptr<Window
 run::Level Generator::Measure(const LevelPlan& plan, const MeasureOptions& options,
                               const MeasureHooks& hooks) {
   return LevelRun(*this, plan, options, hooks).Run();
-}
-
-std::vector<run::ServerRecord> StatisticsDelta(const std::vector<kserve::ModelStatistics>& before,
-                                               const std::vector<kserve::ModelStatistics>& after) {
-  std::vector<run::ServerRecord> out;
-  for (const kserve::ModelStatistics& now : after) {
-    const auto then = std::find_if(before.begin(), before.end(), [&](const auto& s) {
-      return s.name == now.name && s.version == now.version;
-    });
-    const kserve::ModelStatistics zero;
-    const kserve::ModelStatistics& base = then == before.end() ? zero : *then;
-    // A counter that went back means a server or model that started anew: the window says nothing
-    // then.
-    if (now.inference_count < base.inference_count || now.success.count < base.success.count)
-      continue;
-    if (now.inference_count == base.inference_count && now.fail.count == base.fail.count) continue;
-    const uint64_t requests = now.success.count - base.success.count;
-    const auto mean_us = [&](const kserve::StatDuration& a, const kserve::StatDuration& b) {
-      const kserve::StatDuration d = a - b;
-      return requests == 0 ? 0.0 : static_cast<double>(d.ns) / 1e3 / static_cast<double>(requests);
-    };
-    out.push_back({.model = now.name,
-                   .version = now.version,
-                   .inference_count = now.inference_count - base.inference_count,
-                   .execution_count = now.execution_count - base.execution_count,
-                   .success_count = requests,
-                   .fail_count = now.fail.count - base.fail.count,
-                   .request_us = mean_us(now.success, base.success),
-                   .queue_us = mean_us(now.queue, base.queue),
-                   .compute_input_us = mean_us(now.compute_input, base.compute_input),
-                   .compute_infer_us = mean_us(now.compute_infer, base.compute_infer),
-                   .compute_output_us = mean_us(now.compute_output, base.compute_output)});
-  }
-  return out;
 }
 
 }  // namespace sextant::load

@@ -96,8 +96,4 @@ class Generator {
 // them.
 size_t GrpcConnectionsFor(size_t concurrency);
 
-// Differences between two snapshots of a server's counters; versions that saw nothing are left out.
-std::vector<run::ServerRecord> StatisticsDelta(const std::vector<kserve::ModelStatistics>& before,
-                                               const std::vector<kserve::ModelStatistics>& after);
-
 }  // namespace sextant::load
