@@ -1,0 +1,38 @@
+// What `sextant perf` learns of the server and the model, and what it sends them.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/perf_plan.h"
+#include "load/requests.h"
+
+namespace sextant::cli {
+
+// What is known of the server and the model.
+struct Subject {
+  kserve::ServerMetadata server;
+  kserve::ModelMetadata metadata;
+  std::optional<kserve::ModelConfig> config;
+  load::ModelSignature signature;
+  bool statistics = false;
+  bool binary_tensors = true;
+  std::vector<std::string> absent;  // said once
+};
+
+// Asks the server what it is and what the model is. What a plain KServe server lacks is noted.
+Result<Subject> AskServer(const PerfOptions& options, const Target& target,
+                          kserve::ControlClient& client);
+
+Result<load::DataSet> MakeData(const PerfOptions& options, const Plan& plan,
+                               const load::ModelSignature& model);
+
+// Requests for every batch size of the plan, checked before the first one is sent.
+Result<std::map<int64_t, std::unique_ptr<load::RequestSet>>> EncodeRequests(
+    const PerfOptions& options, const Plan& plan, const Subject& subject,
+    const load::DataSet& data);
+
+}  // namespace sextant::cli
