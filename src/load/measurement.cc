@@ -387,15 +387,8 @@ void Generator::LevelRun::OpenWindow() {
 }
 
 bool Generator::LevelRun::WaitUntilDone(Instant deadline) {
-  const auto all_done = [&] {
-    return std::all_of(workers_.begin(), workers_.end(),
-                       [](const auto& w) { return w->WindowDone(); });
-  };
-  while (!all_done()) {
-    if (SteadyNow() >= deadline) return false;
-    std::this_thread::sleep_for(200us);
-  }
-  return true;
+  return std::all_of(workers_.begin(), workers_.end(),
+                     [&](const auto& w) { return w->WaitWindowDone(deadline); });
 }
 
 // Wide enough intervals are the reason to go on measuring.

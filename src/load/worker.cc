@@ -3,8 +3,6 @@
 #include <pthread.h>
 
 #include <algorithm>
-#include <condition_variable>
-#include <mutex>
 
 #include "base/strings.h"
 
@@ -278,7 +276,16 @@ void Worker::UpdateWindowDone() {
   const bool all_issued = budget_spent || load_.requests == nullptr ||
                           (load_.concurrency == 0 && next_due_ >= recorder_.window().end) ||
                           (load_.concurrency > 0 && loop_->turn_start() >= recorder_.window().end);
-  window_done_ = window_open_ == 0 && all_issued;
+  const bool done = window_open_ == 0 && all_issued;
+  if (done == window_done_.load(std::memory_order_relaxed)) return;
+  const std::scoped_lock lock(window_done_mutex_);
+  window_done_ = done;
+  window_done_changed_.notify_all();
+}
+
+bool Worker::WaitWindowDone(Instant deadline) {
+  std::unique_lock lock(window_done_mutex_);
+  return window_done_changed_.wait_until(lock, deadline, [this] { return WindowDone(); });
 }
 
 void Worker::Link(uint32_t index, Instant start) {

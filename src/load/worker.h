@@ -6,8 +6,10 @@
 #pragma once
 
 #include <atomic>
+#include <condition_variable>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <queue>
 #include <thread>
 #include <vector>
@@ -60,6 +62,8 @@ class Worker final : public ChannelListener {
   void CloseWindow(Instant end);
   // Requests of the window that are still to be answered, or still to be issued.
   bool WindowDone() const { return window_done_.load(); }
+  // Waits for that; false when it is not so by `deadline`.
+  bool WaitWindowDone(Instant deadline);
   // Takes the window's record; requests that are still open in it count as unfinished.
   std::unique_ptr<WindowRecord> TakeWindow();
 
@@ -126,6 +130,8 @@ class Worker final : public ChannelListener {
   Instant last_reading_{};
 
   std::atomic<bool> stop_{false}, prepared_{false}, window_done_{false};
+  std::mutex window_done_mutex_;  // for who waits
+  std::condition_variable window_done_changed_;
   std::atomic<uint64_t> finished_{0};
   std::thread thread_;
 };

@@ -4,7 +4,9 @@
 #pragma once
 
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include <cstdint>
 #include <span>
@@ -71,7 +73,8 @@ class Socket {
   void ResetOnClose();
 
   IoResult Read(char* buffer, size_t size) {
-    const ssize_t n = recv(fd(), buffer, size, 0);
+    // Not recv(): the library's is a point where threads may be cancelled, which ours never are.
+    const ssize_t n = syscall(SYS_recvfrom, fd(), buffer, size, 0, nullptr, nullptr);
     if (n > 0) return {.bytes = static_cast<size_t>(n)};
     return n == 0 ? IoResult{.closed = true} : Failed();
   }
