@@ -2,10 +2,7 @@
 // the engine costs beyond it is what measuring costs (scripts/bench.sh instructions).
 //
 //   bare_client http|grpc PORT CONNECTIONS STREAMS REQUESTS REQUEST-FILE
-#include <arpa/inet.h>
 #include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
@@ -19,17 +16,14 @@
 #include <vector>
 
 #include "base/files.h"
+#include "loopback.h"
 #include "net/grpc_client.h"
 
 namespace {
 
+using sextant::bench::Die;
 using sextant::net::FrameType;
 using sextant::net::kFrameHeaderBytes;
-
-[[noreturn]] void Die(const char* what) {
-  std::fprintf(stderr, "bare_client: %s\n", what);
-  std::exit(1);
-}
 
 // Counts down; shared by all connections.
 struct Work {
@@ -185,20 +179,6 @@ class GrpcConnection final : public Connection {
   std::string out_, trailers_;
 };
 
-int Connect(int port) {
-  const int fd = socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(static_cast<uint16_t>(port));
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  if (connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
-    Die("nobody listens there");
-  const int one = 1;
-  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-  fcntl(fd, F_SETFL, O_NONBLOCK);
-  return fd;
-}
-
 std::string GrpcFrames(std::string_view message, size_t& second_frame) {
   const std::string block = sextant::net::EncodeGrpcHeaders(
       {.authority = "127.0.0.1", .path = "/inference.GRPCInferenceService/ModelInfer"});
@@ -242,7 +222,8 @@ int main(int argc, char** argv) {
   const int epoll = epoll_create1(0);
   std::vector<std::unique_ptr<Connection>> connections;
   for (int i = 0; i < std::atoi(argv[3]); ++i) {
-    const int fd = Connect(std::atoi(argv[2]));
+    const int fd = sextant::bench::Connect(std::atoi(argv[2]));
+    fcntl(fd, F_SETFL, O_NONBLOCK);
     if (grpc) {
       connections.push_back(
           std::make_unique<GrpcConnection>(fd, request, second_frame, std::atoi(argv[4])));

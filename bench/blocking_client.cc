@@ -2,9 +2,6 @@
 // is the server's and the kernel's share of a latency; what the engine reports beyond is its own.
 //
 //   blocking_client PORT SECONDS REQUEST-FILE      prints {"requests": n, "p50_us": t, "p99_us": t}
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -17,46 +14,31 @@
 
 #include "base/clock.h"
 #include "base/files.h"
+#include "loopback.h"
 
 namespace {
 
-[[noreturn]] void Die(const char* what) {
-  std::perror(what);
-  std::exit(1);
-}
-
-int Connect(int port) {
-  const int fd = socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(static_cast<uint16_t>(port));
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  if (connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) Die("connect");
-  const int one = 1;
-  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-  return fd;
-}
+using sextant::bench::Die;
 
 // Bytes of the whole answer that starts here; 0: its head is not all there.
 size_t AnswerSize(std::string_view bytes) {
   const size_t head = bytes.find("\r\n\r\n");
   if (head == std::string_view::npos) return 0;
   const size_t at = bytes.find("\r\nContent-Length: ");
-  if (!bytes.starts_with("HTTP/1.1 200") || at == std::string_view::npos) {
-    std::fprintf(stderr, "blocking_client: not the answer expected\n");
-    std::exit(1);
-  }
+  if (!bytes.starts_with("HTTP/1.1 200") || at == std::string_view::npos)
+    Die("not the answer expected");
   return head + 4 + std::strtoul(bytes.data() + at + 18, nullptr, 10);
 }
 
 void Exchange(int fd, std::string_view request, char* buffer, size_t room) {
   if (send(fd, request.data(), request.size(), MSG_NOSIGNAL) !=
       static_cast<ssize_t>(request.size()))
-    Die("send");
+    Die("send", errno);
   size_t have = 0;
   for (size_t want = 0; want == 0 || have < want;) {
     const ssize_t n = recv(fd, buffer + have, room - have, 0);
-    if (n <= 0) Die("recv");
+    if (n < 0) Die("recv", errno);
+    if (n == 0) Die("the server closed the connection");
     have += static_cast<size_t>(n);
     if (want == 0) want = AnswerSize({buffer, have});
   }
@@ -71,8 +53,8 @@ int main(int argc, char** argv) {
     return 2;
   }
   const Result<std::string> request = ReadFile(argv[3]);
-  if (!request.has_value()) return std::fputs("cannot read the request\n", stderr), 1;
-  const int fd = Connect(std::atoi(argv[1]));
+  if (!request.has_value()) Die("cannot read the request");
+  const int fd = bench::Connect(std::atoi(argv[1]));
   std::vector<char> buffer(1 << 20);
   std::vector<int64_t> taken;
   taken.reserve(10'000'000);

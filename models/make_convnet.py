@@ -17,12 +17,11 @@ arithmetic and not in the file:
 README.md beside this file says how to get the libraries.
 """
 
-import pathlib
-import sys
-
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+
+from write_or_check import HERE, wants_check, write_or_check
 
 SEED = 7
 CHANNELS = 32
@@ -30,7 +29,6 @@ BLOCKS = 3
 DENSE = 2048  # = CHANNELS * 8 * 8, what the pooling leaves
 TILE = 128
 CLASSES = 10
-HERE = pathlib.Path(__file__).resolve().parent
 MODEL_FILE = HERE / "repository/convnet/1/model.onnx"
 
 
@@ -106,19 +104,9 @@ def make_model():
 
 
 def main():
-    check = sys.argv[1:] == ["--check"]
-    if sys.argv[1:] and not check:
-        sys.exit(__doc__)
+    check = wants_check(__doc__)
     content = make_model().SerializeToString()
-    name = MODEL_FILE.relative_to(HERE)
-    if not check:
-        MODEL_FILE.parent.mkdir(parents=True, exist_ok=True)
-        MODEL_FILE.write_bytes(content)
-        print(f"wrote {name} ({len(content)} bytes)")
-    elif MODEL_FILE.read_bytes() == content:
-        print(f"{name} is the same")
-    else:
-        sys.exit(f"{name} differs: it was made by other versions of the libraries")
+    write_or_check(MODEL_FILE, content, check, "other versions of the libraries")
 
 
 if __name__ == "__main__":

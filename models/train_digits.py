@@ -13,8 +13,6 @@ README.md beside this file says how to get the libraries.
 """
 
 import json
-import pathlib
-import sys
 
 import numpy as np
 import onnx
@@ -24,9 +22,10 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPClassifier
 
+from write_or_check import HERE, wants_check, write_or_check
+
 SEED = 7
 HELD_OUT = 360
-HERE = pathlib.Path(__file__).resolve().parent
 MODEL_FILE = HERE / "repository/digits/1/model.onnx"
 DATA_FILE = HERE / "data/digits.json"
 
@@ -90,9 +89,7 @@ def to_json(images, labels):
 
 
 def main():
-    check = sys.argv[1:] == ["--check"]
-    if sys.argv[1:] and not check:
-        sys.exit(__doc__)
+    check = wants_check(__doc__)
     train_images, test_images, train_labels, test_labels = load_images()
     network = MLPClassifier((128, 64), alpha=1e-3, batch_size=64, random_state=SEED)
     network.fit(train_images, train_labels)
@@ -108,15 +105,7 @@ def main():
     print(f"trained on {len(train_images)} images in {network.n_iter_} rounds")
     print(f"held-out images: {right} of {len(test_labels)} right, accuracy {right / HELD_OUT:.4f}")
     for path, content in files.items():
-        name = path.relative_to(HERE)
-        if not check:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-            print(f"wrote {name} ({len(content)} bytes)")
-        elif path.read_bytes() == content:
-            print(f"{name} is the same")
-        else:
-            sys.exit(f"{name} differs: it was made by other versions or on another processor")
+        write_or_check(path, content, check, "other versions or on another processor")
 
 
 if __name__ == "__main__":

@@ -34,25 +34,18 @@ class Listener final : public GrpcClientListener {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  static const auto loop = *EventLoop::Create();
-  static const Fd listening = *Listen(Loopback());
-  static const Address address = *LocalAddress(listening.get());
+  static ScriptedPeer peer;
   Listener listener;
   TransferCounters counters;
-  GrpcClientConnection client(*loop, listener, counters, listener.method, 0);
-  client.Connect(address);
-  loop->Turn(std::chrono::seconds(1));
-  pollfd ready{listening.get(), POLLIN, 0};
-  poll(&ready, 1, 1000);
-  Fd peer(accept4(listening.get(), nullptr, nullptr, SOCK_CLOEXEC));
+  GrpcClientConnection client(peer.loop(), listener, counters, listener.method, 0);
+  client.Connect(peer.address());
+  peer.Accept();
   char settings[kFrameHeaderBytes];
   WriteFrameHeader(settings, 0, FrameType::kSettings, 0, 0);
-  send(peer.get(), settings, sizeof settings, MSG_NOSIGNAL);
-  loop->Turn(std::chrono::milliseconds(100));
-  if (size > 0) send(peer.get(), data, size, MSG_NOSIGNAL);
-  for (int i = 0; i < 3; ++i) loop->Turn(Nanos(0));
-  shutdown(peer.get(), SHUT_RDWR);
-  for (int i = 0; i < 100 && !listener.closed; ++i) loop->Turn(std::chrono::milliseconds(10));
-  Require(listener.closed);
+  peer.Send({settings, sizeof settings});
+  peer.loop().Turn(std::chrono::milliseconds(100));
+  peer.Send(AsText(data, size));
+  peer.Turn();
+  Require(peer.End(listener.closed));
   return 0;
 }

@@ -26,28 +26,21 @@ class Listener final : public HttpClientListener {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  static const auto loop = *EventLoop::Create();
-  static const Fd listening = *Listen(Loopback());
-  static const Address address = *LocalAddress(listening.get());
+  static ScriptedPeer peer;
   Listener listener;
   TransferCounters counters;
-  HttpClientConnection client(*loop, listener, counters, 0);
+  HttpClientConnection client(peer.loop(), listener, counters, 0);
   const std::string_view request[] = {"GET / HTTP/1.1\r\n\r\n"};
-  client.Connect(address);
+  client.Connect(peer.address());
   client.Send(request, true, &listener.sent);
-  loop->Turn(std::chrono::seconds(1));
-  pollfd ready{listening.get(), POLLIN, 0};
-  poll(&ready, 1, 1000);
-  Fd peer(accept4(listening.get(), nullptr, nullptr, SOCK_CLOEXEC));
+  peer.Accept();
   // The first byte says where the rest is cut in two.
   const std::string_view text = AsText(data, size);
   const size_t cut = size == 0 ? 0 : std::min<size_t>(data[0], size);
   for (const std::string_view part : {text.substr(0, cut), text.substr(cut)}) {
-    if (!part.empty()) send(peer.get(), part.data(), part.size(), MSG_NOSIGNAL);
-    for (int i = 0; i < 3; ++i) loop->Turn(Nanos(0));
+    peer.Send(part);
+    peer.Turn();
   }
-  shutdown(peer.get(), SHUT_RDWR);
-  for (int i = 0; i < 100 && !listener.closed; ++i) loop->Turn(std::chrono::milliseconds(10));
-  Require(listener.closed);
+  Require(peer.End(listener.closed));
   return 0;
 }

@@ -3,6 +3,7 @@
 
 #include "base/version.h"
 #include "cli/command.h"
+#include "options/completion.h"
 
 namespace sextant::cli {
 

@@ -88,18 +88,15 @@ int Run(std::span<const std::string_view> arguments) {
   }
   Result<StopSignals> stop = StopSignals::Install();
   if (!stop.has_value()) return Fail(stop.error());
-  auto generator = load::Generator::Start(
-      {.channel = {.protocol = target.protocol,
-                   .address = target.address,
-                   .authority = target.authority,
-                   .timeout = options.timeout,
-                   .max_connections = options.connections == 0
-                                          ? 0
-                                          : std::max<size_t>(1, options.connections / plan.workers),
-                   .keep_bodies = !data->expected().empty()},
-       .timeout = options.timeout,
-       .spin = options.spin},
-      plan.workers);
+  auto generator = load::Generator::Start({.channel = {.protocol = target.protocol,
+                                                       .address = target.address,
+                                                       .authority = target.authority,
+                                                       .timeout = options.timeout,
+                                                       .max_connections = options.connections,
+                                                       .keep_bodies = !data->expected().empty()},
+                                           .timeout = options.timeout,
+                                           .spin = options.spin},
+                                          plan.workers);
   if (!generator.has_value()) return Fail(generator.error());
   if (!options.quiet) PrintBanner(options, plan, *subject, *data);
 

@@ -229,7 +229,7 @@ const options::Table<PerfOptions>& PerfTable() {
                         .default_text = "one per two cores"});
     t.Add(&O::connections, {.name = "connections",
                             .value = "N",
-                            .help = "Connections to the server.",
+                            .help = "Connections to the server: at least one per load thread.",
                             .limits = {0, 1e6},
                             .default_text = "HTTP one per request in flight, gRPC one per six"});
     t.Add(

@@ -151,6 +151,12 @@ std::vector<options::Mistake> MakePlan(const PerfOptions& options, Plan& plan) {
   if (plan.workers == 0) {
     plan.workers = static_cast<size_t>(std::max(1, ReadHostFacts().cores_usable / 2));
     if (!options.rate) plan.workers = std::min(plan.workers, static_cast<size_t>(most));
+    if (options.connections > 0) plan.workers = std::min(plan.workers, options.connections);
+  } else if (options.connections > 0 && options.connections < plan.workers) {
+    add(
+        Format("--connections {0}: --workers {1} needs at least {1}, because a load thread shares "
+               "its connections with no other; give more of these or fewer of those",
+               options.connections, plan.workers));
   }
 
   load::MeasureOptions& m = plan.measure;

@@ -33,6 +33,11 @@ Nanos BlockLengthFor(const MeasureOptions& options) {
   return length;
 }
 
+// What worker `worker` of `workers` gets of a total; the shares add up to it.
+size_t ShareOf(size_t total, size_t worker, size_t workers) {
+  return total / workers + (worker < total % workers ? 1 : 0);
+}
+
 }  // namespace
 
 size_t GrpcConnectionsFor(size_t concurrency) { return std::max<size_t>(1, (concurrency + 5) / 6); }
@@ -40,7 +45,11 @@ size_t GrpcConnectionsFor(size_t concurrency) { return std::max<size_t>(1, (conc
 Result<std::unique_ptr<Generator>> Generator::Start(const WorkerOptions& options, size_t workers) {
   std::unique_ptr<Generator> generator(new Generator());
   for (size_t i = 0; i < workers; ++i) {
-    SEXTANT_ASSIGN(auto worker, Worker::Start(options, i));
+    WorkerOptions own = options;
+    if (own.channel.max_connections > 0)
+      own.channel.max_connections =
+          std::max<size_t>(1, ShareOf(options.channel.max_connections, i, workers));
+    SEXTANT_ASSIGN(auto worker, Worker::Start(own, i));
     generator->workers_.push_back(std::move(worker));
   }
   return generator;
@@ -85,7 +94,7 @@ class Generator::LevelRun {
   }
   // This worker's share of a total.
   size_t Share(size_t total, size_t worker) const {
-    return total / workers_.size() + (worker < total % workers_.size() ? 1 : 0);
+    return ShareOf(total, worker, workers_.size());
   }
 
   void Settle();

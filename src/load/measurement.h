@@ -79,6 +79,8 @@ struct MeasureHooks {
 
 class Generator {
  public:
+  // `options.channel.max_connections` is of all workers together: each may open its share of it,
+  // and at least one.
   static Result<std::unique_ptr<Generator>> Start(const WorkerOptions& options, size_t workers);
   ~Generator();
 

@@ -256,6 +256,9 @@ bool GrpcClientConnection::Interpret(Http2Stream& stream, std::string_view block
   if (meaning.trailers) stream.grpc_status = meaning.grpc_status;
   if (plain && block.size() <= 512 && ExamineHpack(block) == HpackDependence::kNone) {
     meaning.block = block;
+    // An answer brings its blocks in pairs, one that begins it and one that ends it, so two steps
+    // of the one counter are a step in each list: the two places of a list are filled in turn, and
+    // a third block takes the place of the older.
     meanings_[end_stream ? 1 : 0][next_meaning_++ / 2 % 2] = std::move(meaning);
   }
   return true;

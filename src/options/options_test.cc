@@ -2,6 +2,7 @@
 
 #include <map>
 
+#include "options/completion.h"
 #include "options/table.h"
 #include "text/yaml.h"
 

@@ -67,6 +67,8 @@ struct Common {
   bool print_config = false;
   std::string config_file;
 };
+// Their rows, which set members of Common.
+const std::vector<Row>& CommonRows();
 
 class TableBase {
  public:
@@ -191,10 +193,5 @@ class Table : public TableBase {
     return ParseInto(&options, sources, common);
   }
 };
-
-// Completion scripts for a program whose commands have these tables.
-std::string BashCompletion(std::string_view program, std::span<const TableBase* const> commands);
-std::string ZshCompletion(std::string_view program, std::span<const TableBase* const> commands);
-std::string FishCompletion(std::string_view program, std::span<const TableBase* const> commands);
 
 }  // namespace sextant::options

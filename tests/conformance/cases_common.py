@@ -45,6 +45,41 @@ def in_parallel(k, count, call, apart=0.0):
     return results
 
 
+def until(done, look, seconds=10):
+    """What `look` gives as soon as `done` holds of it; a case in which that never happens is broken."""
+    deadline = time.monotonic() + seconds
+    while not done(seen := look()):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not within {seconds} s, but: {seen}")
+        time.sleep(0.01)
+    return seen
+
+
+class Work:
+    """What a model executes from here on, by its statistics. Triton counts an execution after it has
+    answered its requests, and after it has counted those: all is there when `wait` returns."""
+
+    def __init__(self, k, model, version=""):
+        self.look = lambda: self.read(k.as_dict(k.client.get_inference_statistics(model, version)))
+        self.before = self.look()
+
+    @staticmethod
+    def read(answer):
+        """Items in all executions, and executions."""
+        items = executions = 0
+        for entry in answer["model_stats"]:
+            for batch in entry.get("batch_stats", []):
+                count = int(batch["compute_infer"].get("count", 0))
+                items += int(batch["batch_size"]) * count
+                executions += count
+        return items, executions
+
+    def wait(self, items):
+        """Until so many more items are executed; how many executions that took."""
+        target = self.before[0] + items
+        return until(lambda seen: seen[0] >= target, self.look)[1] - self.before[1]
+
+
 # Health and metadata
 
 
@@ -140,35 +175,39 @@ def statistics_start_at_nothing(k):
 
 @case(*BOTH)
 def statistics_count_requests_batches_and_failures(k):
+    work = Work(k, "counted")
     for _ in range(3):
         k.infer("counted", {"X": i32(1, 1)})
-    k.infer("counted", {"X": i32(2, 1)})
     k.refused(lambda: k.infer("counted", {"X": i32(9, 1)}))
     k.refused(lambda: k.infer("counted", {"X": f32(1, 1)}))
-    time.sleep(0.1)  # Triton counts after it has answered
+    k.infer("counted", {"X": i32(2, 1)})  # the last, so that what is waited for is behind all
+    work.wait(items=5)
     return counts(k, "counted")
 
 
 @case(*BOTH)
 def statistics_count_a_failing_models_failures(k):
+    work = Work(k, "failing")
     for _ in range(2):
         k.refused(lambda: k.infer("failing", {"X": i32(1)}))
-    time.sleep(0.1)
+    work.wait(items=2)
     return counts(k, "failing")
 
 
 @case(*BOTH)
 def statistics_count_what_a_raising_model_did(k):
+    work = Work(k, "raising")
     for _ in range(2):
         k.refused(lambda: k.infer("raising", {"X": i32(1)}))
-    time.sleep(0.1)
+    work.wait(items=2)
     return counts(k, "raising")
 
 
 @case(*BOTH)
 def statistics_can_be_asked_of_a_version_or_of_all_models(k):
+    work = Work(k, "versions")
     k.infer("versions", one(), model_version="1")
-    time.sleep(0.1)
+    work.wait(items=1)
     everything = k.as_dict(k.client.get_inference_statistics())
     return {
         "one": counts(k, "versions", "1"),
@@ -599,8 +638,9 @@ def a_decoupled_model_is_refused_for_a_single_answer(k):
 @case(*BOTH)
 def concurrent_requests_are_merged_into_batches(k):
     before = k.as_dict(k.client.get_inference_statistics("merging"))["model_stats"][0]
+    work = Work(k, "merging")
     answers = in_parallel(k, 8, lambda own, i: own.infer("merging", {"X": f32(1, 3) + i}))
-    time.sleep(0.1)
+    work.wait(items=8)
     after = k.as_dict(k.client.get_inference_statistics("merging"))["model_stats"][0]
 
     def grown(key):

@@ -3,7 +3,7 @@
 import re
 import time
 
-from cases_common import f32, i32, in_parallel
+from cases_common import Work, f32, i32, in_parallel, until
 
 from harness import case
 
@@ -40,12 +40,35 @@ def of_model(samples, model, version="1"):
     return out
 
 
-def added(k, model, act, version="1"):
-    """What `act` adds to a model's counters; of durations, whether there is any."""
-    before = of_model(scrape(k)[1], model, version)
+SUCCESS = "nv_inference_request_success"
+FAILURE = "nv_inference_request_failure reason="
+EXECUTIONS = "nv_inference_exec_count"
+
+
+def added(k, model, act, items, requests=None, rejected=0, version="1"):
+    """What `act` adds to a model's counters; of durations, whether there is any. It must lead to the
+    execution of so many items, of so many requests (one each, where that is not said), and to so
+    many rejections that both servers count."""
+
+    def look():
+        return of_model(scrape(k)[1], model, version)
+
+    before = look()
+    work = Work(k, model, version)
     act()
-    time.sleep(0.15)  # Triton counts after it has answered
-    after = of_model(scrape(k)[1], model, version)
+    executions = work.wait(items)
+
+    def all_counted(after):
+        def grown(key):
+            return after[key] - before[key]
+
+        return (
+            grown(EXECUTIONS) >= executions
+            and grown(SUCCESS) + grown(FAILURE + "BACKEND") >= (requests or items)
+            and grown(FAILURE + "REJECTED") >= rejected
+        )
+
+    after = until(all_counted, look)
     out = {}
     for key in before.keys() | after.keys():
         grown = after.get(key, 0) - before.get(key, 0)
@@ -98,12 +121,15 @@ def successes_are_counted(k):
         for _ in range(3):
             k.infer("counted", {"X": i32(1, 1)})
 
-    return added(k, "counted", act)
+    return added(k, "counted", act, items=3)
 
 
 @case(GROUP)
 def a_batch_counts_its_items(k):
-    return added(k, "counted", lambda: k.infer("counted", {"X": i32(4, 1)}))
+    def act():
+        k.infer("counted", {"X": i32(4, 1)})
+
+    return added(k, "counted", act, items=4, requests=1)
 
 
 @case(GROUP)
@@ -111,8 +137,8 @@ def merged_requests_are_fewer_executions(k):
     def act():
         in_parallel(k, 8, lambda own, i: own.infer("merging", {"X": f32(1, 3)}))
 
-    grown = added(k, "merging", act)
-    executions = grown.pop("nv_inference_exec_count")
+    grown = added(k, "merging", act, items=8)
+    executions = grown.pop(EXECUTIONS)
     return {**grown, "merged": 1 <= executions < 8}
 
 
@@ -121,23 +147,25 @@ def a_versions_requests_count_for_it_alone(k):
     def act():
         k.infer("versions", {"X": i32(1)}, model_version="1")
 
-    key = "nv_inference_request_success"
-    return {
-        "1": added(k, "versions", act, "1")[key],
-        "3": added(k, "versions", act, "3")[key],
-    }
+    def third():
+        return of_model(scrape(k)[1], "versions", "3")[SUCCESS]
+
+    before = third()
+    return {"1": added(k, "versions", act, items=1)[SUCCESS], "3": third() - before}
 
 
 @case(GROUP)
 def refused_requests_are_not_the_models(k):
-    """What never reached the queue: a wrong shape, an unknown output, a batch that is too large."""
+    """What never reached the queue: a wrong shape, an unknown output, a batch that is too large. A
+    good request is behind them, and all that is counted."""
 
     def act():
         k.refused(lambda: k.infer("counted", {"X": i32(1, 2)}))
         k.refused(lambda: k.infer("counted", {"X": i32(1, 1)}, ["NOSUCH"]))
         k.refused(lambda: k.infer("counted", {"X": i32(9, 1)}))
+        k.infer("counted", {"X": i32(1, 1)})
 
-    return added(k, "counted", act)
+    return added(k, "counted", act, items=1)
 
 
 @case(GROUP)
@@ -146,7 +174,7 @@ def a_raising_models_failures_are_counted(k):
         for _ in range(2):
             k.refused(lambda: k.infer("raising", {"X": i32(1)}))
 
-    return added(k, "raising", act)
+    return added(k, "raising", act, items=2)
 
 
 @case(GROUP)
@@ -155,7 +183,7 @@ def a_failing_models_failures_are_counted(k):
         for _ in range(2):
             k.refused(lambda: k.infer("failing", {"X": i32(1)}))
 
-    return added(k, "failing", act)
+    return added(k, "failing", act, items=2)
 
 
 @case(GROUP)
@@ -172,7 +200,7 @@ def rejections_by_a_full_queue_are_counted(k):
         )
         refused.append(sum("status" in answer for answer in answers))
 
-    return {"added": added(k, "queue_limit", act), "refused": refused}
+    return {"added": added(k, "queue_limit", act, items=3), "refused": refused}
 
 
 @case(GROUP)
@@ -185,7 +213,7 @@ def rejections_of_requests_that_waited_too_long_are_counted(k):
             apart=0.05,
         )
 
-    return added(k, "queue_timeout", act)
+    return added(k, "queue_timeout", act, items=1, rejected=2)
 
 
 @case(GROUP)

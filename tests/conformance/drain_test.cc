@@ -92,7 +92,7 @@ TEST(Drain, WhatTakesTooLongGetsAnErrorAndTheServerEnds) {
   auto grpc = std::async(std::launch::async, [&] { return serve.GoodGrpc("endless"); });
   ASSERT_NO_FATAL_FAILURE(WaitForPending(serve, "endless", 1));
   const Instant begin = SteadyNow();
-  EXPECT_EQ(serve.Terminate(30s), 0) << serve.process().err();
+  EXPECT_EQ(serve.Stop(30s), 0) << serve.process().err();
   EXPECT_GE(SteadyNow() - begin, Nanos(1s));
   EXPECT_EQ(TakeHttp(http).status, 503);
   EXPECT_NE(grpc.get().find("status 14"), std::string::npos);
@@ -106,7 +106,7 @@ TEST(Drain, IdleAndHalfSentConnectionsDoNotHoldItUp) {
   ASSERT_TRUE(half.Send("POST /v2/models/plain/infer HTTP/1.1\r\nHost"));
   ASSERT_TRUE(h2.Send(Http2Begin()));
   ASSERT_TRUE(h2.Receive());
-  EXPECT_EQ(serve.Terminate(10s), 0) << serve.process().err();
+  EXPECT_EQ(serve.Stop(10s), 0) << serve.process().err();
   EXPECT_TRUE(h2.ReceiveAll());
   EXPECT_TRUE(ReadHttp2(h2.in).goaway);
 }

@@ -30,7 +30,7 @@ class Malformed : public ::testing::Test {
   void TearDown() override {
     EXPECT_EQ(serve_.GoodHttp(), "");
     EXPECT_EQ(serve_.GoodGrpc(), "");
-    EXPECT_EQ(serve_.Terminate(20s), 0) << serve_.process().err();
+    EXPECT_EQ(serve_.Stop(20s), 0) << serve_.process().err();
   }
   ServeProcess serve_;
 };

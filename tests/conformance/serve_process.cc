@@ -1,13 +1,10 @@
 #include "serve_process.h"
 
 #include <arpa/inet.h>
-#include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
-
-#include <csignal>
 
 #include "base/strings.h"
 #include "kserve/infer_grpc.h"
@@ -30,52 +27,8 @@ std::string EchoModel(std::string_view name, std::string_view service_time, std:
       name, service_time, more);
 }
 
-ServeProcess::ServeProcess(const std::vector<Model>& models,
-                           const std::vector<std::string>& flags) {
-  directory_ = *MakeTempDirectory("sextant_conformance_");
-  for (const Model& model : models) {
-    const std::string root = JoinPath(directory_, model.name);
-    EXPECT_TRUE(MakeDirectories(JoinPath(root, "1")).has_value());
-    EXPECT_TRUE(WriteFileAtomic(JoinPath(root, "config.pbtxt"), model.config).has_value());
-  }
-  ProcessOptions options{.argv = {SEXTANT_BINARY, "serve", "--model-repository", directory_,
-                                  "--http-address=127.0.0.1", "--http-port=0", "--grpc-port=0",
-                                  "--metrics-port=0"}};
-  options.argv.insert(options.argv.end(), flags.begin(), flags.end());
-  Result<Process> started = Process::Start(options);
-  if (!started.has_value()) {
-    ADD_FAILURE() << started.error().message();
-    return;
-  }
-  process_ = *std::move(started);
-  if (!process_->WaitForOutput("ready\n", 60s)) {
-    ADD_FAILURE() << "sextant serve did not become ready: " << process_->err();
-    return;
-  }
-  http_port_ = Port("http");
-  grpc_port_ = Port("grpc");
-  metrics_port_ = Port("metrics");
-}
-
-ServeProcess::~ServeProcess() {
-  process_.reset();
-  static_cast<void>(RemoveAll(directory_));
-}
-
-int ServeProcess::Port(std::string_view service) const {
-  const std::string mark = Format("{} on 127.0.0.1:", service);
-  const size_t at = process_->out().find(mark);
-  EXPECT_NE(at, std::string::npos) << process_->out();
-  return at == std::string::npos ? 0 : std::stoi(process_->out().substr(at + mark.size()));
-}
-
-std::optional<int> ServeProcess::Terminate(Nanos timeout) {
-  process_->Signal(SIGTERM);
-  return process_->Wait(timeout);
-}
-
 std::string ServeProcess::GoodHttp(std::string_view model) const {
-  Connection connection(http_port_);
+  Connection connection(http_port());
   if (!connection.Send(HttpPost(Format("/v2/models/{}/infer", model), kGoodJson)))
     return "HTTP: cannot send";
   const HttpText answer = TakeHttp(connection);
@@ -84,7 +37,7 @@ std::string ServeProcess::GoodHttp(std::string_view model) const {
 }
 
 std::string ServeProcess::GoodGrpc(std::string_view model) const {
-  const net::Address address = (*net::Resolve({"127.0.0.1", grpc_port_}))[0];
+  const net::Address address = (*net::Resolve({"127.0.0.1", grpc_port()}))[0];
   Result<net::BlockingGrpcClient> client = net::BlockingGrpcClient::Create(address, "test");
   if (!client.has_value()) return client.error().message();
   const auto reply = client->Call(kGrpcInferPath, GoodGrpcMessage(model), 30s);

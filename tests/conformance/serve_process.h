@@ -1,16 +1,16 @@
-// What the tests of a whole `sextant serve` share: the started program, and connections to it that
-// send whatever bytes a test likes.
+// What the tests of a whole `sextant serve` share beside the end-to-end tests' harness, which
+// starts it: a request that must succeed, and connections that send whatever bytes a test likes.
 //
 // Everything waits for a condition with a deadline. Threads: one per Connection; a ServeProcess
 // belongs to the test's thread.
 #pragma once
 
-#include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
-#include "base/process.h"
+#include "base/clock.h"
+#include "base/files.h"
+#include "e2e/harness.h"
 #include "net/hpack.h"
 #include "net/http2.h"
 
@@ -20,34 +20,14 @@ namespace sextant::conformance {
 std::string EchoModel(std::string_view name, std::string_view service_time,
                       std::string_view more = "");
 
-// `sextant serve` on loopback with the models of `configs`; stopped (SIGKILL) when it goes.
-class ServeProcess {
+// A server that can be asked whether it is well.
+class ServeProcess final : public e2e::Serve {
  public:
-  struct Model {
-    std::string name, config;
-  };
-  // Fails the test when the server does not become ready.
-  explicit ServeProcess(const std::vector<Model>& models,
-                        const std::vector<std::string>& flags = {});
-  ~ServeProcess();
-
-  int http_port() const { return http_port_; }
-  int grpc_port() const { return grpc_port_; }
-  int metrics_port() const { return metrics_port_; }
-  Process& process() { return *process_; }
-  // SIGTERM, and its exit code; nothing when it does not end in time.
-  std::optional<int> Terminate(Nanos timeout);
+  using Serve::Serve;
 
   // One good request over each protocol, checked; says what is wrong, or nothing.
   std::string GoodHttp(std::string_view model = "plain") const;
   std::string GoodGrpc(std::string_view model = "plain") const;
-
- private:
-  int Port(std::string_view service) const;
-
-  std::string directory_;
-  std::optional<Process> process_;
-  int http_port_ = 0, grpc_port_ = 0, metrics_port_ = 0;
 };
 
 // A blocking connection with a deadline for everything.

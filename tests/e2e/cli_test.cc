@@ -84,6 +84,8 @@ TEST(MistakesOfACommandLine, AreReportedAllAtOnceWithTheNearestNames) {
                                         "2s",
                                         "-f",
                                         "absent/directory/x.csv",
+                                        "--connections=2",
+                                        "--workers=3",
                                         "stray"});
   EXPECT_EQ(result.exit_code, kUsage);
   EXPECT_TRUE(result.out.empty());
@@ -91,7 +93,8 @@ TEST(MistakesOfACommandLine, AreReportedAllAtOnceWithTheNearestNames) {
        {"--concurency-range is not an option; did you mean --concurrency-range?",
         "must be http|grpc; did you mean 'http'?", "-b '0'", "--seed 'x'", "--percentiles '50,200'",
         "--shape 'X'", "--random-range '2:1'", "the scheme 'ftp'",
-        "--requests and --duration exclude each other", "'absent/directory/x.csv'", "stray"}) {
+        "--requests and --duration exclude each other", "'absent/directory/x.csv'",
+        "--connections 2: --workers 3 needs at least 3", "stray"}) {
     EXPECT_NE(result.err.find(text), std::string::npos) << text << "\n" << result.err;
   }
 }

@@ -110,9 +110,9 @@ void Serve::Kill() {
 
 void Serve::StartAgain() { Start(); }
 
-int Serve::Stop() {
+int Serve::Stop(Nanos timeout) {
   process_->Signal(SIGTERM);
-  const std::optional<int> exit_code = process_->Wait(60s);
+  const std::optional<int> exit_code = process_->Wait(timeout);
   EXPECT_TRUE(exit_code.has_value()) << "the server did not end: " << process_->err();
   return exit_code.value_or(-1);
 }

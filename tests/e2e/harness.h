@@ -51,21 +51,24 @@ struct ModelText {
   std::string Config() const;
 };
 
+// `sextant serve`; killed, if it still runs, when this goes.
 class Serve {
  public:
-  // Models by name, with their config.pbtxt. `flags` are added to the command line.
+  // Models by name, with their config.pbtxt. `flags` are added to the command line. A test failure
+  // when it does not become ready.
   explicit Serve(const std::map<std::string, std::string>& models,
                  std::vector<std::string> flags = {});
   int http_port() const { return http_port_; }
   int grpc_port() const { return grpc_port_; }
   int metrics_port() const { return metrics_port_; }
+  Process& process() { return *process_; }
   // "127.0.0.1:PORT" of the protocol "http" or "grpc".
   std::string Url(std::string_view protocol) const;
   void Kill();
   // The same models on the same ports, with a truth log of its own.
   void StartAgain();
-  // SIGTERM; the exit code once it has drained.
-  int Stop();
+  // SIGTERM; the exit code once it has drained. A test failure and -1 when that takes too long.
+  int Stop(Nanos timeout = std::chrono::seconds(60));
   // Ends the server, because only then is the log complete: all requests of all its lives.
   std::vector<Truth> StopAndReadTruth();
 

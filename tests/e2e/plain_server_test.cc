@@ -78,6 +78,18 @@ TEST_P(PlainServers, ThatResetConnectionsAreReportedWithEveryResetCounted) {
   EXPECT_EQ(level.latency.histogram.count(), level.succeeded);
 }
 
+TEST_P(PlainServers, SeeAsManyConnectionsAsWereAskedForHoweverManyWorkersShareThem) {
+  PlainServer server;
+  for (const std::string_view workers : {"1", "3", "4"}) {
+    const PerfResult result = RunPerf(
+        Arguments(server, {"--requests", "400", "--warmup", "0", "--concurrency-range", "20",
+                           "--connections", "10", "--workers", std::string(workers)}));
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    EXPECT_EQ(result.level().succeeded, 400U);
+    EXPECT_EQ(result.level().client.connections, 10) << workers << " workers";
+  }
+}
+
 TEST(PlainServerOverHttp, GetsTensorsAsJsonBecauseItHasNoBinaryExtension) {
   PlainServer server;
   const PerfResult result = RunPerf({"-m", "plain", "-u", server.Url("http"), "--requests", "3",
