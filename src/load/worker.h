@@ -58,6 +58,8 @@ class Worker final : public ChannelListener {
   // is still ahead.
   void OpenWindow(Instant begin, Instant end);
   void CloseWindow(Instant end);
+  // Recorder::SplitWindow().
+  void SplitWindow(Instant at);
   // Requests of the window that are still to be answered, or still to be issued.
   bool WindowDone() const { return window_done_.load(); }
   // Takes the window's record; requests that are still open in it count as unfinished.
