@@ -6,6 +6,7 @@
 #include "base/host.h"
 #include "base/stop.h"
 #include "cli/command.h"
+#include "cli/perf_compat.h"
 #include "cli/perf_progress.h"
 #include "cli/perf_record.h"
 #include "run/print.h"
@@ -59,8 +60,10 @@ int Run(std::span<const std::string_view> arguments) {
   PerfOptions options;
   static const PerfOptions defaults;
   Plan plan;
-  if (const auto exit_code = ParseOrExit(PerfTable(), &options, &defaults, arguments,
-                                         [&] { return MakePlan(options, plan); }))
+  if (const auto exit_code = ParseOrExit(PerfTable(), &options, &defaults, arguments, [&] {
+        ApplyCompat(options);
+        return MakePlan(options, plan);
+      }))
     return *exit_code;
   RaiseOpenFileLimit();
   if (options.self_test) return RunSelfTest(options);

@@ -221,6 +221,7 @@ const options::Table<PerfOptions>& PerfTable() {
     t.Add(&O::percentiles, {.name = "percentiles",
                             .value = "LIST",
                             .help = "Which percentiles to report, such as 50,99,99.9."});
+    AddCompatRows(t);
     t.Group("Client");
     t.Add(&O::workers, {.name = "workers",
                         .value = "N",

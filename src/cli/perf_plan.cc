@@ -5,6 +5,7 @@
 
 #include "base/files.h"
 #include "base/host.h"
+#include "cli/perf_compat.h"
 
 namespace sextant::cli {
 namespace {
@@ -105,6 +106,7 @@ std::vector<options::Mistake> MakePlan(const PerfOptions& options, Plan& plan) {
     add("--max-in-flight belongs to --request-rate-range");
   if (options.requests && options.duration.time)
     add("--requests and --duration exclude each other");
+  CheckCompat(options, add);
   for (const std::string& file : {options.csv_file, options.output_file}) {
     const std::string directory =
         file.find('/') == std::string::npos ? "." : file.substr(0, file.rfind('/') + 1);
@@ -159,9 +161,13 @@ std::vector<options::Mistake> MakePlan(const PerfOptions& options, Plan& plan) {
                options.connections, plan.workers));
   }
 
+  if (options.max_threads)
+    plan.workers = std::min(plan.workers, static_cast<size_t>(*options.max_threads));
+
   load::MeasureOptions& m = plan.measure;
   m.percentiles = plan.percentiles;
   m.spin = options.spin;
+  if (options.windows()) m.window = WindowsOf(options);
   if (options.requests)
     m.window = {.kind = load::WindowRule::Kind::kRequests, .requests = *options.requests};
   if (options.duration.time)

@@ -122,15 +122,19 @@ Result<std::map<int64_t, std::unique_ptr<load::RequestSet>>> EncodeRequests(
   std::map<int64_t, std::unique_ptr<load::RequestSet>> out;
   for (const run::LoadPoint& point : plan.points) {
     if (out.contains(point.batch_size)) continue;
-    SEXTANT_ASSIGN(out[point.batch_size],
-                   load::RequestSet::Encode(subject.signature, data,
-                                            {.protocol = plan.target.protocol,
-                                             .authority = plan.target.authority,
-                                             .path_prefix = plan.target.path_prefix,
-                                             .model_version = options.model_version,
-                                             .batch_size = point.batch_size,
-                                             .json_tensors = !subject.binary_tensors,
-                                             .check_outputs = !data.expected().empty()}));
+    SEXTANT_ASSIGN(
+        out[point.batch_size],
+        load::RequestSet::Encode(
+            subject.signature, data,
+            {.protocol = plan.target.protocol,
+             .authority = plan.target.authority,
+             .path_prefix = plan.target.path_prefix,
+             .model_version = options.model_version,
+             .batch_size = point.batch_size,
+             .json_tensors = !subject.binary_tensors || options.input_format == TensorFormat::kJson,
+             .json_outputs = options.output_format == TensorFormat::kJson,
+             .binary_known = subject.binary_tensors,
+             .check_outputs = !data.expected().empty()}));
   }
   return out;
 }

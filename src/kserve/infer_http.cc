@@ -349,6 +349,21 @@ Result<HttpInferBody> EncodeHttpResponse(const InferRequest& request, InferRespo
   return body;
 }
 
+namespace {
+
+void WriteOutputs(const std::vector<RequestedOutput>& outputs, text::JsonWriter& out) {
+  if (outputs.empty()) return;
+  out.Key("outputs").BeginArray();
+  for (const RequestedOutput& output : outputs) {
+    out.BeginObject().Member("name", output.name);
+    out.Key("parameters").BeginObject().Member("binary_data", output.binary).EndObject();
+    out.EndObject();
+  }
+  out.EndArray();
+}
+
+}  // namespace
+
 std::string EncodeHttpRequestHeader(const std::vector<InferInput>& inputs,
                                     const std::vector<RequestedOutput>& outputs,
                                     std::string_view id, const Parameters& parameters) {
@@ -368,20 +383,13 @@ std::string EncodeHttpRequestHeader(const std::vector<InferInput>& inputs,
     out.EndObject();
   }
   out.EndArray();
-  if (!outputs.empty()) {
-    out.Key("outputs").BeginArray();
-    for (const RequestedOutput& output : outputs) {
-      out.BeginObject().Member("name", output.name);
-      out.Key("parameters").BeginObject().Member("binary_data", output.binary).EndObject();
-      out.EndObject();
-    }
-    out.EndArray();
-  }
+  WriteOutputs(outputs, out);
   out.EndObject();
   return out.Take();
 }
 
-Result<std::string> EncodeHttpJsonRequest(const std::vector<InferInput>& inputs) {
+Result<std::string> EncodeHttpJsonRequest(const std::vector<InferInput>& inputs,
+                                          const std::vector<RequestedOutput>& outputs) {
   text::JsonWriter out;
   out.BeginObject().Key("inputs").BeginArray();
   for (const InferInput& input : inputs) {
@@ -391,7 +399,9 @@ Result<std::string> EncodeHttpJsonRequest(const std::vector<InferInput>& inputs)
     SEXTANT_TRY(WriteJsonData(input.name, input.type, input.shape, input.data, out));
     out.EndObject();
   }
-  out.EndArray().EndObject();
+  out.EndArray();
+  WriteOutputs(outputs, out);
+  out.EndObject();
   return out.Take();
 }
 

@@ -2,27 +2,14 @@
 
 #include <algorithm>
 #include <cmath>
-#include <future>
-#include <map>
 #include <thread>
 
 #include "base/strings.h"
 #include "base/units.h"
-#include "load/level_math.h"
+#include "load/level_run.h"
 #include "stats/steady_state.h"
 
 namespace sextant::load {
-namespace {
-
-// How often the controller looks.
-constexpr Nanos kLook = 10ms;
-constexpr Nanos kProgressEvery = 250ms;
-// Edges are announced this long before they come, so that every worker knows them in time; where
-// that turns out too short on a busy machine, longer.
-constexpr Nanos kNotice = 5ms;
-constexpr Nanos kLongestNotice = 1s;
-// An end that is decided on the way cannot be announced twice.
-constexpr Nanos kEndNotice = 50ms;
 
 // Blocks short enough that the shortest windows have some fifty of them.
 Nanos BlockLengthFor(const MeasureOptions& options) {
@@ -30,15 +17,10 @@ Nanos BlockLengthFor(const MeasureOptions& options) {
   if (options.window.kind == WindowRule::Kind::kTime)
     length = std::clamp<Nanos>(options.window.time / 50, 2ms, 100ms);
   if (options.window.kind == WindowRule::Kind::kRequests) length = 20ms;
+  if (options.window.kind == WindowRule::Kind::kTrials)
+    length = TrialBlockLength(options.window.trials);
   return length;
 }
-
-// What worker `worker` of `workers` gets of a total; the shares add up to it.
-size_t ShareOf(size_t total, size_t worker, size_t workers) {
-  return total / workers + (worker < total % workers ? 1 : 0);
-}
-
-}  // namespace
 
 size_t GrpcConnectionsFor(size_t concurrency) { return std::max<size_t>(1, (concurrency + 5) / 6); }
 
@@ -56,95 +38,6 @@ Result<std::unique_ptr<Generator>> Generator::Start(const WorkerOptions& options
 }
 
 Generator::~Generator() = default;
-
-// One level, phase by phase.
-class Generator::LevelRun {
- public:
-  LevelRun(Generator& generator, const LevelPlan& plan, const MeasureOptions& options,
-           const MeasureHooks& hooks)
-      : workers_(generator.workers_),
-        plan_(plan),
-        options_(options),
-        hooks_(hooks),
-        series_(BlockLengthFor(options)) {}
-
-  run::Level Run() {
-    level_.load = plan_.load;
-    level_.client.workers = static_cast<int>(workers_.size());
-    Settle();
-    Connect();
-    for (const auto& worker : workers_) before_.push_back(worker->ReadTotals());
-    WarmUp();
-    OpenWindow();
-    WaitForWindowEnd();
-    Drain();
-    Collect();
-    return std::move(level_);
-  }
-
- private:
-  using Blocks = std::map<int64_t, std::pair<size_t, Block>>;
-  // What was asked of the server, whose answer may still be on its way.
-  using Counters = std::shared_future<Result<std::vector<kserve::ModelStatistics>>>;
-
-  bool closed_loop() const { return plan_.load.mode == run::LoadMode::kConcurrency; }
-  bool Stopped() {
-    if (!stopped_ && hooks_.stop && hooks_.stop()) stopped_ = true;
-    return stopped_;
-  }
-  // This worker's share of a total.
-  size_t Share(size_t total, size_t worker) const {
-    return ShareOf(total, worker, workers_.size());
-  }
-
-  void Settle();
-  void Connect();
-  void WarmUp();
-  bool WarmupSettled();
-  void OpenWindow();
-  void AnnounceWindow();
-  void SetEnd(Instant end);
-  void CloseWindow(Instant end);
-  void WaitForWindowEnd();
-  bool WindowIsWide();
-  void Drain();
-  void Collect();
-  void CollectClient();
-
-  void ApplyLoad(Instant origin, std::shared_ptr<std::atomic<int64_t>> budget);
-  void StopLoad();
-  bool WaitUntilDone(Instant deadline);
-  void Look(std::string_view phase, Instant phase_begin, Nanos expected);
-  void TakeBlocks();
-  Instant NextBoundary(Instant after) const {
-    const int64_t blocks = (after - epoch_ + block_length_ - Nanos(1)) / block_length_;
-    return epoch_ + block_length_ * blocks;
-  }
-  void AskStatistics(Counters& into, const Counters& first);
-  const std::vector<kserve::ModelStatistics>* Answer(const Counters& asked);
-
-  std::vector<std::unique_ptr<Worker>>& workers_;
-  const LevelPlan& plan_;
-  const MeasureOptions& options_;
-  const MeasureHooks& hooks_;
-  run::Level level_;
-  bool stopped_ = false;
-  std::vector<Worker::Totals> before_;
-
-  Instant epoch_{};
-  Nanos block_length_{0};
-  Blocks incoming_;     // by index: how many workers have delivered, and their sum
-  BlockSeries series_;  // of the window
-  std::vector<std::vector<Nanos>> worker_cpu_;
-  std::vector<Block> recent_;  // the last second, for live figures
-  std::vector<double> warmup_rates_, warmup_means_;
-  int64_t first_block_ = INT64_MAX, last_block_ = INT64_MAX;  // of the window, inclusive
-  std::vector<Nanos> window_cpu_;                             // per worker
-  Instant begin_{}, end_ = Instant::max();
-  Counters stats_begin_, stats_end_;  // of the server, at the window's edges
-  Instant last_progress_{};
-  uint64_t phase_answered_ = 0;
-};
 
 // Nothing of what was asked of the server before may be left when the level begins: an open loop
 // beyond the server's capacity leaves a queue behind.
@@ -224,6 +117,7 @@ void Generator::LevelRun::TakeBlocks() {
   for (size_t i = 0; i < workers_.size(); ++i) {
     for (std::unique_ptr<Block>& block : workers_[i]->blocks().TakeFull()) {
       if (block->index >= first_block_ && block->index <= last_block_) window_cpu_[i] += block->cpu;
+      if (by_trials()) NoteTrialCpu(i, *block);
       auto [entry, is_new] = incoming_.try_emplace(block->index, 0, Block());
       if (is_new) {
         entry->second.second = *block;
@@ -236,11 +130,14 @@ void Generator::LevelRun::TakeBlocks() {
   }
   while (!incoming_.empty() && incoming_.begin()->second.first == workers_.size()) {
     Block& block = incoming_.begin()->second.second;
+    if (by_trials() && block.index >= first_block_) trial_blocks_.push_back(block);
     phase_answered_ += block.answered;
     recent_.push_back(block);
     if (recent_.size() * static_cast<size_t>(block_length_.count()) > 1'000'000'000)
       recent_.erase(recent_.begin());
-    if (block.index >= first_block_ && block.index <= last_block_) {
+    if (by_trials() && block.index >= first_block_) {
+      // Which windows count is known when they have ended.
+    } else if (block.index >= first_block_ && block.index <= last_block_) {
       Block relative = block;
       relative.index -= first_block_;
       series_.Add(relative);
@@ -475,7 +372,7 @@ void Generator::LevelRun::Drain() {
     if (!stopped_ && Stopped()) return;
   }
   // The last block of the window is published when the worker passes its end.
-  if (end_ != Instant::max()) {
+  if (end_ != Instant::max() && !by_trials()) {
     const Instant blocks_deadline = SteadyNow() + 2 * block_length_ + 50ms;
     while (SteadyNow() < blocks_deadline &&
            (incoming_.empty() || incoming_.rbegin()->first <= last_block_) &&

@@ -16,6 +16,7 @@
 
 #include "kserve/metadata.h"
 #include "load/requests.h"
+#include "load/trials.h"
 #include "load/worker.h"
 #include "run/level.h"
 
@@ -30,9 +31,10 @@ struct WarmupRule {
 };
 
 struct WindowRule {
-  enum class Kind : uint8_t { kAuto, kRequests, kTime } kind = Kind::kAuto;
+  enum class Kind : uint8_t { kAuto, kRequests, kTime, kTrials } kind = Kind::kAuto;
   uint64_t requests = 0;
   Nanos time{0};
+  TrialRule trials;  // windows until three agree; the last three, merged, are the level's
   // Automatic: ends when the throughput's interval is this narrow and p99 is supported.
   Nanos shortest{2s}, longest{10s};
   double relative_half_width = 0.02;
@@ -75,6 +77,7 @@ struct MeasureHooks {
   std::function<bool()> stop;                        // true: end early
   // The server's counters; absent where the server has none.
   std::function<Result<std::vector<kserve::ModelStatistics>>()> statistics;
+  std::function<void(const TrialFigures&)> trial;  // one of a level's windows has ended
 };
 
 class Generator {

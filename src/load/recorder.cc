@@ -104,6 +104,7 @@ void Recorder::Roll(Instant now) {
     if (run_queue && run_queue_before_) block_->run_queue = *run_queue - *run_queue_before_;
     cpu_before_ = cpu;
     run_queue_before_ = run_queue;
+    if (block_end_ >= split_at_) Split();
     const int64_t next = block_->index + 1;
     exchange_.Publish(std::move(block_));
     block_ = exchange_.TakeEmpty();
@@ -115,11 +116,48 @@ void Recorder::Roll(Instant now) {
 void Recorder::OpenWindow() {
   record_ = spare_ != nullptr ? std::move(spare_) : std::make_unique<WindowRecord>();
   window_ = Window();
+  part_begin_ = Instant::min();
+  split_at_ = Instant::max();
+  finished_parts_.clear();
+}
+
+// A new part begins. Once in a window, off the path of a request.
+void Recorder::Split() {
+  finished_parts_.push_back({part_begin_, std::move(record_)});
+  if (finished_parts_.size() > kKeptParts) {
+    spare_ = std::move(finished_parts_.front().record);
+    *spare_ = WindowRecord();
+    finished_parts_.erase(finished_parts_.begin());
+  }
+  record_ = spare_ != nullptr ? std::move(spare_) : std::make_unique<WindowRecord>();
+  part_begin_ = split_at_;
+  split_at_ = Instant::max();
+}
+
+void Recorder::CountOldOverlap(const RequestStamps& t) {
+  for (size_t i = 0; i < finished_parts_.size(); ++i) {
+    const Instant end = i + 1 < finished_parts_.size() ? finished_parts_[i + 1].begin : part_begin_;
+    AddOverlap(t, std::max(window_.begin, finished_parts_[i].begin), std::min(end, window_.end),
+               *finished_parts_[i].record);
+  }
 }
 
 std::unique_ptr<WindowRecord> Recorder::TakeWindow() {
+  const Instant end = window_.end;
   window_ = Window();
-  return std::move(record_);
+  split_at_ = Instant::max();
+  if (finished_parts_.empty()) return std::move(record_);
+  std::vector<Part> parts = std::move(finished_parts_);
+  finished_parts_.clear();
+  parts.push_back({part_begin_, std::move(record_)});
+  std::unique_ptr<WindowRecord> total = std::move(parts.front().record);
+  for (size_t i = 1; i < parts.size() && parts[i].begin < end; ++i) {
+    // Merge() is over workers, whose requests in flight add up; these are of one worker.
+    const int64_t in_flight_max = std::max(total->in_flight_max, parts[i].record->in_flight_max);
+    total->Merge(*parts[i].record);
+    total->in_flight_max = in_flight_max;
+  }
+  return total;
 }
 
 void Recorder::OnFailure(const RequestStamps& t, bool in_window, const OutcomeClass& outcome,
@@ -129,27 +167,31 @@ void Recorder::OnFailure(const RequestStamps& t, bool in_window, const OutcomeCl
   ++block_->failed;
   if (record_ == nullptr) return;
   CountOverlap(t);
-  if (!in_window) return;
-  OutcomeTally& tally = record_->failures[outcome];
+  WindowRecord* const record = in_window ? RecordOf(t.scheduled) : nullptr;
+  if (record == nullptr) return;
+  OutcomeTally& tally = record->failures[outcome];
   if (tally.count++ == 0) tally.example = Printable(message);
   tally.latency.Record((t.done - t.scheduled).count());
-  record_->last_done = std::max(record_->last_done, t.done);
+  record->last_done = std::max(record->last_done, t.done);
 }
 
 void Recorder::OnChecked(const RequestStamps& t, bool in_window, uint64_t items, uint64_t wrong) {
   if (record_ == nullptr || !in_window) return;
-  record_->checked += items;
-  record_->wrong += wrong;
+  WindowRecord* const record = RecordOf(t.scheduled);
+  if (record == nullptr) return;
+  record->checked += items;
+  record->wrong += wrong;
   if (wrong == 0) return;
-  ++record_->wrong_requests.count;
-  record_->wrong_requests.latency.Record((t.done - t.scheduled).count());
+  ++record->wrong_requests.count;
+  record->wrong_requests.latency.Record((t.done - t.scheduled).count());
 }
 
 void Recorder::OnUnfinished(Instant scheduled, Instant now, bool in_window) {
   if (record_ == nullptr) return;
   CountOverlap({scheduled, Instant::min(), now});
-  if (!in_window) return;
-  OutcomeTally& tally = record_->failures[{OutcomeKind::kUnfinished}];
+  WindowRecord* const record = in_window ? RecordOf(scheduled) : nullptr;
+  if (record == nullptr) return;
+  OutcomeTally& tally = record->failures[{OutcomeKind::kUnfinished}];
   ++tally.count;
   tally.latency.Record((now - scheduled).count());
 }

@@ -133,7 +133,13 @@ class Recorder {
   void OpenWindow();
   void SetWindow(const Window& window) { window_ = window; }
   const Window& window() const { return window_; }
-  // Takes the window's record; nothing is recorded for it any more.
+  // From `at`, a block boundary still ahead, on, the window has a record of its own again: its
+  // parts are told apart by when requests are due. Of the finished parts the last kKeptParts are
+  // kept.
+  static constexpr size_t kKeptParts = 3;
+  void SplitWindow(Instant at) { split_at_ = at; }
+  // Takes the window's record: what is kept of its parts, those that begin at its end or later left
+  // out. Nothing is recorded for it any more.
   std::unique_ptr<WindowRecord> TakeWindow();
 
   // A request became due. Returns whether it belongs to the window.
@@ -141,13 +147,18 @@ class Recorder {
     ++block_->scheduled;
     ++in_flight_;
     if (!window_.Holds(scheduled)) return false;
-    ++record_->scheduled;
-    record_->first_scheduled = std::min(record_->first_scheduled, scheduled);
-    record_->in_flight_max = std::max(record_->in_flight_max, in_flight_);
+    if (scheduled >= split_at_) Split();
+    if (WindowRecord* record = RecordOf(scheduled)) {
+      ++record->scheduled;
+      record->first_scheduled = std::min(record->first_scheduled, scheduled);
+      record->in_flight_max = std::max(record->in_flight_max, in_flight_);
+    }
     return true;
   }
   void OnOverflow(Instant scheduled) {
-    if (window_.Holds(scheduled)) ++record_->overflow;
+    if (!window_.Holds(scheduled)) return;
+    if (scheduled >= split_at_) Split();
+    if (WindowRecord* record = RecordOf(scheduled)) ++record->overflow;
   }
   void OnSuccess(const RequestStamps& t, bool in_window) {
     Advance(t.done);
@@ -157,14 +168,17 @@ class Recorder {
     block_->latency_sum_ns += static_cast<double>(latency.count());
     block_->latency.Record(latency.count());
     if (record_ == nullptr) return;
-    if (window_.Holds(t.done)) ++record_->completed;
+    if (window_.Holds(t.done)) {
+      if (WindowRecord* record = RecordOf(t.done)) ++record->completed;
+    }
     CountOverlap(t);
-    if (!in_window) return;
-    ++record_->succeeded;
-    record_->latency.Record(latency.count());
-    record_->service.Record((t.done - t.sent).count());
-    record_->slip.Record((t.sent - t.scheduled).count());
-    record_->last_done = std::max(record_->last_done, t.done);
+    WindowRecord* const record = in_window ? RecordOf(t.scheduled) : nullptr;
+    if (record == nullptr) return;
+    ++record->succeeded;
+    record->latency.Record(latency.count());
+    record->service.Record((t.done - t.sent).count());
+    record->slip.Record((t.sent - t.scheduled).count());
+    record->last_done = std::max(record->last_done, t.done);
   }
   void OnFailure(const RequestStamps& t, bool in_window, const OutcomeClass& outcome,
                  std::string_view message);
@@ -184,12 +198,31 @@ class Recorder {
   int64_t in_flight() const { return in_flight_; }
 
  private:
+  struct Part {
+    Instant begin;
+    std::unique_ptr<WindowRecord> record;
+  };
+
   void Roll(Instant now);
-  void CountOverlap(const RequestStamps& t) {
-    const Instant from = std::max(t.scheduled, window_.begin), to = std::min(t.done, window_.end);
-    if (to > from) record_->in_flight_ns += static_cast<double>((to - from).count());
-    if (t.sent >= window_.begin && t.sent < window_.end) ++record_->sent;
+  void Split();
+  // The part of the window that a time belongs to; null when it is no longer kept.
+  WindowRecord* RecordOf(Instant t) {
+    if (t >= part_begin_) return record_.get();
+    for (size_t i = finished_parts_.size(); i-- > 0;) {
+      if (t >= finished_parts_[i].begin) return finished_parts_[i].record.get();
+    }
+    return nullptr;
   }
+  static void AddOverlap(const RequestStamps& t, Instant begin, Instant end, WindowRecord& record) {
+    const Instant from = std::max(t.scheduled, begin), to = std::min(t.done, end);
+    if (to > from) record.in_flight_ns += static_cast<double>((to - from).count());
+    if (t.sent >= begin && t.sent < end) ++record.sent;
+  }
+  void CountOverlap(const RequestStamps& t) {
+    AddOverlap(t, std::max(window_.begin, part_begin_), window_.end, *record_);
+    if (!finished_parts_.empty() && t.scheduled < part_begin_) CountOldOverlap(t);
+  }
+  void CountOldOverlap(const RequestStamps& t);
 
   BlockExchange& exchange_;
   std::unique_ptr<Block> block_;
@@ -198,7 +231,9 @@ class Recorder {
   std::optional<Nanos> run_queue_before_;
   Nanos block_length_{100ms};
   Window window_;
-  std::unique_ptr<WindowRecord> record_;
+  std::unique_ptr<WindowRecord> record_;  // of the window, or of the part of it that is under way
+  Instant part_begin_ = Instant::min(), split_at_ = Instant::max();
+  std::vector<Part> finished_parts_;  // in order
   std::unique_ptr<WindowRecord> spare_;
   int64_t in_flight_ = 0;
 };

@@ -36,6 +36,37 @@ TEST(Recorder, WhenARequestWasDueDecidesWhetherItCounts) {
   EXPECT_DOUBLE_EQ(record->in_flight_ns, 400e6);
 }
 
+TEST(Recorder, PartsOfAWindowAreToldApartByWhenRequestsWereDue) {
+  BlockExchange blocks;
+  Recorder recorder(blocks);
+  recorder.StartBlocks(kStart, 100ms);
+  recorder.OpenWindow();
+  recorder.SetWindow({kStart, Instant::max()});
+  const auto part = [&](int i) { return kStart + 100ms * i; };
+  // Part i has i + 1 requests, each in flight for 150 ms: all end in the part behind theirs.
+  std::vector<std::pair<Instant, bool>> due;
+  for (int i = 0; i < 6; ++i) {
+    recorder.Advance(part(i));
+    recorder.SplitWindow(part(i + 1));
+    for (const auto& [at, in_window] : due)
+      recorder.OnSuccess({at, at, at + 150ms}, in_window);
+    due.clear();
+    for (int j = 0; j <= i; ++j) due.emplace_back(part(i), recorder.OnScheduled(part(i)));
+  }
+  recorder.Advance(part(6));
+  for (const auto& [at, in_window] : due) recorder.OnSuccess({at, at, at + 150ms}, in_window);
+  // The end is that of part 4, and of the finished parts the last three are kept: 3, 4 and 5.
+  recorder.SetWindow({kStart, part(5)});
+  const auto record = recorder.TakeWindow();
+  EXPECT_EQ(record->scheduled, 4u + 5u);
+  EXPECT_EQ(record->succeeded, 4u + 5u);
+  EXPECT_EQ(record->completed, 3u + 4u) << "those of parts 2 and 3 end in parts 3 and 4";
+  EXPECT_EQ(record->sent, 4u + 5u);
+  // Part 3 sees its own four for 100 ms and three of part 2 for 50 ms, part 4 likewise.
+  EXPECT_DOUBLE_EQ(record->in_flight_ns, (4 * 100 + 3 * 50 + 5 * 100 + 4 * 50) * 1e6);
+  EXPECT_EQ(record->in_flight_max, 9);
+}
+
 TEST(Recorder, FailuresHaveTheirClassAndTheirOwnLatency) {
   BlockExchange blocks;
   Recorder recorder(blocks);

@@ -74,7 +74,8 @@ Result<std::vector<BatchInput>> GatherBatch(const ModelSignature& model, const D
   return out;
 }
 
-Result<std::string> JsonRequest(const std::vector<BatchInput>& inputs) {
+Result<std::string> JsonRequest(const std::vector<BatchInput>& inputs,
+                                const std::vector<kserve::RequestedOutput>& outputs) {
   std::vector<kserve::InferInput> joined;
   std::deque<std::string> bytes;
   for (const BatchInput& entry : inputs) {
@@ -83,7 +84,7 @@ Result<std::string> JsonRequest(const std::vector<BatchInput>& inputs) {
     joined.push_back(entry.input);
     joined.back().data = text;
   }
-  return kserve::EncodeHttpJsonRequest(joined);
+  return kserve::EncodeHttpJsonRequest(joined, outputs);
 }
 
 std::string HttpHeader(const ModelSignature& model, const RequestOptions& options,
@@ -142,11 +143,13 @@ Result<void> RequestSet::EncodeOne(const ModelSignature& model, const RequestOpt
   }
   std::vector<kserve::RequestedOutput> outputs;
   for (const kserve::TensorMetadata& output : model.outputs)
-    outputs.push_back({.name = output.name, .binary = true});
+    outputs.push_back({.name = output.name, .binary = !options.json_outputs});
 
   std::vector<std::string_view> pieces;
   if (options.protocol == kserve::Protocol::kHttp && options.json_tensors) {
-    SEXTANT_ASSIGN(const std::string json, JsonRequest(inputs));
+    // A server that knows nothing of binary data must not be asked about it.
+    if (!options.binary_known) outputs.clear();
+    SEXTANT_ASSIGN(const std::string json, JsonRequest(inputs, outputs));
     pieces.push_back(owned_.emplace_back(HttpHeader(model, options, json, json.size())));
   } else if (options.protocol == kserve::Protocol::kHttp) {
     const std::string json = kserve::EncodeHttpRequestHeader(headers, outputs, {}, {});

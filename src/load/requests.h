@@ -31,6 +31,8 @@ struct RequestOptions {
   std::string model_version;  // as asked for; empty: the server's choice
   int64_t batch_size = 1;
   bool json_tensors = false;   // HTTP: inputs as JSON instead of binary data
+  bool json_outputs = false;   // HTTP: outputs as JSON; always so where no binary data is known
+  bool binary_known = true;    // HTTP: the server has the binary tensor data extension
   bool check_outputs = false;  // outputs will be compared
   std::string http_fields;     // further header lines, each with its CR LF
 };

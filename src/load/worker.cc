@@ -101,8 +101,13 @@ void Worker::OpenWindow(Instant begin, Instant end) {
 void Worker::CloseWindow(Instant end) {
   RunOnThread([&] {
     recorder_.SetWindow({recorder_.window().begin, end});
+    recorder_.SplitWindow(Instant::max());
     UpdateWindowDone();
   });
+}
+
+void Worker::SplitWindow(Instant at) {
+  RunOnThread([&] { recorder_.SplitWindow(at); });
 }
 
 std::unique_ptr<WindowRecord> Worker::TakeWindow() {

@@ -60,6 +60,8 @@ class Worker final : public ChannelListener {
   // is still ahead.
   void OpenWindow(Instant begin, Instant end);
   void CloseWindow(Instant end);
+  // Recorder::SplitWindow().
+  void SplitWindow(Instant at);
   // Requests of the window that are still to be answered, or still to be issued.
   bool WindowDone() const { return window_done_.load(); }
   // Waits for that; false when it is not so by `deadline`.

@@ -71,8 +71,8 @@ struct Lookup {
 
 class Parser {
  public:
-  Parser(const std::vector<Row>& rows, void* options, Common& common)
-      : rows_(rows), options_(options), common_(common) {}
+  Parser(const TableBase& table, void* options, Common& common)
+      : rows_(table.rows()), refused_(table.refused()), options_(options), common_(common) {}
 
   void Arguments(std::span<const std::string_view> arguments);
   void Environment(const std::function<const char*(const char*)>& environment);
@@ -98,6 +98,7 @@ class Parser {
   size_t Letters(std::string_view letters, std::span<const std::string_view> rest);
 
   const std::vector<Row>& rows_;
+  const std::map<std::string_view, std::string_view>& refused_;
   void* options_;
   Common& common_;
   std::vector<Mistake> mistakes_;
@@ -136,6 +137,9 @@ Lookup Parser::Find(std::string_view name, bool prefixes) const {
     std::vector<std::string> candidates;
     for (const auto& [known, row] : by_prefix) candidates.push_back(Format("--{}", known));
     return {nullptr, false, Format("is ambiguous: {}", Join(candidates, ", "))};
+  }
+  for (const auto& [refused, why] : refused_) {
+    if (SameName(refused, name)) return {nullptr, false, std::string(why)};
   }
   std::string fault = "is not an option";
   if (const auto nearest = NearestName(name, AllNames()))
@@ -384,7 +388,7 @@ std::vector<std::string> TableBase::groups() const {
 
 std::vector<Mistake> TableBase::ParseInto(void* options, const Sources& sources,
                                           Common& common) const {
-  Parser parser(rows_, options, common);
+  Parser parser(*this, options, common);
   parser.Arguments(sources.arguments);
   parser.Environment(sources.environment);
   std::vector<Mistake> unreadable;

@@ -77,6 +77,8 @@ class TableBase {
   std::string_view description() const { return description_; }
   std::string_view usage() const { return usage_; }
   const std::vector<Row>& rows() const { return rows_; }
+  // Names that are no options here, and what is said of them.
+  const std::map<std::string_view, std::string_view>& refused() const { return refused_; }
   // Rows with this command's and the common options, in order.
   std::vector<std::string> groups() const;
 
@@ -104,6 +106,7 @@ class TableBase {
   std::string command_, summary_, description_, usage_;
   std::string group_ = "Options";
   std::vector<Row> rows_;
+  std::map<std::string_view, std::string_view> refused_;
 };
 
 namespace internal {
@@ -143,6 +146,8 @@ class Table : public TableBase {
 
   void Usage(std::string usage) { usage_ = std::move(usage); }
   void Group(std::string group) { group_ = std::move(group); }
+  // An option of similar programs that is missing on purpose: the error says what to do instead.
+  void Refuse(std::string_view name, std::string_view why) { refused_[name] = why; }
 
   // A vector member is an option that repeats; each occurrence may also be a comma-separated list
   // unless the element type says otherwise.

@@ -173,7 +173,8 @@ def real_triton(models, python_file):
     with tempfile.TemporaryDirectory(prefix="sextant_peers_") as folder:
         repository, log = os.path.join(folder, "models"), os.path.join(folder, "log")
         for name, config in models.items():
-            write_model(repository, name, 'backend: "python"\n' + config, python_file)
+            own = "" if "platform:" in config else 'backend: "python"\n'
+            write_model(repository, name, own + config, python_file)
         http_port, grpc_port, metrics_port = _free_ports(3)
         command = [TRITON, f"--model-repository={repository}", "--exit-timeout-secs=5"]
         for service, port in ("http", http_port), ("grpc", grpc_port), ("metrics", metrics_port):

@@ -1,0 +1,149 @@
+// One level, phase by phase: what measurement.cc and measurement_trials.cc share. Nobody else
+// includes it.
+//
+// Threads: the controller's.
+#pragma once
+
+#include <deque>
+#include <future>
+#include <map>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "load/level_math.h"
+#include "load/measurement.h"
+
+namespace sextant::load {
+
+// How often the controller looks.
+inline constexpr Nanos kLook = 10ms;
+inline constexpr Nanos kProgressEvery = 250ms;
+// Edges are announced this long before they come, so that every worker knows them in time; where
+// that turns out too short on a busy machine, longer.
+inline constexpr Nanos kNotice = 5ms;
+inline constexpr Nanos kLongestNotice = 1s;
+// An end that is decided on the way cannot be announced twice.
+inline constexpr Nanos kEndNotice = 50ms;
+
+// Of perf_analyzer's windows.
+Nanos TrialBlockLength(const TrialRule& rule);
+Nanos BlockLengthFor(const MeasureOptions& options);
+
+// One level, phase by phase.
+// What worker `worker` of `workers` gets of a total; the shares add up to it.
+inline size_t ShareOf(size_t total, size_t worker, size_t workers) {
+  return total / workers + (worker < total % workers ? 1 : 0);
+}
+
+class Generator::LevelRun {
+ public:
+  LevelRun(Generator& generator, const LevelPlan& plan, const MeasureOptions& options,
+           const MeasureHooks& hooks)
+      : workers_(generator.workers_),
+        plan_(plan),
+        options_(options),
+        hooks_(hooks),
+        series_(BlockLengthFor(options)) {}
+
+  run::Level Run() {
+    level_.load = plan_.load;
+    level_.client.workers = static_cast<int>(workers_.size());
+    Settle();
+    Connect();
+    for (const auto& worker : workers_) before_.push_back(worker->ReadTotals());
+    WarmUp();
+    OpenWindow();
+    if (by_trials()) {
+      MeasureTrials();
+    } else {
+      WaitForWindowEnd();
+    }
+    Drain();
+    if (by_trials()) TakeTrialBlocks();
+    Collect();
+    return std::move(level_);
+  }
+
+ private:
+  using Blocks = std::map<int64_t, std::pair<size_t, Block>>;
+  // What was asked of the server, whose answer may still be on its way.
+  using Counters = std::shared_future<Result<std::vector<kserve::ModelStatistics>>>;
+
+  bool by_trials() const { return options_.window.kind == WindowRule::Kind::kTrials; }
+  bool closed_loop() const { return plan_.load.mode == run::LoadMode::kConcurrency; }
+  bool Stopped() {
+    if (!stopped_ && hooks_.stop && hooks_.stop()) stopped_ = true;
+    return stopped_;
+  }
+  // This worker's share of a total.
+  size_t Share(size_t total, size_t worker) const {
+    return ShareOf(total, worker, workers_.size());
+  }
+
+  void Settle();
+  void Connect();
+  void WarmUp();
+  bool WarmupSettled();
+  void OpenWindow();
+  void AnnounceWindow();
+  void SetEnd(Instant end);
+  void CloseWindow(Instant end);
+  void WaitForWindowEnd();
+  bool WindowIsWide();
+  // perf_analyzer's windows: measurement_trials.cc.
+  struct Part {
+    Instant begin, end;
+    Counters asked_at_begin;
+  };
+  void MeasureTrials();
+  void Split(Instant at);
+  Instant WaitForPartEnd(const Part& part);
+  void WaitForBlocks(Instant until);
+  TrialFigures FiguresOf(const Part& part) const;
+  void EndTrials(const std::vector<Part>& parts, const Counters& asked_at_end);
+  void NoteTrials(const Trials& trials, TrialVerdict verdict);
+  void TakeTrialBlocks();
+  void NoteTrialCpu(size_t worker, const Block& block);
+  void Drain();
+  void Collect();
+  void CollectClient();
+
+  void ApplyLoad(Instant origin, std::shared_ptr<std::atomic<int64_t>> budget);
+  void StopLoad();
+  bool WaitUntilDone(Instant deadline);
+  void Look(std::string_view phase, Instant phase_begin, Nanos expected);
+  void TakeBlocks();
+  Instant NextBoundary(Instant after) const {
+    const int64_t blocks = (after - epoch_ + block_length_ - Nanos(1)) / block_length_;
+    return epoch_ + block_length_ * blocks;
+  }
+  void AskStatistics(Counters& into, const Counters& first);
+  const std::vector<kserve::ModelStatistics>* Answer(const Counters& asked);
+
+  std::vector<std::unique_ptr<Worker>>& workers_;
+  const LevelPlan& plan_;
+  const MeasureOptions& options_;
+  const MeasureHooks& hooks_;
+  run::Level level_;
+  bool stopped_ = false;
+  std::vector<Worker::Totals> before_;
+
+  Instant epoch_{};
+  Nanos block_length_{0};
+  Blocks incoming_;     // by index: how many workers have delivered, and their sum
+  BlockSeries series_;  // of the window
+  std::vector<std::vector<Nanos>> worker_cpu_;
+  std::vector<Block> recent_;  // the last second, for live figures
+  std::vector<double> warmup_rates_, warmup_means_;
+  int64_t first_block_ = INT64_MAX, last_block_ = INT64_MAX;  // of the window, inclusive
+  std::vector<Nanos> window_cpu_;                             // per worker
+  std::deque<Block> trial_blocks_;  // of the windows that may still count, merged over workers
+  std::map<int64_t, std::vector<Nanos>> trial_cpu_;  // by block, of each worker
+  Instant begin_{}, end_ = Instant::max();
+  Counters stats_begin_, stats_end_;  // of the server, at the window's edges
+  Instant last_progress_{};
+  uint64_t phase_answered_ = 0;
+};
+
+}  // namespace sextant::load
