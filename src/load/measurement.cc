@@ -33,6 +33,17 @@ Nanos BlockLengthFor(const MeasureOptions& options) {
   return length;
 }
 
+// A schedule that ends is measured whole: from its first arrival, unless a warm-up was asked for,
+// and to its end, unless the window is shorter.
+MeasureOptions AdaptToSchedule(MeasureOptions options, const std::optional<Nanos>& length) {
+  if (!length) return options;
+  if (options.warmup.kind == WarmupRule::Kind::kAuto)
+    options.warmup = {.kind = WarmupRule::Kind::kTime, .time = Nanos(0)};
+  if (options.window.kind == WindowRule::Kind::kAuto)
+    options.window = {.kind = WindowRule::Kind::kTime, .time = *length + 1s};
+  return options;
+}
+
 }  // namespace
 
 size_t GrpcConnectionsFor(size_t concurrency) { return std::max<size_t>(1, (concurrency + 5) / 6); }
@@ -55,9 +66,11 @@ class Generator::LevelRun {
            const MeasureHooks& hooks)
       : workers_(generator.workers_),
         plan_(plan),
-        options_(options),
+        schedule_length_(plan.load.mode == run::LoadMode::kRequestRate ? plan.arrivals.length()
+                                                                       : std::nullopt),
+        options_(AdaptToSchedule(options, schedule_length_)),
         hooks_(hooks),
-        series_(BlockLengthFor(options)) {}
+        series_(BlockLengthFor(options_)) {}
 
   run::Level Run() {
     level_.load = plan_.load;
@@ -94,6 +107,7 @@ class Generator::LevelRun {
   bool WarmupSettled();
   void OpenWindow();
   void AnnounceWindow();
+  Instant WindowEnd() const;
   void SetEnd(Instant end);
   void CloseWindow(Instant end);
   void WaitForWindowEnd();
@@ -116,7 +130,8 @@ class Generator::LevelRun {
 
   std::vector<std::unique_ptr<Worker>>& workers_;
   const LevelPlan& plan_;
-  const MeasureOptions& options_;
+  const std::optional<Nanos> schedule_length_;  // of a schedule that ends
+  const MeasureOptions options_;
   const MeasureHooks& hooks_;
   run::Level level_;
   bool stopped_ = false;
@@ -131,6 +146,7 @@ class Generator::LevelRun {
   std::vector<double> warmup_rates_, warmup_means_;
   int64_t first_block_ = INT64_MAX, last_block_ = INT64_MAX;  // of the window, inclusive
   std::vector<Nanos> window_cpu_;                             // per worker
+  Instant origin_{};                                          // of the schedule
   Instant begin_{}, end_ = Instant::max();
   Counters stats_begin_, stats_end_;  // of the server, at the window's edges
   Instant last_progress_{};
@@ -186,18 +202,21 @@ void Generator::LevelRun::Connect() {
 
 void Generator::LevelRun::ApplyLoad(Instant origin, std::shared_ptr<std::atomic<int64_t>> budget) {
   const Random random(plan_.seed);
-  const size_t set_size = plan_.requests->requests().size();
+  origin_ = origin;
   for (size_t i = 0; i < workers_.size(); ++i) {
+    const Part part = plan_.shard.Of(i, workers_.size());
     WorkerLoad load{.requests = plan_.requests,
                     .origin = origin,
                     .budget = budget,
-                    .first_request = i % set_size,
-                    .stride = workers_.size()};
+                    .order = plan_.order,
+                    .part = part,
+                    .random = random.Fork(1)};
     if (closed_loop()) {
       load.concurrency = Share(static_cast<size_t>(plan_.load.value), i);
       if (load.concurrency == 0) load.requests = nullptr;
     } else {
-      load.schedule = MakeSchedule(plan_.arrivals, plan_.load.value, i, workers_.size(), random);
+      load.schedule = MakeSchedule(plan_.arrivals, plan_.rate > 0 ? plan_.rate : plan_.load.value,
+                                   part, random.Fork(0));
       if (plan_.max_in_flight > 0)
         load.max_in_flight = std::max<size_t>(1, Share(plan_.max_in_flight, i));
     }
@@ -291,6 +310,10 @@ void Generator::LevelRun::WarmUp() {
                       : rule.kind == WarmupRule::Kind::kAuto ? rule.longest
                                                              : Nanos::max() / 4;
   while (!Stopped()) {
+    if (schedule_length_ && SteadyNow() - epoch_ >= *schedule_length_) {
+      level_.notes.emplace_back("the schedule ended within the warm-up");
+      break;
+    }
     Look("warm-up", epoch_, rule.kind == WarmupRule::Kind::kTime ? rule.time : Nanos(0));
     const Nanos elapsed = SteadyNow() - epoch_;
     if (elapsed >= limit) {
@@ -335,8 +358,16 @@ const std::vector<kserve::ModelStatistics>* Generator::LevelRun::Answer(const Co
 // Tells the workers the window's begin, and its end if that is known: then nothing that delays the
 // controller later can move it.
 void Generator::LevelRun::AnnounceWindow() {
-  if (options_.window.kind == WindowRule::Kind::kTime) SetEnd(begin_ + options_.window.time);
+  if (options_.window.kind == WindowRule::Kind::kTime) SetEnd(WindowEnd());
   for (const auto& worker : workers_) worker->OpenWindow(begin_, end_);
+}
+
+// The end of a window of time. The block in which a schedule's last arrival is due is the window's.
+Instant Generator::LevelRun::WindowEnd() const {
+  const Instant end = begin_ + options_.window.time;
+  if (!schedule_length_) return end;
+  const bool cold = level_.warmup_rule == "none";
+  return std::min(end, (cold ? begin_ : origin_) + *schedule_length_ + block_length_);
 }
 
 // Whole blocks only, so that rates are over exactly the time that the blocks cover.
@@ -414,7 +445,7 @@ bool Generator::LevelRun::WindowIsWide() {
 
 void Generator::LevelRun::WaitForWindowEnd() {
   const WindowRule& rule = options_.window;
-  const Nanos longest = rule.kind == WindowRule::Kind::kTime   ? rule.time
+  const Nanos longest = rule.kind == WindowRule::Kind::kTime   ? end_ - begin_
                         : rule.kind == WindowRule::Kind::kAuto ? rule.longest
                                                                : Nanos::max() / 4;
   const Nanos expected = rule.kind == WindowRule::Kind::kRequests ? Nanos(0) : longest;
@@ -436,7 +467,10 @@ void Generator::LevelRun::WaitForWindowEnd() {
       continue;
     }
     if (elapsed + kLook + kEndNotice >= longest) {
-      level_.window_rule = rule.kind == WindowRule::Kind::kTime ? "time" : "longest";
+      const bool by_schedule = schedule_length_ && end_ < begin_ + rule.time;
+      level_.window_rule = by_schedule                            ? "schedule"
+                           : rule.kind == WindowRule::Kind::kTime ? "time"
+                                                                  : "longest";
       if (rule.kind == WindowRule::Kind::kAuto) CloseWindow(begin_ + longest);
       break;
     }
