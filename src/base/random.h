@@ -57,6 +57,22 @@ class Random {
     const double radius = std::sqrt(-2 * std::log1p(-Uniform()));
     return radius * std::cos(2 * std::numbers::pi * Uniform());
   }
+  // Gamma with this shape (> 0) and scale 1: mean and variance are the shape (Marsaglia and Tsang,
+  // "A simple method for generating gamma variables", ACM TOMS 26, 2000).
+  double Gamma(double shape) {
+    if (shape < 1) {
+      // 1 - Uniform() is never 0.
+      const double boost = std::pow(1 - Uniform(), 1 / shape);
+      return Gamma(shape + 1) * boost;
+    }
+    const double d = shape - 1.0 / 3, c = 1 / std::sqrt(9 * d);
+    for (;;) {
+      const double x = Normal(), root = 1 + c * x;
+      if (root <= 0) continue;
+      const double v = root * root * root;
+      if (std::log1p(-Uniform()) < 0.5 * x * x + d * (1 - v + std::log(v))) return d * v;
+    }
+  }
 
  private:
   static uint64_t Rotate(uint64_t x, int k) { return x << k | x >> (64 - k); }

@@ -6,6 +6,7 @@
 #include "base/host.h"
 #include "base/stop.h"
 #include "cli/command.h"
+#include "cli/perf_arrivals.h"
 #include "cli/perf_compat.h"
 #include "cli/perf_progress.h"
 #include "cli/perf_record.h"
@@ -80,6 +81,8 @@ int Run(std::span<const std::string_view> arguments) {
   if (!subject.has_value()) return Fail(subject.error());
   Result<load::DataSet> data = MakeData(options, plan, subject->signature);
   if (!data.has_value()) return Fail(data.error());
+  if (Result<void> rows = CheckRows(plan, data->rows()); !rows.has_value())
+    return Fail(rows.error());
   auto requests = EncodeRequests(options, plan, *subject, *data);
   if (!requests.has_value()) return Fail(requests.error());
   std::optional<run::RunWriter> run_file;
@@ -121,7 +124,8 @@ int Run(std::span<const std::string_view> arguments) {
     levels.push_back((*generator)
                          ->Measure({.load = point,
                                     .requests = (*requests)[point.batch_size].get(),
-                                    .arrivals = options.distribution,
+                                    .arrivals = plan.arrivals,
+                                    .order = plan.order,
                                     .max_in_flight = options.max_in_flight,
                                     .connections = options.connections,
                                     .seed = plan.seed},

@@ -12,9 +12,16 @@ struct EnumNames<kserve::Protocol> {
       {"http", kserve::Protocol::kHttp}, {"grpc", kserve::Protocol::kGrpc}};
 };
 template <>
-struct EnumNames<load::Arrivals> {
-  static constexpr std::pair<std::string_view, load::Arrivals> kNames[] = {
-      {"constant", load::Arrivals::kConstant}, {"poisson", load::Arrivals::kPoisson}};
+struct EnumNames<load::RateProfile::Shape> {
+  static constexpr std::pair<std::string_view, load::RateProfile::Shape> kNames[] = {
+      {"linear", load::RateProfile::Shape::kLinear}, {"step", load::RateProfile::Shape::kStep}};
+};
+template <>
+struct EnumNames<load::DataOrder> {
+  static constexpr std::pair<std::string_view, load::DataOrder> kNames[] = {
+      {"sequential", load::DataOrder::kSequential},
+      {"random", load::DataOrder::kRandom},
+      {"trace", load::DataOrder::kTrace}};
 };
 template <>
 struct EnumNames<cli::Progress> {
@@ -34,6 +41,16 @@ text::Json StringSchema() {
 }
 
 }  // namespace
+
+template <>
+struct ValueType<load::ArrivalLaw> {
+  static Result<load::ArrivalLaw> Parse(std::string_view text, const Limits&) {
+    return load::ParseArrivalLaw(text);
+  }
+  static std::string Format_(const load::ArrivalLaw& value) { return ArrivalLawName(value); }
+  static std::string Describe(const Limits&) { return "constant|poisson|gamma:CV|burst:N"; }
+  static text::Json Schema(const Limits&) { return StringSchema(); }
+};
 
 template <>
 struct ValueType<load::CountList> {
@@ -155,7 +172,42 @@ const options::Table<PerfOptions>& PerfTable() {
                              "earlier ones. Forms as above."});
     t.Add(&O::distribution, {.name = "request-distribution",
                              .value = "LAW",
-                             .help = "Open loop: when requests are due."});
+                             .help = "Open loop: when requests are due. Evenly; independently of "
+                                     "each other; at distances with the coefficient of variation "
+                                     "CV (below 1 more even than poisson, above 1 burstier); or N "
+                                     "at once."});
+    t.Add(&O::rate_profile,
+          {.name = "rate-profile",
+           .value = "TIME:RATE,...",
+           .help = "Open loop whose rate changes: points such as 0s:100,30s:500,60s:100, the last "
+                   "of which ends the level, or a ramp 100..500/30s."});
+    t.Add(&O::rate_profile_shape,
+          {.name = "rate-profile-shape",
+           .value = "SHAPE",
+           .help = "Between two points the rate is a straight line, or stays until the next."});
+    t.Add(&O::trace_file,
+          {.name = "trace",
+           .value = "FILE",
+           .help = "Open loop that replays recorded arrivals: CSV or JSON lines with timestamp_s, "
+                   "timestamp_ms, timestamp_us or timestamp_ns, and perhaps row of the input data.",
+           .is_file = true});
+    t.Add(&O::trace_unit, {.name = "trace-unit",
+                           .value = "s|ms|us|ns",
+                           .help = "Unit of the trace's timestamps where the file does not say it.",
+                           .default_text = "what the file says"});
+    t.Add(&O::trace_speed, {.name = "trace-speed",
+                            .value = "FACTOR",
+                            .help = "Replays the trace so much faster.",
+                            .limits = {1e-6, 1e6}});
+    t.Add(&O::intervals_file,
+          {.name = "request-intervals",
+           .value = "FILE",
+           .help = "Open loop: microseconds to the next request, one per line, over and over.",
+           .is_file = true});
+    t.Add(&O::fixed_schedule,
+          {.name = "fixed-schedule",
+           .help = "Open loop: each row of the input file once, at its \"timestamp\": "
+                   "[milliseconds]."});
     t.Add(&O::max_in_flight, {.name = "max-in-flight",
                               .value = "N",
                               .help = "Open loop: sends no more than so many at once; arrivals "
@@ -168,6 +220,12 @@ const options::Table<PerfOptions>& PerfTable() {
            .help =
                "zero, random, or a JSON file in perf_analyzer's format, validation_data included.",
            .default_text = "random"});
+    t.Add(
+        &O::data_order,
+        {.name = "data-order",
+         .value = "ORDER",
+         .help = "Which row a request begins with: the next, any, or the one that the trace names.",
+         .default_text = "sequential; trace where a trace names rows"});
     t.Add(&O::shapes,
           {.name = "shape",
            .value = "NAME:D1,D2",

@@ -9,6 +9,7 @@
 #include "kserve/control_client.h"
 #include "load/range.h"
 #include "load/schedule.h"
+#include "load/worker.h"
 #include "options/table.h"
 
 namespace sextant::cli {
@@ -36,10 +37,17 @@ struct PerfOptions : CompatOptions {
   load::CountList batch{{1}, "1"};
   std::optional<load::CountList> concurrency;
   std::optional<load::RateList> rate;
-  load::Arrivals distribution = load::Arrivals::kConstant;
+  load::ArrivalLaw distribution;
+  std::string rate_profile;
+  load::RateProfile::Shape rate_profile_shape = load::RateProfile::Shape::kLinear;
+  std::string trace_file, trace_unit;
+  double trace_speed = 1;
+  std::string intervals_file;
+  bool fixed_schedule = false;
   size_t max_in_flight = 0;
 
   std::vector<std::string> input_data;
+  std::optional<load::DataOrder> data_order;
   std::vector<std::string> shapes;
   std::vector<std::string> random_ranges;
   uint64_t string_length = 128;

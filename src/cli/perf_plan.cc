@@ -5,6 +5,7 @@
 
 #include "base/files.h"
 #include "base/host.h"
+#include "cli/perf_arrivals.h"
 #include "cli/perf_compat.h"
 
 namespace sextant::cli {
@@ -99,11 +100,7 @@ std::vector<options::Mistake> MakePlan(const PerfOptions& options, Plan& plan) {
   };
   if (options.model.empty() && !options.self_test)
     add("-m, --model-name NAME is required: the model to measure");
-  if (options.concurrency && options.rate)
-    add("--concurrency-range and --request-rate-range exclude each other: one closes the loop, the "
-        "other opens it");
-  if (!options.rate && options.max_in_flight > 0)
-    add("--max-in-flight belongs to --request-rate-range");
+  for (std::string& text : PlanArrivals(options, plan)) add(std::move(text));
   if (options.requests && options.duration.time)
     add("--requests and --duration exclude each other");
   CheckCompat(options, add);
@@ -135,24 +132,26 @@ std::vector<options::Mistake> MakePlan(const PerfOptions& options, Plan& plan) {
 
   plan.seed = options.seed ? *options.seed : std::random_device()();
   double most = 1;
+  const bool open_loop = IsOpenLoop(options);
+  const std::optional<double> own_rate = plan.arrivals.mean_rate();
   for (const double batch : options.batch.values) {
-    const std::vector<double>& values = options.rate          ? options.rate->values
+    const std::vector<double>& values = own_rate              ? std::vector<double>{*own_rate}
+                                        : options.rate        ? options.rate->values
                                         : options.concurrency ? options.concurrency->values
                                                               : std::vector<double>{1};
     for (const double value : values) {
       plan.points.push_back(
-          {.mode = options.rate ? run::LoadMode::kRequestRate : run::LoadMode::kConcurrency,
+          {.mode = open_loop ? run::LoadMode::kRequestRate : run::LoadMode::kConcurrency,
            .value = value,
            .batch_size = static_cast<int64_t>(batch),
-           .arrivals =
-               options.rate ? std::string(load::ArrivalsName(options.distribution)) : "closed"});
+           .arrivals = open_loop ? plan.arrivals.Describe() : "closed"});
       most = std::max(most, value);
     }
   }
   plan.workers = options.workers;
   if (plan.workers == 0) {
     plan.workers = static_cast<size_t>(std::max(1, ReadHostFacts().cores_usable / 2));
-    if (!options.rate) plan.workers = std::min(plan.workers, static_cast<size_t>(most));
+    if (!open_loop) plan.workers = std::min(plan.workers, static_cast<size_t>(most));
     if (options.connections > 0) plan.workers = std::min(plan.workers, options.connections);
   } else if (options.connections > 0 && options.connections < plan.workers) {
     add(

@@ -28,6 +28,8 @@ struct Plan {
   uint64_t seed = 0;
   size_t workers = 1;
   load::MeasureOptions measure;
+  load::ArrivalPlan arrivals;  // of an open loop
+  load::DataOrder order = load::DataOrder::kSequential;
   std::vector<run::LoadPoint> points;
   Target target;  // without its address
 };

@@ -5,6 +5,7 @@
 
 #include "base/host.h"
 #include "base/version.h"
+#include "cli/perf_arrivals.h"
 
 namespace sextant::cli {
 namespace {
@@ -71,23 +72,22 @@ text::Json MakeHeader(const PerfOptions& options, const Plan& plan, const Subjec
 
 void PrintBanner(const PerfOptions& options, const Plan& plan, const Subject& subject,
                  const load::DataSet& data) {
-  std::fputs(Format("*** Measurement Settings ***\n"
-                    "  Model: {}{} on {} {} at {} ({})\n"
-                    "  Input data: {}\n"
-                    "  Load: {} level{}, {}\n"
-                    "  Client: {} worker{}, seed {}, request timeout {}\n",
-                    options.model,
-                    options.model_version.empty() ? "" : " version " + options.model_version,
-                    subject.server.name, subject.server.version, plan.target.authority,
-                    kserve::ProtocolName(plan.target.protocol), data.description(),
-                    plan.points.size(), plan.points.size() == 1 ? "" : "s",
-                    options.rate
-                        ? Format("open loop, {} arrivals", load::ArrivalsName(options.distribution))
-                        : "closed loop",
-                    plan.workers, plan.workers == 1 ? "" : "s", plan.seed,
-                    options.timeout > Nanos(0) ? FormatDuration(options.timeout) : "none")
-                 .c_str(),
-             stdout);
+  std::fputs(
+      Format(
+          "*** Measurement Settings ***\n"
+          "  Model: {}{} on {} {} at {} ({})\n"
+          "  Input data: {}\n"
+          "  Load: {} level{}, {}\n"
+          "  Client: {} worker{}, seed {}, request timeout {}\n",
+          options.model, options.model_version.empty() ? "" : " version " + options.model_version,
+          subject.server.name, subject.server.version, plan.target.authority,
+          kserve::ProtocolName(plan.target.protocol), data.description(), plan.points.size(),
+          plan.points.size() == 1 ? "" : "s",
+          IsOpenLoop(options) ? "open loop, arrivals: " + plan.arrivals.Describe() : "closed loop",
+          plan.workers, plan.workers == 1 ? "" : "s", plan.seed,
+          options.timeout > Nanos(0) ? FormatDuration(options.timeout) : "none")
+          .c_str(),
+      stdout);
   for (const std::string& absent : subject.absent)
     std::fputs(Format("  Note: {}\n", absent).c_str(), stdout);
   for (const kserve::TensorMetadata& input : subject.signature.inputs) {

@@ -292,6 +292,50 @@ TEST_P(BothProtocols, ArrivalsBeyondTheCapAreCountedAndNotSent) {
   EXPECT_NEAR(static_cast<double>(level.scheduled), 50, 11);
 }
 
+TEST_P(BothProtocols, AScheduleThatEndsEndsTheWindow) {
+  ScriptedServer server([](uint64_t) { return Act::kAnswer; });
+  auto trace = std::make_shared<Replay>(Replay{.kind = "trace"});
+  for (int i = 0; i < 200; ++i) {
+    trace->due.push_back(3ms * i);
+    trace->rows.push_back(static_cast<uint32_t>(i % 3));
+  }
+  for (const size_t workers : {1u, 3u}) {
+    const uint64_t before = server.seen();
+    const run::Level level =
+        Measure(server.address(GetParam()),
+                {.protocol = GetParam(),
+                 .workers = workers,
+                 .plan = {.load = {.mode = run::LoadMode::kRequestRate, .value = 333},
+                          .arrivals = {.replay = trace},
+                          .order = DataOrder::kTrace},
+                 .options = {}});
+    EXPECT_EQ(server.seen() - before, 200u);
+    EXPECT_EQ(level.scheduled, 200u);
+    EXPECT_EQ(level.succeeded, 200u);
+    EXPECT_EQ(level.window_rule, "schedule");
+    EXPECT_EQ(level.warmup_rule, "none");
+    EXPECT_NEAR(level.window_s, 0.6, 0.04);
+  }
+}
+
+TEST_P(BothProtocols, AWarmupTakesItsPartOfAScheduleThatEnds) {
+  ScriptedServer server([](uint64_t) { return Act::kAnswer; });
+  MeasureOptions options;
+  options.warmup = {.kind = WarmupRule::Kind::kTime, .time = 500ms};
+  const run::Level level =
+      Measure(server.address(GetParam()),
+              {.protocol = GetParam(),
+               .plan = {.load = {.mode = run::LoadMode::kRequestRate, .value = 100},
+                        .arrivals = {.profile = std::make_shared<RateProfile>(
+                                         *RateProfile::Parse("0s:100,1500ms:100", {}))},
+                        .order = DataOrder::kRandom},
+               .options = options});
+  EXPECT_EQ(server.seen(), 150u);
+  // The window begins at the block after the warm-up.
+  EXPECT_NEAR(static_cast<double>(level.scheduled), 95, 6);
+  EXPECT_EQ(level.window_rule, "schedule");
+}
+
 TEST(Statistics, AServerThatIsSlowWithThemDoesNotMoveTheWindow) {
   ScriptedServer server([](uint64_t) { return Act::kAnswer; }, 2ms);
   std::atomic<uint64_t> calls = 0;

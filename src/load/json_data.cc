@@ -239,8 +239,9 @@ class JsonDataReader final : public text::JsonHandler {
   }
 
   void EndTensor() {
-    // perf_analyzer lets a row carry a member "model" and ignores it.
-    if (!tensor_known_ && tensor_ == "model") return;
+    // perf_analyzer lets a row carry a member "model" and ignores it; "timestamp" belongs to its
+    // fixed schedules (load/trace.h).
+    if (!tensor_known_ && (tensor_ == "model" || tensor_ == "timestamp")) return;
     if (tensor_bad_) return;
     if (Result<void> added = section_->Add(tensor_, shape_, bytes_, elements_); !added.has_value())
       Fault(added.error().message());

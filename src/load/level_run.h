@@ -8,6 +8,7 @@
 #include <future>
 #include <map>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -29,22 +30,25 @@ inline constexpr Nanos kEndNotice = 50ms;
 // Of perf_analyzer's windows.
 Nanos TrialBlockLength(const TrialRule& rule);
 Nanos BlockLengthFor(const MeasureOptions& options);
+MeasureOptions AdaptToSchedule(MeasureOptions options, const std::optional<Nanos>& length);
 
-// One level, phase by phase.
 // What worker `worker` of `workers` gets of a total; the shares add up to it.
 inline size_t ShareOf(size_t total, size_t worker, size_t workers) {
   return total / workers + (worker < total % workers ? 1 : 0);
 }
 
+// One level, phase by phase.
 class Generator::LevelRun {
  public:
   LevelRun(Generator& generator, const LevelPlan& plan, const MeasureOptions& options,
            const MeasureHooks& hooks)
       : workers_(generator.workers_),
         plan_(plan),
-        options_(options),
+        schedule_length_(plan.load.mode == run::LoadMode::kRequestRate ? plan.arrivals.length()
+                                                                       : std::nullopt),
+        options_(AdaptToSchedule(options, schedule_length_)),
         hooks_(hooks),
-        series_(BlockLengthFor(options)) {}
+        series_(BlockLengthFor(options_)) {}
 
   run::Level Run() {
     level_.load = plan_.load;
@@ -87,6 +91,7 @@ class Generator::LevelRun {
   bool WarmupSettled();
   void OpenWindow();
   void AnnounceWindow();
+  Instant WindowEnd() const;
   void SetEnd(Instant end);
   void CloseWindow(Instant end);
   void WaitForWindowEnd();
@@ -123,7 +128,8 @@ class Generator::LevelRun {
 
   std::vector<std::unique_ptr<Worker>>& workers_;
   const LevelPlan& plan_;
-  const MeasureOptions& options_;
+  const std::optional<Nanos> schedule_length_;  // of a schedule that ends
+  const MeasureOptions options_;
   const MeasureHooks& hooks_;
   run::Level level_;
   bool stopped_ = false;
@@ -140,6 +146,7 @@ class Generator::LevelRun {
   std::vector<Nanos> window_cpu_;                             // per worker
   std::deque<Block> trial_blocks_;  // of the windows that may still count, merged over workers
   std::map<int64_t, std::vector<Nanos>> trial_cpu_;  // by block, of each worker
+  Instant origin_{};                                 // of the schedule
   Instant begin_{}, end_ = Instant::max();
   Counters stats_begin_, stats_end_;  // of the server, at the window's edges
   Instant last_progress_{};

@@ -22,6 +22,17 @@ Nanos BlockLengthFor(const MeasureOptions& options) {
   return length;
 }
 
+// A schedule that ends is measured whole: from its first arrival, unless a warm-up was asked for,
+// and to its end, unless the window is shorter.
+MeasureOptions AdaptToSchedule(MeasureOptions options, const std::optional<Nanos>& length) {
+  if (!length) return options;
+  if (options.warmup.kind == WarmupRule::Kind::kAuto)
+    options.warmup = {.kind = WarmupRule::Kind::kTime, .time = Nanos(0)};
+  if (options.window.kind == WindowRule::Kind::kAuto)
+    options.window = {.kind = WindowRule::Kind::kTime, .time = *length + 1s};
+  return options;
+}
+
 size_t GrpcConnectionsFor(size_t concurrency) { return std::max<size_t>(1, (concurrency + 5) / 6); }
 
 Result<std::unique_ptr<Generator>> Generator::Start(const WorkerOptions& options, size_t workers) {
@@ -88,18 +99,21 @@ void Generator::LevelRun::Connect() {
 
 void Generator::LevelRun::ApplyLoad(Instant origin, std::shared_ptr<std::atomic<int64_t>> budget) {
   const Random random(plan_.seed);
-  const size_t set_size = plan_.requests->requests().size();
+  origin_ = origin;
   for (size_t i = 0; i < workers_.size(); ++i) {
+    const load::Part part = plan_.shard.Of(i, workers_.size());
     WorkerLoad load{.requests = plan_.requests,
                     .origin = origin,
                     .budget = budget,
-                    .first_request = i % set_size,
-                    .stride = workers_.size()};
+                    .order = plan_.order,
+                    .part = part,
+                    .random = random.Fork(1)};
     if (closed_loop()) {
       load.concurrency = Share(static_cast<size_t>(plan_.load.value), i);
       if (load.concurrency == 0) load.requests = nullptr;
     } else {
-      load.schedule = MakeSchedule(plan_.arrivals, plan_.load.value, i, workers_.size(), random);
+      load.schedule = MakeSchedule(plan_.arrivals, plan_.rate > 0 ? plan_.rate : plan_.load.value,
+                                   part, random.Fork(0));
       if (plan_.max_in_flight > 0)
         load.max_in_flight = std::max<size_t>(1, Share(plan_.max_in_flight, i));
     }
@@ -197,6 +211,10 @@ void Generator::LevelRun::WarmUp() {
                       : rule.kind == WarmupRule::Kind::kAuto ? rule.longest
                                                              : Nanos::max() / 4;
   while (!Stopped()) {
+    if (schedule_length_ && SteadyNow() - epoch_ >= *schedule_length_) {
+      level_.notes.emplace_back("the schedule ended within the warm-up");
+      break;
+    }
     Look("warm-up", epoch_, rule.kind == WarmupRule::Kind::kTime ? rule.time : Nanos(0));
     const Nanos elapsed = SteadyNow() - epoch_;
     if (elapsed >= limit) {
@@ -241,8 +259,16 @@ const std::vector<kserve::ModelStatistics>* Generator::LevelRun::Answer(const Co
 // Tells the workers the window's begin, and its end if that is known: then nothing that delays the
 // controller later can move it.
 void Generator::LevelRun::AnnounceWindow() {
-  if (options_.window.kind == WindowRule::Kind::kTime) SetEnd(begin_ + options_.window.time);
+  if (options_.window.kind == WindowRule::Kind::kTime) SetEnd(WindowEnd());
   for (const auto& worker : workers_) worker->OpenWindow(begin_, end_);
+}
+
+// The end of a window of time. The block in which a schedule's last arrival is due is the window's.
+Instant Generator::LevelRun::WindowEnd() const {
+  const Instant end = begin_ + options_.window.time;
+  if (!schedule_length_) return end;
+  const bool cold = level_.warmup_rule == "none";
+  return std::min(end, (cold ? begin_ : origin_) + *schedule_length_ + block_length_);
 }
 
 // Whole blocks only, so that rates are over exactly the time that the blocks cover.
@@ -313,7 +339,7 @@ bool Generator::LevelRun::WindowIsWide() {
 
 void Generator::LevelRun::WaitForWindowEnd() {
   const WindowRule& rule = options_.window;
-  const Nanos longest = rule.kind == WindowRule::Kind::kTime   ? rule.time
+  const Nanos longest = rule.kind == WindowRule::Kind::kTime   ? end_ - begin_
                         : rule.kind == WindowRule::Kind::kAuto ? rule.longest
                                                                : Nanos::max() / 4;
   const Nanos expected = rule.kind == WindowRule::Kind::kRequests ? Nanos(0) : longest;
@@ -335,7 +361,10 @@ void Generator::LevelRun::WaitForWindowEnd() {
       continue;
     }
     if (elapsed + kLook + kEndNotice >= longest) {
-      level_.window_rule = rule.kind == WindowRule::Kind::kTime ? "time" : "longest";
+      const bool by_schedule = schedule_length_ && end_ < begin_ + rule.time;
+      level_.window_rule = by_schedule                            ? "schedule"
+                           : rule.kind == WindowRule::Kind::kTime ? "time"
+                                                                  : "longest";
       if (rule.kind == WindowRule::Kind::kAuto) CloseWindow(begin_ + longest);
       break;
     }

@@ -5,6 +5,8 @@
 // when a request was due. Window edges lie on block boundaries and are known to the workers before
 // they come.
 //
+// A schedule that ends ends the window; with the automatic warm-up the window is the whole of it.
+//
 // Threads: the controller (one thread) calls this; the workers run below it.
 #pragma once
 
@@ -65,7 +67,12 @@ struct LiveFigures {
 struct LevelPlan {
   run::LoadPoint load;
   const RequestSet* requests = nullptr;
-  Arrivals arrivals = Arrivals::kConstant;
+  ArrivalPlan arrivals;  // open loop
+  DataOrder order = DataOrder::kSequential;
+  // What of the whole is this generator's: arrivals of a schedule of `rate` per second (0: that of
+  // `load`), and requests of the data.
+  Part shard;
+  double rate = 0;
   size_t max_in_flight = 0;
   size_t connections = 0;  // 0: chosen
   uint64_t seed = 1;

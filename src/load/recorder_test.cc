@@ -125,35 +125,5 @@ TEST(BlockSeries, JoinsNeighboursInsteadOfGrowing) {
   EXPECT_EQ(series.blocks().back().in_flight, 999);
 }
 
-TEST(ConstantSchedule, WorkersTogetherAreEvenAndNothingDrifts) {
-  std::vector<int64_t> due;
-  for (uint64_t worker = 0; worker < 3; ++worker) {
-    const auto schedule = MakeSchedule(Arrivals::kConstant, 3000, worker, 3, Random(1));
-    for (int i = 0; i < 1000; ++i) due.push_back(schedule->Next().count());
-  }
-  std::sort(due.begin(), due.end());
-  for (size_t i = 0; i < due.size(); ++i)
-    EXPECT_NEAR(static_cast<double>(due[i]), static_cast<double>(i) / 3000 * 1e9, 1);
-}
-
-TEST(PoissonSchedule, TheUnionOfWorkersIsPoissonAndSeeded) {
-  std::vector<double> due;
-  for (uint64_t worker = 0; worker < 2; ++worker) {
-    const auto schedule = MakeSchedule(Arrivals::kPoisson, 1000, worker, 2, Random(5));
-    const auto again = MakeSchedule(Arrivals::kPoisson, 1000, worker, 2, Random(5));
-    for (int i = 0; i < 5000; ++i) {
-      const Nanos t = schedule->Next();
-      EXPECT_EQ(t, again->Next());
-      due.push_back(Seconds(t));
-    }
-  }
-  std::sort(due.begin(), due.end());
-  due.resize(9000);  // where both streams still run
-  std::vector<double> gaps;
-  for (size_t i = 1; i < due.size(); ++i) gaps.push_back(due[i] - due[i - 1]);
-  EXPECT_GT(stats::TestLaw(gaps, [](double t) { return 1 - std::exp(-1000 * t); }).probability,
-            0.01);
-}
-
 }  // namespace
 }  // namespace sextant::load

@@ -66,8 +66,10 @@ std::string Worker::ConnectFault() {
 void Worker::SetLoad(WorkerLoad load) {
   RunOnThread([&] {
     load_ = std::move(load);
-    next_request_ = load_.first_request;
-    next_due_ = load_.schedule != nullptr ? load_.origin + load_.schedule->Next() : Instant::max();
+    next_request_ = load_.part.first;
+    if (load_.requests != nullptr && load_.order == DataOrder::kSequential)
+      next_request_ %= load_.requests->requests().size();
+    next_due_ = load_.schedule != nullptr ? NextDue() : Instant::max();
     restarts_ = {};
     // What is in flight from before counts towards a closed loop's concurrency.
     closed_in_flight_ = static_cast<size_t>(recorder_.in_flight());
@@ -188,11 +190,31 @@ Instant Worker::IssueDue(Instant now) {
       UpdateWindowDone();
       break;
     }
-    next_due_ = load_.origin + load_.schedule->Next();
+    next_due_ = NextDue();
     // One clock reading per request while behind; the window's end is noticed as it passes.
     if (next_due_ > now) now = SteadyNow();
+    if (next_due_ == Instant::max()) UpdateWindowDone();
   }
   return next_due_;
+}
+
+// A schedule that has ended has its next arrival at the end of time.
+Instant Worker::NextDue() {
+  const Nanos due = load_.schedule->Next();
+  return due == Schedule::kNever ? Instant::max() : load_.origin + due;
+}
+
+uint32_t Worker::TakeRequest() {
+  const size_t size = load_.requests->requests().size();
+  if (load_.order == DataOrder::kTrace) return load_.schedule->row();
+  const uint64_t index = next_request_;
+  next_request_ += load_.part.step;
+  if (load_.order == DataOrder::kRandom) {
+    // Drawn from the arrival's number, so that it does not depend on how arrivals are dealt out.
+    return static_cast<uint32_t>(load_.random.Fork(index).Below(size));
+  }
+  if (next_request_ >= size) next_request_ %= size;
+  return static_cast<uint32_t>(index);
 }
 
 void Worker::IssueClosed(Instant now) {
@@ -213,11 +235,8 @@ bool Worker::Issue(Instant scheduled) {
   Slot& slot = *slots_[index];
   slot.scheduled = slot.sent = scheduled;
   slot.set = load_.requests;
-  slot.request = static_cast<uint32_t>(next_request_);
+  slot.request = TakeRequest();
   slot.busy = true;
-  next_request_ += load_.stride;
-  if (next_request_ >= load_.requests->requests().size())
-    next_request_ %= load_.requests->requests().size();
   slot.in_window = recorder_.OnScheduled(scheduled);
   if (slot.in_window) ++window_open_;
   if (options_.timeout > Nanos(0)) Link(index, scheduled);

@@ -14,6 +14,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/random.h"
 #include "load/channel.h"
 #include "load/recorder.h"
 #include "load/requests.h"
@@ -21,6 +22,9 @@
 #include "net/event_loop.h"
 
 namespace sextant::load {
+
+// Which request of the set an arrival sends.
+enum class DataOrder : uint8_t { kSequential, kRandom, kTrace };
 
 // What a worker is to do from now on. Exactly one of `concurrency` and `schedule` is set; neither:
 // it issues nothing more.
@@ -31,9 +35,12 @@ struct WorkerLoad {
   Instant origin{};
   size_t max_in_flight = 0;  // open loop: 0 is no limit
   std::shared_ptr<std::atomic<int64_t>>
-      budget;                // requests that may still be issued, by all; null: no limit
-  size_t first_request = 0;  // where in the set this worker starts, and
-  size_t stride = 1;         // how far it moves on
+      budget;  // requests that may still be issued, by all; null: no limit
+  // Which requests of the set: the arrivals of this part, counted on, in order or at random; or
+  // those that the schedule names.
+  DataOrder order = DataOrder::kSequential;
+  Part part;
+  Random random{0};  // the same for all workers
 };
 
 struct WorkerOptions {
@@ -104,6 +111,8 @@ class Worker final : public ChannelListener {
   // False when the budget is used up.
   bool Issue(Instant scheduled);
   uint32_t TakeSlot();
+  uint32_t TakeRequest();
+  Instant NextDue();
   void Finish(uint32_t slot, const Answer& answer);
   void Link(uint32_t slot, Instant now);
   void Unlink(uint32_t slot);
@@ -117,7 +126,7 @@ class Worker final : public ChannelListener {
   std::unique_ptr<Channel> channel_;
 
   WorkerLoad load_;
-  size_t next_request_ = 0;
+  uint64_t next_request_ = 0;  // its index, or with random order the arrival's
   Instant next_due_ = Instant::max();
   size_t closed_in_flight_ = 0;  // of the current closed loop, waiting restarts included
   std::priority_queue<Instant, std::vector<Instant>, std::greater<>>
