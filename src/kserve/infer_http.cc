@@ -381,9 +381,12 @@ std::string EncodeHttpRequestHeader(const std::vector<InferInput>& inputs,
   return out.Take();
 }
 
-Result<std::string> EncodeHttpJsonRequest(const std::vector<InferInput>& inputs) {
+Result<std::string> EncodeHttpJsonRequest(const std::vector<InferInput>& inputs,
+                                          const Parameters& parameters) {
   text::JsonWriter out;
-  out.BeginObject().Key("inputs").BeginArray();
+  out.BeginObject();
+  WriteParameters(parameters, out);
+  out.Key("inputs").BeginArray();
   for (const InferInput& input : inputs) {
     out.BeginObject().Member("name", input.name);
     WriteShape(input.shape, out);
