@@ -73,7 +73,7 @@ int Run(std::span<const std::string_view> arguments) {
   auto control = kserve::MakeControlClient(target.protocol, target.address, target.authority,
                                            target.path_prefix, options.control_timeout);
   if (!control.has_value()) return Fail(control.error());
-  Result<Subject> subject = AskServer(options, target, **control);
+  Result<Subject> subject = AskServer(options, plan, **control);
   if (!subject.has_value()) return Fail(subject.error());
   Result<load::DataSet> data = MakeData(options, plan, subject->signature);
   if (!data.has_value()) return Fail(data.error());
@@ -96,9 +96,13 @@ int Run(std::span<const std::string_view> arguments) {
                    .max_connections = options.connections == 0
                                           ? 0
                                           : std::max<size_t>(1, options.connections / plan.workers),
-                   .keep_bodies = !data->expected().empty()},
+                   .keep_bodies = !data->expected().empty(),
+                   .streaming = subject->streams.streaming,
+                   .streams = options.streams,
+                   .decoupled = subject->streams.decoupled},
        .timeout = options.timeout,
-       .spin = options.spin},
+       .spin = options.spin,
+       .sequences = subject->streams.sequences},
       plan.workers);
   if (!generator.has_value()) return Fail(generator.error());
   if (!options.quiet) PrintBanner(options, plan, *subject, *data);
@@ -124,7 +128,9 @@ int Run(std::span<const std::string_view> arguments) {
                                     .arrivals = options.distribution,
                                     .max_in_flight = options.max_in_flight,
                                     .connections = options.connections,
-                                    .seed = plan.seed},
+                                    .seed = plan.seed,
+                                    .sequences = options.sequences,
+                                    .serial_sequences = options.serial_sequences},
                                    plan.measure, hooks));
     progress.EndLevel(levels.back());
     if (run_file) {

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/perf_streams.h"
 #include "kserve/control_client.h"
 #include "load/range.h"
 #include "load/schedule.h"
@@ -26,7 +27,7 @@ struct DurationChoice {
   std::optional<Nanos> time;
 };
 
-struct PerfOptions {
+struct PerfOptions : PerfStreamOptions {
   std::string model, model_version;
   std::string url;  // empty: the protocol's default
   kserve::Protocol protocol = kserve::Protocol::kHttp;
