@@ -77,7 +77,7 @@ int Run(std::span<const std::string_view> arguments) {
   auto control = kserve::MakeControlClient(target.protocol, target.address, target.authority,
                                            target.path_prefix, options.control_timeout);
   if (!control.has_value()) return Fail(control.error());
-  Result<Subject> subject = AskServer(options, target, **control);
+  Result<Subject> subject = AskServer(options, plan, **control);
   if (!subject.has_value()) return Fail(subject.error());
   Result<load::DataSet> data = MakeData(options, plan, subject->signature);
   if (!data.has_value()) return Fail(data.error());
@@ -99,9 +99,13 @@ int Run(std::span<const std::string_view> arguments) {
                                                        .authority = target.authority,
                                                        .timeout = options.timeout,
                                                        .max_connections = options.connections,
-                                                       .keep_bodies = !data->expected().empty()},
+                                                       .keep_bodies = !data->expected().empty(),
+                                                       .streaming = subject->streams.streaming,
+                                                       .streams = options.streams,
+                                                       .decoupled = subject->streams.decoupled},
                                            .timeout = options.timeout,
-                                           .spin = options.spin},
+                                           .spin = options.spin,
+                                           .sequences = subject->streams.sequences},
                                           plan.workers);
   if (!generator.has_value()) return Fail(generator.error());
   if (!options.quiet) PrintBanner(options, plan, *subject, *data);
@@ -128,7 +132,9 @@ int Run(std::span<const std::string_view> arguments) {
                                     .order = plan.order,
                                     .max_in_flight = options.max_in_flight,
                                     .connections = options.connections,
-                                    .seed = plan.seed},
+                                    .seed = plan.seed,
+                                    .sequences = options.sequences,
+                                    .serial_sequences = options.serial_sequences},
                                    plan.measure, hooks));
     progress.EndLevel(levels.back());
     if (run_file) {

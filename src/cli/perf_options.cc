@@ -213,6 +213,7 @@ const options::Table<PerfOptions>& PerfTable() {
                               .help = "Open loop: sends no more than so many at once; arrivals "
                                       "beyond are counted, not sent.",
                               .default_text = "no limit"});
+    AddStreamRows(t);
     t.Group("Input data");
     t.Add(&O::input_data,
           {.name = "input-data",

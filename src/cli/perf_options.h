@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cli/perf_compat_options.h"
+#include "cli/perf_streams.h"
 #include "kserve/control_client.h"
 #include "load/range.h"
 #include "load/schedule.h"
@@ -28,7 +29,7 @@ struct DurationChoice {
   std::optional<Nanos> time;
 };
 
-struct PerfOptions : CompatOptions {
+struct PerfOptions : CompatOptions, PerfStreamOptions {
   std::string model, model_version;
   std::string url;  // empty: the protocol's default
   kserve::Protocol protocol = kserve::Protocol::kHttp;

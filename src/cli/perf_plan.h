@@ -32,6 +32,7 @@ struct Plan {
   load::DataOrder order = load::DataOrder::kSequential;
   std::vector<run::LoadPoint> points;
   Target target;  // without its address
+  StreamPlan streams;
 };
 
 // All mistakes that the option table cannot see, at once. Pure but for what it asks of this

@@ -51,8 +51,9 @@ bool Has(const std::vector<std::string>& list, std::string_view word) {
 
 }  // namespace
 
-Result<Subject> AskServer(const PerfOptions& options, const Target& target,
+Result<Subject> AskServer(const PerfOptions& options, const Plan& plan,
                           kserve::ControlClient& client) {
+  const Target& target = plan.target;
   Subject subject;
   Result<kserve::ServerMetadata> server = client.FetchServerMetadata();
   if (server.has_value()) {
@@ -73,16 +74,9 @@ Result<Subject> AskServer(const PerfOptions& options, const Target& target,
   if (config.has_value()) subject.config = *std::move(config);
   subject.signature =
       MakeSignature(options.model, subject.metadata, subject.config, subject.absent);
-  if (subject.config && subject.config->model_transaction_policy().decoupled()) {
-    return Unsupported(
-        Format("model '{}' is decoupled: it answers a request with any number of responses, which "
-               "needs a stream",
-               options.model));
-  }
-  if (subject.config && subject.config->has_sequence_batching()) {
-    return Unsupported(Format("model '{}' batches sequences: its requests must carry sequence ids",
-                              options.model));
-  }
+  SEXTANT_ASSIGN(subject.streams, ResolveStreams(options, plan.streams, plan.seed, target.protocol,
+                                                 options.model, subject.config));
+  for (const std::string& note : subject.streams.notes) subject.absent.push_back(note);
   subject.statistics = client.FetchStatistics(options.model, options.model_version).has_value();
   if (!subject.statistics)
     subject.absent.emplace_back(
@@ -122,6 +116,12 @@ Result<std::map<int64_t, std::unique_ptr<load::RequestSet>>> EncodeRequests(
   std::map<int64_t, std::unique_ptr<load::RequestSet>> out;
   for (const run::LoadPoint& point : plan.points) {
     if (out.contains(point.batch_size)) continue;
+    if (subject.streams.sequences != nullptr && point.batch_size != 1) {
+      return InvalidArgument(
+          Format("model '{}' batches sequences: a request is one step of one "
+                 "sequence, so the batch size must be 1",
+                 options.model));
+    }
     SEXTANT_ASSIGN(
         out[point.batch_size],
         load::RequestSet::Encode(
@@ -134,7 +134,10 @@ Result<std::map<int64_t, std::unique_ptr<load::RequestSet>>> EncodeRequests(
              .json_tensors = !subject.binary_tensors || options.input_format == TensorFormat::kJson,
              .json_outputs = options.output_format == TensorFormat::kJson,
              .binary_known = subject.binary_tensors,
-             .check_outputs = !data.expected().empty()}));
+             .check_outputs = !data.expected().empty(),
+             .http_fields = {},
+             .parameters = subject.streams.parameters,
+             .patch = subject.streams.patch}));
   }
   return out;
 }

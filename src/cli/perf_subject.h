@@ -21,10 +21,11 @@ struct Subject {
   bool statistics = false;
   bool binary_tensors = true;
   std::vector<std::string> absent;  // said once
+  StreamSubject streams;
 };
 
 // Asks the server what it is and what the model is. What a plain KServe server lacks is noted.
-Result<Subject> AskServer(const PerfOptions& options, const Target& target,
+Result<Subject> AskServer(const PerfOptions& options, const Plan& plan,
                           kserve::ControlClient& client);
 
 Result<load::DataSet> MakeData(const PerfOptions& options, const Plan& plan,

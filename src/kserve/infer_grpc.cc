@@ -392,6 +392,54 @@ std::string EncodeRawInputHeader(uint64_t byte_size) {
   return out;
 }
 
+namespace {
+
+// The entry "triton_final_response" of a map<string, InferParameter>; nothing for any other.
+bool ScanFinal(std::string_view entry, std::optional<bool>& out) {
+  std::string_view name, value;
+  WireReader reader(entry);
+  while (reader.Next()) {
+    if (reader.Is(1, WireType::kBytes)) name = reader.bytes();
+    if (reader.Is(2, WireType::kBytes)) value = reader.bytes();
+  }
+  if (!reader.ok()) return false;
+  if (name != "triton_final_response") return true;
+  WireReader choice(value);
+  while (choice.Next()) {
+    if (choice.Is(parameter_field::kBool, WireType::kVarint)) out = choice.number() != 0;
+  }
+  return choice.ok();
+}
+
+}  // namespace
+
+bool ScanGrpcStreamResponse(std::string_view message, StreamResponseView& out) {
+  WireReader reader(message);
+  while (reader.Next()) {
+    if (reader.Is(1, WireType::kBytes)) out.error = reader.bytes();
+    if (reader.Is(2, WireType::kBytes)) out.response = reader.bytes();
+  }
+  if (!reader.ok()) return false;
+  WireReader response(out.response);
+  while (response.Next()) {
+    if (response.type() != WireType::kBytes) continue;
+    switch (response.field()) {
+      case response_field::kId:
+        out.id = response.bytes();
+        break;
+      case response_field::kParameters:
+        if (!ScanFinal(response.bytes(), out.final)) return false;
+        break;
+      case response_field::kOutputs:
+        out.has_outputs = true;
+        break;
+      default:
+        break;
+    }
+  }
+  return response.ok();
+}
+
 Result<ResponseView> DecodeGrpcResponse(std::string_view message) {
   ResponseView out;
   std::vector<std::string_view> raw;

@@ -1,6 +1,7 @@
 // Inference over gRPC: ModelInferRequest and ModelInferResponse (proto/inference.proto). Pure.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,6 +27,17 @@ std::string EncodeGrpcRequestHeader(std::string_view model_name, std::string_vie
                                     std::string_view id, const Parameters& parameters);
 // The field header before the bytes of one raw_input_contents.
 std::string EncodeRawInputHeader(uint64_t byte_size);
+// What the client of a stream needs to know of a ModelStreamInferResponse; views into the message.
+struct StreamResponseView {
+  std::string_view error;     // not empty: the request failed, and why
+  std::string_view response;  // a ModelInferResponse
+  std::string_view id;        // of the request
+  std::optional<bool> final;  // absent where the server does not say
+  bool has_outputs = false;
+};
+// Looks at as little as it needs and allocates nothing. False for what is not valid protocol
+// buffers.
+bool ScanGrpcStreamResponse(std::string_view message, StreamResponseView& out);
 // For clients: a ModelInferResponse.
 Result<ResponseView> DecodeGrpcResponse(std::string_view message);
 

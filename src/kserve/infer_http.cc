@@ -389,9 +389,12 @@ std::string EncodeHttpRequestHeader(const std::vector<InferInput>& inputs,
 }
 
 Result<std::string> EncodeHttpJsonRequest(const std::vector<InferInput>& inputs,
-                                          const std::vector<RequestedOutput>& outputs) {
+                                          const std::vector<RequestedOutput>& outputs,
+                                          const Parameters& parameters) {
   text::JsonWriter out;
-  out.BeginObject().Key("inputs").BeginArray();
+  out.BeginObject();
+  WriteParameters(parameters, out);
+  out.Key("inputs").BeginArray();
   for (const InferInput& input : inputs) {
     out.BeginObject().Member("name", input.name);
     WriteShape(input.shape, out);

@@ -33,7 +33,8 @@ std::string EncodeHttpRequestHeader(const std::vector<InferInput>& inputs,
 // For clients: a whole request with its tensors as JSON, for servers without the binary extension.
 // Errors: data that JSON cannot carry.
 Result<std::string> EncodeHttpJsonRequest(const std::vector<InferInput>& inputs,
-                                          const std::vector<RequestedOutput>& outputs = {});
+                                          const std::vector<RequestedOutput>& outputs = {},
+                                          const Parameters& parameters = {});
 // For clients: a response body of which `header_length` bytes are JSON.
 Result<ResponseView> DecodeHttpResponse(std::string_view body,
                                         std::optional<uint64_t> header_length);

@@ -6,8 +6,9 @@ namespace sextant::load {
 
 std::unique_ptr<Channel> MakeChannel(net::EventLoop& loop, ChannelListener& listener,
                                      const ChannelOptions& options) {
-  return options.protocol == kserve::Protocol::kHttp ? MakeHttpChannel(loop, listener, options)
-                                                     : MakeGrpcChannel(loop, listener, options);
+  if (options.protocol == kserve::Protocol::kHttp) return MakeHttpChannel(loop, listener, options);
+  return options.streaming ? MakeStreamChannel(loop, listener, options)
+                           : MakeGrpcChannel(loop, listener, options);
 }
 
 Nanos ConnectBackoff(int failures) {

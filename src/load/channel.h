@@ -32,6 +32,9 @@ class ChannelListener {
   // The request of that slot has ended. Views are valid during the call. The listener may start the
   // next request from inside.
   virtual void OnAnswer(uint32_t slot, const Answer& answer) = 0;
+  // One of the responses of a decoupled model; the request goes on until OnAnswer(), which brings
+  // no response of its own then.
+  virtual void OnResponse(uint32_t /*slot*/, const Answer& /*response*/) {}
 };
 
 class Channel {
@@ -69,6 +72,9 @@ struct ChannelOptions {
   size_t max_connections = 0;              // 0: HTTP as many as requests in flight
   bool keep_bodies = false;                // outputs are to be compared
   std::vector<net::HeaderField> metadata;  // gRPC
+  bool streaming = false;                  // gRPC: requests over bidirectional streams
+  size_t streams = 6;                      // on each connection, at most
+  bool decoupled = false;                  // a request ends with its final response
 };
 
 std::unique_ptr<Channel> MakeChannel(net::EventLoop& loop, ChannelListener& listener,
@@ -78,6 +84,8 @@ std::unique_ptr<Channel> MakeHttpChannel(net::EventLoop& loop, ChannelListener& 
                                          const ChannelOptions& options);
 std::unique_ptr<Channel> MakeGrpcChannel(net::EventLoop& loop, ChannelListener& listener,
                                          const ChannelOptions& options);
+std::unique_ptr<Channel> MakeStreamChannel(net::EventLoop& loop, ChannelListener& listener,
+                                           const ChannelOptions& options);
 
 // How long to wait before the nth attempt in a row to connect: 10 ms doubling to 1 s.
 Nanos ConnectBackoff(int failures);

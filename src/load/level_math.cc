@@ -97,6 +97,21 @@ std::optional<std::string> DescribeSilence(std::span<const double> answered,
                 longest_start_s);
 }
 
+void ComputeResponses(const ResponseTally& tally, std::span<const Block> blocks,
+                      std::span<const double> lengths, double window_s, run::Level& level) {
+  std::vector<double> counts;
+  for (size_t i = 0; i < lengths.size(); ++i)
+    counts.push_back(static_cast<double>(blocks[i].responses));
+  run::ResponseRecord& out = level.responses.emplace();
+  out.arrived = tally.arrived;
+  out.rate = stats::BatchMeans(counts, lengths);
+  if (window_s > 0) out.rate.value = static_cast<double>(tally.arrived) / window_s;
+  out.requests_without = tally.none;
+  out.first = tally.first;
+  out.between = tally.between;
+  out.per_request = tally.per_request;
+}
+
 }  // namespace
 
 void ComputeLevel(const LevelInput& input, const MeasureOptions& options, run::Level& level) {
@@ -145,6 +160,16 @@ void ComputeLevel(const LevelInput& input, const MeasureOptions& options, run::L
   level.throughput.value *= batch;
   level.throughput.half_width *= batch;
   level.send_rate = window_s > 0 ? static_cast<double>(record.sent) / window_s : 0;
+
+  if (record.responses) ComputeResponses(*record.responses, blocks, lengths, window_s, level);
+  if (record.sequences) {
+    const SequenceTally& tally = *record.sequences;
+    level.sequences = {.completed = tally.completed,
+                       .abandoned = tally.abandoned,
+                       .rate = window_s > 0 ? static_cast<double>(tally.completed) / window_s : 0,
+                       .latency = tally.latency,
+                       .requests = tally.requests};
+  }
 
   std::vector<const stats::Histogram*> parts;
   for (const Block& block : blocks) parts.push_back(&block.latency);

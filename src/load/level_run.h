@@ -114,6 +114,7 @@ class Generator::LevelRun {
   void Collect();
   void CollectClient();
 
+  void CloseSequences();
   void ApplyLoad(Instant origin, std::shared_ptr<std::atomic<int64_t>> budget);
   void StopLoad();
   bool WaitUntilDone(Instant deadline);

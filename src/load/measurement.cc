@@ -42,7 +42,7 @@ Result<std::unique_ptr<Generator>> Generator::Start(const WorkerOptions& options
     if (own.channel.max_connections > 0)
       own.channel.max_connections =
           std::max<size_t>(1, ShareOf(options.channel.max_connections, i, workers));
-    SEXTANT_ASSIGN(auto worker, Worker::Start(own, i));
+    SEXTANT_ASSIGN(auto worker, Worker::Start(own, i, workers));
     generator->workers_.push_back(std::move(worker));
   }
   return generator;
@@ -111,11 +111,16 @@ void Generator::LevelRun::ApplyLoad(Instant origin, std::shared_ptr<std::atomic<
     if (closed_loop()) {
       load.concurrency = Share(static_cast<size_t>(plan_.load.value), i);
       if (load.concurrency == 0) load.requests = nullptr;
+      if (plan_.requests->sequences()) load.sequences = load.concurrency;
     } else {
       load.schedule = MakeSchedule(plan_.arrivals, plan_.rate > 0 ? plan_.rate : plan_.load.value,
                                    part, random.Fork(0));
       if (plan_.max_in_flight > 0)
         load.max_in_flight = std::max<size_t>(1, Share(plan_.max_in_flight, i));
+      if (plan_.requests->sequences()) {
+        load.sequences = std::max<size_t>(1, Share(plan_.sequences, i));
+        load.turn = plan_.serial_sequences ? Sequences::Turn::kRandom : Sequences::Turn::kRound;
+      }
     }
     workers_[i]->SetLoad(std::move(load));
   }
@@ -467,8 +472,19 @@ void Generator::LevelRun::Collect() {
                  inferences, ours));
     }
   }
+  if (level_.sequences) CloseSequences();
   if (level_.warmup_rule == "cap")
     level_.notes.push_back("the warm-up did not settle; the window began all the same");
+}
+
+// Stopping the load sends an end to every sequence that is open, or a server would keep a place for
+// it until it has been idle for long. The answers are waited for, but not as long as for others.
+void Generator::LevelRun::CloseSequences() {
+  const Instant deadline = SteadyNow() + std::min<Nanos>(options_.drain_limit, 2s);
+  for (const auto& worker : workers_) {
+    while (worker->ReadTotals().in_flight > 0 && SteadyNow() < deadline)
+      std::this_thread::sleep_for(1ms);
+  }
 }
 
 void Generator::LevelRun::CollectClient() {

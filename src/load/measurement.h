@@ -76,6 +76,10 @@ struct LevelPlan {
   size_t max_in_flight = 0;
   size_t connections = 0;  // 0: chosen
   uint64_t seed = 1;
+  // Open loop with sequences (WorkerOptions::sequences): how many, and whether each has one request
+  // at a time.
+  size_t sequences = 0;
+  bool serial_sequences = false;
 };
 
 // What a measurement asks of the world around it.

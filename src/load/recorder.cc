@@ -22,6 +22,8 @@ std::string OutcomeName(const OutcomeClass& outcome) {
       return Format("HTTP {}", outcome.code);
     case OutcomeKind::kGrpc:
       return Format("gRPC {}", net::GrpcStatusName(outcome.code));
+    case OutcomeKind::kStream:
+      return "stream error";
     case OutcomeKind::kBadAnswer:
       return "unreadable answer";
     case OutcomeKind::kUnfinished:
@@ -56,13 +58,28 @@ void WindowRecord::Merge(const WindowRecord& other) {
   in_flight_ns += other.in_flight_ns;
   in_flight_max += other.in_flight_max;
   lag.Merge(other.lag);
+  if (other.responses) {
+    if (!responses) responses.emplace();
+    responses->arrived += other.responses->arrived;
+    responses->none += other.responses->none;
+    responses->first.Merge(other.responses->first);
+    responses->between.Merge(other.responses->between);
+    responses->per_request.Merge(other.responses->per_request);
+  }
+  if (other.sequences) {
+    if (!sequences) sequences.emplace();
+    sequences->completed += other.sequences->completed;
+    sequences->abandoned += other.sequences->abandoned;
+    sequences->latency.Merge(other.sequences->latency);
+    sequences->requests.Merge(other.sequences->requests);
+  }
   first_scheduled = std::min(first_scheduled, other.first_scheduled);
   last_done = std::max(last_done, other.last_done);
 }
 
 void Block::Reset(int64_t new_index) {
   index = new_index;
-  answered = failed = scheduled = 0;
+  answered = failed = scheduled = responses = 0;
   latency_sum_ns = 0;
   latency.Reset();
   in_flight = 0;
@@ -74,6 +91,7 @@ void Block::Merge(const Block& other) {
   answered += other.answered;
   failed += other.failed;
   scheduled += other.scheduled;
+  responses += other.responses;
   latency_sum_ns += other.latency_sum_ns;
   latency.Merge(other.latency);
   in_flight = other.index > index ? other.in_flight : in_flight + other.in_flight;
@@ -81,8 +99,15 @@ void Block::Merge(const Block& other) {
   if (run_queue && other.run_queue) *run_queue += *other.run_queue;
 }
 
-Recorder::Recorder(BlockExchange& exchange)
-    : exchange_(exchange), block_(exchange.TakeEmpty()), spare_(std::make_unique<WindowRecord>()) {}
+Recorder::Recorder(BlockExchange& exchange, Extent extent)
+    : exchange_(exchange), extent_(extent), block_(exchange.TakeEmpty()), spare_(NewRecord()) {}
+
+std::unique_ptr<WindowRecord> Recorder::NewRecord() const {
+  auto record = std::make_unique<WindowRecord>();
+  if (extent_.responses) record->responses.emplace();
+  if (extent_.sequences) record->sequences.emplace();
+  return record;
+}
 
 void Recorder::StartBlocks(Instant epoch, Nanos length) {
   block_length_ = length;
@@ -114,7 +139,7 @@ void Recorder::Roll(Instant now) {
 }
 
 void Recorder::OpenWindow() {
-  record_ = spare_ != nullptr ? std::move(spare_) : std::make_unique<WindowRecord>();
+  record_ = spare_ != nullptr ? std::move(spare_) : NewRecord();
   window_ = Window();
   part_begin_ = Instant::min();
   split_at_ = Instant::max();
@@ -184,6 +209,24 @@ void Recorder::OnChecked(const RequestStamps& t, bool in_window, uint64_t items,
   if (wrong == 0) return;
   ++record->wrong_requests.count;
   record->wrong_requests.latency.Record((t.done - t.scheduled).count());
+}
+
+void Recorder::OnNeverSent(Instant scheduled, Instant now) {
+  if (record_ == nullptr || !window_.Holds(scheduled)) return;
+  ++record_->scheduled;
+  OnUnfinished(scheduled, now, true);
+}
+
+void Recorder::OnSequence(Instant began, Instant ended, bool completed, uint64_t requests) {
+  if (record_ == nullptr || !window_.Holds(ended)) return;
+  SequenceTally& tally = *record_->sequences;
+  if (!completed) {
+    ++tally.abandoned;
+    return;
+  }
+  ++tally.completed;
+  tally.latency.Record((ended - began).count());
+  tally.requests.Record(static_cast<int64_t>(requests));
 }
 
 void Recorder::OnUnfinished(Instant scheduled, Instant now, bool in_window) {

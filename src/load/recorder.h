@@ -29,6 +29,7 @@ enum class OutcomeKind : uint8_t {
   kTimeout,
   kHttp,
   kGrpc,
+  kStream,
   kBadAnswer,
   kUnfinished
 };
@@ -51,6 +52,18 @@ struct OutcomeTally {
   std::string example;
 };
 
+// Of a decoupled model's requests.
+struct ResponseTally {
+  uint64_t arrived = 0;  // responses that came within the window, whenever their request was due
+  uint64_t none = 0;     // successful requests that had not one response
+  stats::Histogram first, between, per_request;
+};
+// Of sequences that ended within the window.
+struct SequenceTally {
+  uint64_t completed = 0, abandoned = 0;
+  stats::Histogram latency, requests;  // of completed ones
+};
+
 // Everything of one window, of one worker.
 struct WindowRecord {
   uint64_t scheduled = 0;  // requests that were due in the window
@@ -66,6 +79,8 @@ struct WindowRecord {
   int64_t in_flight_max = 0;
   stats::Histogram lag{stats::Histogram::kCoarsePrecisionBits};
   Instant first_scheduled = Instant::max(), last_done = Instant::min();
+  std::optional<ResponseTally> responses;
+  std::optional<SequenceTally> sequences;
 
   void Merge(const WindowRecord& other);
 };
@@ -75,6 +90,7 @@ struct Block {
   int64_t index = 0;  // start = epoch + index * length
   uint64_t answered = 0, failed = 0;
   uint64_t scheduled = 0;
+  uint64_t responses = 0;     // of decoupled models
   double latency_sum_ns = 0;  // of those answered, from schedule
   stats::Histogram latency{stats::Histogram::kCoarsePrecisionBits};
   int64_t in_flight = 0;           // at its end
@@ -125,7 +141,11 @@ struct Window {
 
 class Recorder {
  public:
-  explicit Recorder(BlockExchange& exchange);
+  struct Extent {
+    bool responses = false, sequences = false;
+  };
+  Recorder(BlockExchange& exchange, Extent extent);
+  explicit Recorder(BlockExchange& exchange) : Recorder(exchange, Extent()) {}
 
   // Starts blocks of this length at `epoch`; what was recorded before is dropped.
   void StartBlocks(Instant epoch, Nanos length);
@@ -186,6 +206,30 @@ class Recorder {
   void OnChecked(const RequestStamps& t, bool in_window, uint64_t items, uint64_t wrong);
   // A request that is still in flight when the window's record is taken.
   void OnUnfinished(Instant scheduled, Instant now, bool in_window);
+  // An arrival of the window that was never sent: unfinished.
+  void OnNeverSent(Instant scheduled, Instant now);
+
+  // A response of a decoupled model has come; the time since the one before; and at the end of a
+  // successful request how many it had, and when the first came.
+  void OnResponse(Instant received) {
+    Advance(received);
+    ++block_->responses;
+    if (record_ != nullptr && window_.Holds(received)) ++record_->responses->arrived;
+  }
+  void OnGap(Nanos gap, bool in_window) {
+    if (record_ != nullptr && in_window) record_->responses->between.Record(gap.count());
+  }
+  void OnResponses(Instant scheduled, bool in_window, uint64_t count, Instant first) {
+    if (record_ == nullptr || !in_window) return;
+    record_->responses->per_request.Record(static_cast<int64_t>(count));
+    if (count == 0) {
+      ++record_->responses->none;
+    } else {
+      record_->responses->first.Record((first - scheduled).count());
+    }
+  }
+  // A sequence has ended, with the answer to its last request or with a failure.
+  void OnSequence(Instant began, Instant ended, bool completed, uint64_t requests);
   void OnLoopLag(Instant now, Nanos lag) {
     if (record_ != nullptr && window_.Holds(now)) record_->lag.Record(lag.count());
   }
@@ -224,7 +268,10 @@ class Recorder {
   }
   void CountOldOverlap(const RequestStamps& t);
 
+  std::unique_ptr<WindowRecord> NewRecord() const;
+
   BlockExchange& exchange_;
+  const Extent extent_;
   std::unique_ptr<Block> block_;
   Instant block_end_ = Instant::max();
   Nanos cpu_before_{0};

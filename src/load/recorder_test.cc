@@ -48,8 +48,7 @@ TEST(Recorder, PartsOfAWindowAreToldApartByWhenRequestsWereDue) {
   for (int i = 0; i < 6; ++i) {
     recorder.Advance(part(i));
     recorder.SplitWindow(part(i + 1));
-    for (const auto& [at, in_window] : due)
-      recorder.OnSuccess({at, at, at + 150ms}, in_window);
+    for (const auto& [at, in_window] : due) recorder.OnSuccess({at, at, at + 150ms}, in_window);
     due.clear();
     for (int j = 0; j <= i; ++j) due.emplace_back(part(i), recorder.OnScheduled(part(i)));
   }

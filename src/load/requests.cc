@@ -75,7 +75,8 @@ Result<std::vector<BatchInput>> GatherBatch(const ModelSignature& model, const D
 }
 
 Result<std::string> JsonRequest(const std::vector<BatchInput>& inputs,
-                                const std::vector<kserve::RequestedOutput>& outputs) {
+                                const std::vector<kserve::RequestedOutput>& outputs,
+                                const kserve::Parameters& parameters) {
   std::vector<kserve::InferInput> joined;
   std::deque<std::string> bytes;
   for (const BatchInput& entry : inputs) {
@@ -84,7 +85,7 @@ Result<std::string> JsonRequest(const std::vector<BatchInput>& inputs,
     joined.push_back(entry.input);
     joined.back().data = text;
   }
-  return kserve::EncodeHttpJsonRequest(joined, outputs);
+  return kserve::EncodeHttpJsonRequest(joined, outputs, parameters);
 }
 
 std::string HttpHeader(const ModelSignature& model, const RequestOptions& options,
@@ -118,6 +119,8 @@ Result<std::unique_ptr<RequestSet>> RequestSet::Encode(const ModelSignature& mod
                                   options.batch_size, model.max_batch_size));
   }
   std::unique_ptr<RequestSet> set(new RequestSet(data, options));
+  if (options.protocol == kserve::Protocol::kGrpc)
+    set->patch_ = RequestPatch::ForGrpc(options.patch);
   // Request k starts at row k * batch, until that has come around to row 0.
   const size_t batch = static_cast<size_t>(options.batch_size);
   const size_t distinct = data.rows() / std::gcd(data.rows(), batch);
@@ -145,22 +148,24 @@ Result<void> RequestSet::EncodeOne(const ModelSignature& model, const RequestOpt
   for (const kserve::TensorMetadata& output : model.outputs)
     outputs.push_back({.name = output.name, .binary = !options.json_outputs});
 
+  kserve::Parameters parameters = RequestPatch::Placeholders(options.patch);
+  parameters.insert(parameters.end(), options.parameters.begin(), options.parameters.end());
   std::vector<std::string_view> pieces;
   if (options.protocol == kserve::Protocol::kHttp && options.json_tensors) {
     // A server that knows nothing of binary data must not be asked about it.
     if (!options.binary_known) outputs.clear();
-    SEXTANT_ASSIGN(const std::string json, JsonRequest(inputs, outputs));
-    pieces.push_back(owned_.emplace_back(HttpHeader(model, options, json, json.size())));
+    SEXTANT_ASSIGN(const std::string json, JsonRequest(inputs, outputs, parameters));
+    AddHttpHead(HttpHeader(model, options, json, json.size()), options, pieces);
   } else if (options.protocol == kserve::Protocol::kHttp) {
-    const std::string json = kserve::EncodeHttpRequestHeader(headers, outputs, {}, {});
-    pieces.push_back(
-        owned_.emplace_back(HttpHeader(model, options, json, json.size() + tensor_bytes)));
+    const std::string json = kserve::EncodeHttpRequestHeader(headers, outputs, {}, parameters);
+    AddHttpHead(HttpHeader(model, options, json, json.size() + tensor_bytes), options, pieces);
     for (const BatchInput& entry : inputs)
       pieces.insert(pieces.end(), entry.pieces.begin(), entry.pieces.end());
   } else {
     std::string header = kserve::EncodeGrpcRequestHeader(model.name, options.model_version, headers,
-                                                         outputs, {}, {});
+                                                         outputs, {}, options.parameters);
     uint64_t message_bytes = header.size();
+    if (patch_.any()) message_bytes += patch_.bytes().size() - net::kGrpcPrefixBytes;
     for (const BatchInput& entry : inputs)
       message_bytes += kserve::EncodeRawInputHeader(entry.bytes).size() + entry.bytes;
     if (message_bytes > INT32_MAX) {
@@ -169,7 +174,11 @@ Result<void> RequestSet::EncodeOne(const ModelSignature& model, const RequestOpt
                  message_bytes));
     }
     std::string prefix;
-    net::AppendGrpcPrefix(prefix, static_cast<uint32_t>(message_bytes));
+    if (patch_.any()) {
+      pieces.push_back(patch_.bytes());
+    } else {
+      net::AppendGrpcPrefix(prefix, static_cast<uint32_t>(message_bytes));
+    }
     pieces.push_back(owned_.emplace_back(prefix + header));
     for (const BatchInput& entry : inputs) {
       pieces.push_back(owned_.emplace_back(kserve::EncodeRawInputHeader(entry.bytes)));
@@ -177,16 +186,34 @@ Result<void> RequestSet::EncodeOne(const ModelSignature& model, const RequestOpt
     }
   }
   const uint64_t bytes = TotalSize(pieces);
-  if (pieces.size() > 1 && bytes <= kCopyBelow && copied_bytes_ + bytes <= kCopyTotal) {
-    std::string joined;
-    joined.reserve(bytes);
-    for (const std::string_view piece : pieces) joined += piece;
-    copied_bytes_ += bytes;
-    pieces.assign(1, owned_.emplace_back(std::move(joined)));
-  }
+  const size_t shared = !patch_.any() ? 0 : options.protocol == kserve::Protocol::kGrpc ? 1 : 2;
+  Join(pieces, shared);
   piece_lists_.push_back(std::move(pieces));
-  requests_.push_back({.bytes = bytes, .first_row = static_cast<uint32_t>(first_row)});
+  requests_.push_back(
+      {.pieces = {}, .bytes = bytes, .first_row = static_cast<uint32_t>(first_row)});
   return {};
+}
+
+void RequestSet::AddHttpHead(std::string head, const RequestOptions& options,
+                             std::vector<std::string_view>& pieces) {
+  const std::string_view kept = owned_.emplace_back(std::move(head));
+  const RequestPatch::Split split = RequestPatch::SplitHttp(kept, options.patch);
+  pieces.push_back(split.before);
+  if (split.piece.empty()) return;
+  if (!patch_.any()) patch_ = RequestPatch::ForHttp(split.piece, options.patch);
+  pieces.push_back(patch_.bytes());
+  pieces.push_back(split.after);
+}
+
+void RequestSet::Join(std::vector<std::string_view>& pieces, size_t first) {
+  const uint64_t bytes = TotalSize(std::span(pieces).subspan(first));
+  if (pieces.size() - first < 2 || bytes > kCopyBelow || copied_bytes_ + bytes > kCopyTotal) return;
+  std::string joined;
+  joined.reserve(bytes);
+  for (size_t i = first; i < pieces.size(); ++i) joined += pieces[i];
+  copied_bytes_ += bytes;
+  pieces.resize(first);
+  pieces.push_back(owned_.emplace_back(std::move(joined)));
 }
 
 Result<uint32_t> RequestSet::CountWrong(size_t index, std::string_view body,

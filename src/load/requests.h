@@ -14,6 +14,7 @@
 #include "kserve/control_client.h"
 #include "kserve/infer.h"
 #include "load/data.h"
+#include "load/patch.h"
 #include "net/grpc_client.h"
 
 namespace sextant::load {
@@ -22,6 +23,15 @@ struct EncodedRequest {
   std::span<const std::string_view> pieces;
   uint64_t bytes = 0;
   uint32_t first_row = 0;  // of the data set; rows wrap around
+  uint64_t id = 0;         // as patched in: what a stream's answers are found by
+  // Requests of one kind must reach the server in order: over the same stream. UINT32_MAX: any.
+  uint32_t affinity = UINT32_MAX;
+};
+
+struct PatchedRequest {
+  EncodedRequest request;
+  std::string bytes;
+  std::vector<std::string_view> pieces;
 };
 
 struct RequestOptions {
@@ -30,11 +40,13 @@ struct RequestOptions {
   std::string path_prefix;    // HTTP: in front of /v2
   std::string model_version;  // as asked for; empty: the server's choice
   int64_t batch_size = 1;
-  bool json_tensors = false;   // HTTP: inputs as JSON instead of binary data
-  bool json_outputs = false;   // HTTP: outputs as JSON; always so where no binary data is known
-  bool binary_known = true;    // HTTP: the server has the binary tensor data extension
-  bool check_outputs = false;  // outputs will be compared
-  std::string http_fields;     // further header lines, each with its CR LF
+  bool json_tensors = false;      // HTTP: inputs as JSON instead of binary data
+  bool json_outputs = false;      // HTTP: outputs as JSON; always so where no binary data is known
+  bool binary_known = true;       // HTTP: the server has the binary tensor data extension
+  bool check_outputs = false;     // outputs will be compared
+  std::string http_fields;        // further header lines, each with its CR LF
+  kserve::Parameters parameters;  // of every request
+  PatchOptions patch;             // what each request says for itself
 };
 
 class RequestSet {
@@ -48,6 +60,10 @@ class RequestSet {
   const DataSet& data() const { return data_; }
   kserve::Protocol protocol() const { return protocol_; }
   bool check_outputs() const { return check_outputs_; }
+  // Requests of a set with a patch must be sent as the patch makes them.
+  const RequestPatch& patch() const { return patch_; }
+  // Requests belong to sequences.
+  bool sequences() const { return sequences_; }
 
   // Compares a response body (as received, without gRPC prefix) with the expected outputs of
   // request `index`: how many of its inferences were wrong. kCorrupt when it cannot be read.
@@ -59,21 +75,29 @@ class RequestSet {
       : data_(data),
         batch_size_(options.batch_size),
         protocol_(options.protocol),
-        check_outputs_(options.check_outputs) {}
+        check_outputs_(options.check_outputs),
+        sequences_(options.patch.sequence != SequenceIdType::kNone) {}
   Result<void> EncodeOne(const ModelSignature& model, const RequestOptions& options,
                          size_t first_row);
+  void AddHttpHead(std::string head, const RequestOptions& options,
+                   std::vector<std::string_view>& pieces);
+  // Makes one piece of `pieces` from `first` on, where that is small.
+  void Join(std::vector<std::string_view>& pieces, size_t first);
 
   const DataSet& data_;
   const int64_t batch_size_;
   const kserve::Protocol protocol_;
   const bool check_outputs_;
+  const bool sequences_;
   std::deque<std::string> owned_;  // heads, and whole requests where they are small
   std::deque<std::vector<std::string_view>> piece_lists_;
   std::vector<EncodedRequest> requests_;
+  RequestPatch patch_;
   uint64_t copied_bytes_ = 0;
 };
 
-// The method that all inference requests call over gRPC.
+// The methods that inference requests call over gRPC.
+constexpr std::string_view kGrpcStreamPath = "/inference.GRPCInferenceService/ModelStreamInfer";
 constexpr std::string_view kGrpcInferPath = "/inference.GRPCInferenceService/ModelInfer";
 
 }  // namespace sextant::load

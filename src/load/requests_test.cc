@@ -154,5 +154,62 @@ TEST(RequestSet, WrongOutputsAreCountedPerInference) {
   EXPECT_EQ(*http->CountWrong(1, body.json, ""), 1u);
 }
 
+template <typename T>
+T ParameterOf(const kserve::InferRequest& request, std::string_view name) {
+  const kserve::Parameter* value = kserve::FindParameter(request.parameters, name);
+  if (value == nullptr || !std::holds_alternative<T>(*value)) {
+    ADD_FAILURE() << name << " is missing or of another type";
+    return T();
+  }
+  return std::get<T>(*value);
+}
+
+TEST(RequestPatch, WhatIsPatchedInIsWhatTheServerReads) {
+  const DataSet data = Rows(3);
+  for (const Protocol protocol : {Protocol::kHttp, Protocol::kGrpc}) {
+    for (const bool text : {false, true}) {
+      const auto set = *RequestSet::Encode(
+          kModel, data,
+          {.protocol = protocol,
+           .authority = "h:1",
+           .json_tensors = text,
+           .http_fields = "X-Note: sequence_id\r\n",
+           .parameters = {{"sequence_idle", std::string("sequence_id")}, {"n", int64_t{7}}},
+           .patch = {.request_id = true,
+                     .sequence = text ? SequenceIdType::kString : SequenceIdType::kInteger}});
+      PatchedRequest patched;
+      for (const uint64_t id : {uint64_t{1}, uint64_t{1} << 40, (uint64_t{1} << 63) - 1}) {
+        for (const bool flag : {false, true}) {
+          const size_t row = id % 3;
+          set->patch().Apply(set->requests()[row],
+                             {.request_id = id + 5, .sequence_id = id, .start = flag, .end = !flag},
+                             patched);
+          kserve::InferRequest request;
+          EXPECT_EQ(DecodeN(patched.request, protocol, request),
+                    std::vector<double>{static_cast<double>(row)});
+          EXPECT_EQ(ParameterOf<bool>(request, "sequence_start"), flag);
+          EXPECT_EQ(ParameterOf<bool>(request, "sequence_end"), !flag);
+          EXPECT_EQ(ParameterOf<int64_t>(request, "n"), 7);
+          EXPECT_EQ(ParameterOf<std::string>(request, "sequence_idle"), "sequence_id");
+          if (text) {
+            EXPECT_EQ(ParameterOf<std::string>(request, "sequence_id"), Format("s{:016x}", id));
+          } else {
+            EXPECT_EQ(ParameterOf<int64_t>(request, "sequence_id"), static_cast<int64_t>(id));
+          }
+          if (protocol == Protocol::kGrpc) {
+            EXPECT_EQ(ParseRequestId(request.id), id + 5);
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(RequestPatch, ForeignRequestIdsAreNobodys) {
+  for (const char* id : {"", "1", "00000000000000g0", "0000000000000001 ", "000000000000000A"})
+    EXPECT_FALSE(ParseRequestId(id)) << id;
+  EXPECT_EQ(ParseRequestId("00000000000000ff"), 255u);
+}
+
 }  // namespace
 }  // namespace sextant::load

@@ -32,6 +32,8 @@ class WaitingRequests {
     requests_.pop_front();
     return first;
   }
+  // What was taken and found no place after all.
+  void PutBack(const WaitingRequest& request) { requests_.push_front(request); }
   void Remove(uint32_t slot) {
     std::erase_if(requests_, [slot](const WaitingRequest& r) { return r.slot == slot; });
   }

@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/strings.h"
 
@@ -15,19 +16,26 @@ constexpr Nanos kSpinBefore{20'000};
 
 }  // namespace
 
-Result<std::unique_ptr<Worker>> Worker::Start(const WorkerOptions& options, size_t index) {
+Result<std::unique_ptr<Worker>> Worker::Start(const WorkerOptions& options, size_t index,
+                                              size_t workers) {
   SEXTANT_ASSIGN(std::unique_ptr<net::EventLoop> loop, net::EventLoop::Create());
-  std::unique_ptr<Worker> worker(new Worker(options, std::move(loop)));
+  std::unique_ptr<Worker> worker(new Worker(options, std::move(loop), index, workers));
   worker->thread_ = std::thread([raw = worker.get()] { raw->Run(); });
   pthread_setname_np(worker->thread_.native_handle(), Format("load-{}", index).c_str());
   return worker;
 }
 
-Worker::Worker(const WorkerOptions& options, std::unique_ptr<net::EventLoop> loop)
+Worker::Worker(const WorkerOptions& options, std::unique_ptr<net::EventLoop> loop, size_t index,
+               size_t workers)
     : options_(options),
       loop_(std::move(loop)),
-      recorder_(blocks_),
-      channel_(MakeChannel(*loop_, *this, options.channel)) {}
+      recorder_(blocks_, {.responses = options.channel.decoupled,
+                          .sequences = options.sequences != nullptr}),
+      channel_(MakeChannel(*loop_, *this, options.channel)),
+      special_(options.channel.streaming || options.sequences != nullptr) {
+  if (options.sequences != nullptr)
+    sequences_ = std::make_unique<Sequences>(options.sequences, index, workers);
+}
 
 Worker::~Worker() {
   stop_ = true;
@@ -71,6 +79,13 @@ void Worker::SetLoad(WorkerLoad load) {
       next_request_ %= load_.requests->requests().size();
     next_due_ = load_.schedule != nullptr ? NextDue() : Instant::max();
     restarts_ = {};
+    overdue_.clear();
+    overdue_from_ = 0;
+    if (sequences_ != nullptr && load_.sequences > 0) {
+      sequences_->SetLanes(load_.sequences, load_.turn);
+      sequence_set_ = load_.requests;
+    }
+    if (sequences_ != nullptr && load_.requests == nullptr) CloseSequences(SteadyNow());
     // What is in flight from before counts towards a closed loop's concurrency.
     closed_in_flight_ = static_cast<size_t>(recorder_.in_flight());
     UpdateWindowDone();
@@ -121,6 +136,8 @@ std::unique_ptr<WindowRecord> Worker::TakeWindow() {
       recorder_.OnUnfinished(slot->scheduled, now, slot->in_window);
       slot->in_window = false;
     }
+    for (size_t i = overdue_from_; i < overdue_.size(); ++i)
+      recorder_.OnNeverSent(overdue_[i], now);
     window_open_ = 0;
     record = recorder_.TakeWindow();
   });
@@ -141,6 +158,7 @@ size_t Worker::CancelAll() {
   size_t cancelled = 0;
   RunOnThread([&] {
     load_ = WorkerLoad();
+    sequence_set_ = nullptr;
     for (uint32_t i = 0; i < slots_.size(); ++i) {
       if (!slots_[i]->busy) continue;
       channel_->Cancel(i);
@@ -185,6 +203,8 @@ Instant Worker::IssueDue(Instant now) {
     if (load_.max_in_flight > 0 &&
         static_cast<size_t>(recorder_.in_flight()) >= load_.max_in_flight) {
       recorder_.OnOverflow(due);
+    } else if (sequences_ != nullptr && !sequences_->HasLane()) {
+      overdue_.push_back(due);
     } else if (!Issue(due)) {
       next_due_ = Instant::max();
       UpdateWindowDone();
@@ -231,22 +251,65 @@ void Worker::IssueClosed(Instant now) {
 bool Worker::Issue(Instant scheduled) {
   if (load_.budget != nullptr && load_.budget->fetch_sub(1, std::memory_order_relaxed) <= 0)
     return false;
+  if (sequences_ == nullptr) {
+    IssueRow(scheduled, *load_.requests, TakeRequest(), nullptr);
+  } else {
+    const Sequences::Step step = sequences_->Next(scheduled);
+    IssueRow(scheduled, *load_.requests, step.row ? *step.row : TakeRequest(), &step);
+  }
+  return true;
+}
+
+void Worker::IssueRow(Instant scheduled, const RequestSet& set, size_t request,
+                      const Sequences::Step* step) {
   const uint32_t index = TakeSlot();
   Slot& slot = *slots_[index];
   slot.scheduled = slot.sent = scheduled;
-  slot.set = load_.requests;
-  slot.request = TakeRequest();
+  slot.set = &set;
+  slot.request = static_cast<uint32_t>(request);
   slot.busy = true;
   slot.in_window = recorder_.OnScheduled(scheduled);
   if (slot.in_window) ++window_open_;
   if (options_.timeout > Nanos(0)) Link(index, scheduled);
-  channel_->Start(index, slot.set->requests()[slot.request], &slot.sent);
-  return true;
+  const EncodedRequest& encoded = set.requests()[request];
+  if (!set.patch().any()) return channel_->Start(index, encoded, &slot.sent);
+  Special& special = *specials_[index];
+  special.responses = 0;
+  PatchValues values{.request_id = uint64_t{++slot.uses} << 32 | index};
+  if (step != nullptr) {
+    special.sequence = step->run;
+    values.sequence_id = step->id;
+    values.start = step->start;
+    values.end = step->end;
+  }
+  set.patch().Apply(encoded, values, special.patched);
+  // Requests of a sequence that may overtake each other go the same way.
+  if (step != nullptr && load_.turn == Sequences::Turn::kRound)
+    special.patched.request.affinity = step->lane;
+  channel_->Start(index, special.patched.request, &slot.sent);
+}
+
+void Worker::CloseSequences(Instant now) {
+  if (sequence_set_ == nullptr) return;
+  while (const std::optional<Sequences::Step> step = sequences_->Close())
+    IssueRow(now, *sequence_set_, step->row.value_or(0), &*step);
+}
+
+void Worker::IssueOverdue() {
+  while (overdue_from_ < overdue_.size() && sequences_->HasLane()) {
+    if (!Issue(overdue_[overdue_from_])) break;
+    ++overdue_from_;
+  }
+  if (overdue_from_ < overdue_.size()) return;
+  overdue_.clear();
+  overdue_from_ = 0;
+  UpdateWindowDone();
 }
 
 uint32_t Worker::TakeSlot() {
   if (free_slots_.empty()) {
     slots_.push_back(std::make_unique<Slot>());
+    specials_.push_back(special_ ? std::make_unique<Special>() : nullptr);
     free_slots_.reserve(slots_.size());
     return static_cast<uint32_t>(slots_.size() - 1);
   }
@@ -258,6 +321,10 @@ uint32_t Worker::TakeSlot() {
 void Worker::OnAnswer(uint32_t slot, const Answer& answer) {
   last_reading_ = answer.received;
   Finish(slot, answer);
+  if (sequences_ != nullptr) {
+    if (load_.requests == nullptr) CloseSequences(answer.received);
+    if (overdue_from_ < overdue_.size()) IssueOverdue();
+  }
   if (load_.concurrency == 0) return;
   if (closed_in_flight_ > load_.concurrency) {  // the load has been lowered
     --closed_in_flight_;
@@ -273,20 +340,50 @@ void Worker::OnAnswer(uint32_t slot, const Answer& answer) {
   if (!Issue(answer.received)) UpdateWindowDone();
 }
 
+void Worker::OnResponse(uint32_t index, const Answer& response) {
+  Special& special = *specials_[index];
+  const Slot& slot = *slots_[index];
+  if (special.responses++ == 0) {
+    special.first = response.received;
+  } else {
+    recorder_.OnGap(response.received - special.last, slot.in_window);
+  }
+  special.last = response.received;
+  recorder_.OnResponse(response.received);
+  if (slot.set->check_outputs()) CheckOutputs(slot, response);
+}
+
+void Worker::CheckOutputs(const Slot& slot, const Answer& answer) {
+  const auto wrong = slot.set->CountWrong(slot.request, answer.body, answer.fields);
+  const auto batch = static_cast<uint64_t>(slot.set->batch_size());
+  recorder_.OnChecked({slot.scheduled, slot.sent, answer.received}, slot.in_window, batch,
+                      wrong.has_value() ? *wrong : batch);
+}
+
+void Worker::EndSequence(Special& special, const Answer& answer) {
+  const uint32_t sequence = std::exchange(special.sequence, Sequences::kNone);
+  if (sequence == Sequences::kNone) return;
+  const auto ended = sequences_->Done(sequence, answer.outcome.ok());
+  if (ended && !ended->closed)
+    recorder_.OnSequence(ended->began, answer.received, ended->completed, ended->requests);
+}
+
 void Worker::Finish(uint32_t index, const Answer& answer) {
   Slot& slot = *slots_[index];
   const RequestStamps stamps{slot.scheduled, slot.sent, answer.received};
   if (options_.timeout > Nanos(0)) Unlink(index);
   if (answer.outcome.ok()) {
     recorder_.OnSuccess(stamps, slot.in_window);
-    if (slot.set->check_outputs()) {
-      const auto wrong = slot.set->CountWrong(slot.request, answer.body, answer.fields);
-      const auto batch = static_cast<uint64_t>(slot.set->batch_size());
-      recorder_.OnChecked(stamps, slot.in_window, batch, wrong.has_value() ? *wrong : batch);
+    if (options_.channel.decoupled) {
+      recorder_.OnResponses(slot.scheduled, slot.in_window, specials_[index]->responses,
+                            specials_[index]->first);
+    } else if (slot.set->check_outputs()) {
+      CheckOutputs(slot, answer);
     }
   } else {
     recorder_.OnFailure(stamps, slot.in_window, answer.outcome, answer.text);
   }
+  if (sequences_ != nullptr) EndSequence(*specials_[index], answer);
   finished_.store(finished_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   const bool in_window = slot.in_window;
   slot.busy = slot.in_window = false;
@@ -297,9 +394,12 @@ void Worker::Finish(uint32_t index, const Answer& answer) {
 void Worker::UpdateWindowDone() {
   const bool budget_spent =
       load_.budget != nullptr && load_.budget->load(std::memory_order_relaxed) <= 0;
-  const bool all_issued = budget_spent || load_.requests == nullptr ||
-                          (load_.concurrency == 0 && next_due_ >= recorder_.window().end) ||
-                          (load_.concurrency > 0 && loop_->turn_start() >= recorder_.window().end);
+  const bool overdue =
+      overdue_from_ < overdue_.size() && recorder_.window().Holds(overdue_[overdue_from_]);
+  const bool all_issued =
+      budget_spent || load_.requests == nullptr ||
+      (load_.concurrency == 0 && next_due_ >= recorder_.window().end && !overdue) ||
+      (load_.concurrency > 0 && loop_->turn_start() >= recorder_.window().end);
   const bool done = window_open_ == 0 && all_issued;
   if (done == window_done_.load(std::memory_order_relaxed)) return;
   const std::scoped_lock lock(window_done_mutex_);

@@ -19,6 +19,7 @@
 #include "load/recorder.h"
 #include "load/requests.h"
 #include "load/schedule.h"
+#include "load/sequences.h"
 #include "net/event_loop.h"
 
 namespace sextant::load {
@@ -41,17 +42,23 @@ struct WorkerLoad {
   DataOrder order = DataOrder::kSequential;
   Part part;
   Random random{0};  // the same for all workers
+  // Requests are those of sequences: so many at once, `turn` saying whose comes next. 0: none.
+  size_t sequences = 0;
+  Sequences::Turn turn = Sequences::Turn::kLast;
 };
 
 struct WorkerOptions {
   ChannelOptions channel;
-  Nanos timeout{0};   // of a request, from its start; 0: none
-  bool spin = false;  // never sleep: lower latency for a whole core
+  Nanos timeout{0};                               // of a request, from its start; 0: none
+  bool spin = false;                              // never sleep: lower latency for a whole core
+  std::shared_ptr<const SequencePlan> sequences;  // null: requests are independent
 };
 
 class Worker final : public ChannelListener {
  public:
-  static Result<std::unique_ptr<Worker>> Start(const WorkerOptions& options, size_t index);
+  // Worker `index` of `workers`.
+  static Result<std::unique_ptr<Worker>> Start(const WorkerOptions& options, size_t index,
+                                               size_t workers);
   ~Worker() override;
 
   // Opens connections; Prepared() tells when they are up.
@@ -88,6 +95,7 @@ class Worker final : public ChannelListener {
   uint64_t finished() const { return finished_.load(std::memory_order_relaxed); }
 
   void OnAnswer(uint32_t slot, const Answer& answer) override;
+  void OnResponse(uint32_t slot, const Answer& response) override;
 
  private:
   // A cache line.
@@ -97,11 +105,21 @@ class Worker final : public ChannelListener {
     uint32_t request = 0;
     bool in_window = false;
     bool busy = false;
+    uint32_t uses = 0;  // tells a request's answer from one to an earlier request of the slot
     // Neighbours in the list of requests in flight, by deadline.
     uint32_t earlier = UINT32_MAX, later = UINT32_MAX;
   };
 
-  Worker(const WorkerOptions& options, std::unique_ptr<net::EventLoop> loop);
+  // What a slot has besides, where requests are not all alike.
+  struct Special {
+    PatchedRequest patched;
+    uint32_t sequence = Sequences::kNone;
+    uint64_t responses = 0;  // of a decoupled model
+    Instant first, last;
+  };
+
+  Worker(const WorkerOptions& options, std::unique_ptr<net::EventLoop> loop, size_t index,
+         size_t workers);
   void Run();
   void RunOnThread(const std::function<void()>& task);
 
@@ -110,6 +128,13 @@ class Worker final : public ChannelListener {
   void IssueClosed(Instant now);
   // False when the budget is used up.
   bool Issue(Instant scheduled);
+  void IssueRow(Instant scheduled, const RequestSet& set, size_t request,
+                const Sequences::Step* step);
+  void EndSequence(Special& special, const Answer& answer);
+  void CheckOutputs(const Slot& slot, const Answer& answer);
+  // Ends the sequences that have nothing in flight, where the load is over.
+  void CloseSequences(Instant now);
+  void IssueOverdue();
   uint32_t TakeSlot();
   uint32_t TakeRequest();
   Instant NextDue();
@@ -133,7 +158,14 @@ class Worker final : public ChannelListener {
       restarts_;  // after connection failures
   int connect_failures_ = 0;
 
-  std::vector<std::unique_ptr<Slot>> slots_;  // connections write to them: they never move
+  std::vector<std::unique_ptr<Slot>> slots_;        // connections write to them: they never move
+  const bool special_;                              // requests differ
+  std::vector<std::unique_ptr<Special>> specials_;  // by slot; null unless special_
+  std::unique_ptr<Sequences> sequences_;
+  const RequestSet* sequence_set_ = nullptr;  // of the sequences that are open
+  // Arrivals that wait for a sequence without a request, in order, from overdue_from_ on.
+  std::vector<Instant> overdue_;
+  size_t overdue_from_ = 0;
   std::vector<uint32_t> free_slots_;
   uint32_t oldest_ = UINT32_MAX, newest_ = UINT32_MAX;
   Instant next_expiry_{};    // no deadline is earlier

@@ -118,7 +118,7 @@ uint32_t GrpcClientConnection::Start(uint32_t token, std::span<const std::string
   Http2Stream& stream = NewStream(token, keep_message, sent);
   const std::string& block = first_block_sent_ ? next_block_ : first_block_;
   first_block_sent_ = true;
-  if (pieces.size() == 1 && TryQueueWhole(stream, block, pieces[0])) return stream.id;
+  if (TryQueueWhole(stream, block, pieces)) return stream.id;
   QueueHeaders(stream.id, block, false);
   Send(stream, pieces);
   return stream.id;
@@ -146,9 +146,12 @@ uint32_t GrpcClientConnection::OpenStream(const GrpcMethod& method, uint32_t tok
   return stream.id;
 }
 
-bool GrpcClientConnection::Write(uint32_t id, std::span<const std::string_view> pieces) {
+bool GrpcClientConnection::Write(uint32_t id, std::span<const std::string_view> pieces,
+                                 Instant* sent) {
   Http2Stream* stream = streams_.Find(id);
   if (stream == nullptr || stream->local_closed) return false;
+  if (sent != nullptr) unsent_.push_back(sent);
+  if (TryQueueMore(*stream, pieces)) return true;
   // What is not yet framed of earlier messages stays in front.
   std::string rest;
   for (size_t i = stream->piece; i < stream->pieces.size(); ++i) {
@@ -288,25 +291,40 @@ void GrpcClientConnection::OnData(Http2Stream& stream, std::string_view data, bo
     if (stream.message.size() + data.size() > kMaxMessage) {
       return ConnectionFault(Http2Error::kEnhanceYourCalm, "a message larger than 2 GiB");
     }
-    stream.message.append(data);
-    if ((stream.state & kStreaming) != 0) TakeMessages(stream);
+    if ((stream.state & kStreaming) == 0) {
+      stream.message.append(data);
+    } else if (stream.message.empty()) {
+      // Whole messages are delivered from where they were received.
+      const std::optional<size_t> taken = TakeMessages(stream, data);
+      if (!taken) return;
+      stream.message.assign(data.substr(*taken));
+    } else {
+      stream.message.append(data);
+      const std::optional<size_t> taken = TakeMessages(stream, stream.message);
+      if (!taken) return;
+      stream.message.erase(0, *taken);
+    }
   }
   if (end_stream) Finish(stream);
 }
 
-void GrpcClientConnection::TakeMessages(Http2Stream& stream) {
+std::optional<size_t> GrpcClientConnection::TakeMessages(Http2Stream& stream,
+                                                         std::string_view bytes) {
   const uint32_t id = stream.id;
   size_t at = 0;
-  while (stream.message.size() - at >= kGrpcPrefixBytes) {
-    const GrpcPrefix prefix = ParseGrpcPrefix(stream.message.data() + at);
-    if (stream.message.size() - at - kGrpcPrefixBytes < prefix.length) break;
-    const std::string_view message =
-        std::string_view(stream.message).substr(at + kGrpcPrefixBytes, prefix.length);
-    listener_.OnGrpcMessage(*this, stream.token, message, received_);
-    if (streams_.Find(id) != &stream) return;  // cancelled from inside
+  while (bytes.size() - at >= kGrpcPrefixBytes) {
+    const GrpcPrefix prefix = ParseGrpcPrefix(bytes.data() + at);
+    if (prefix.compressed) {
+      ConnectionFault(Http2Error::kProtocolError, "a compressed message that was not asked for");
+      return std::nullopt;
+    }
+    if (bytes.size() - at - kGrpcPrefixBytes < prefix.length) break;
+    listener_.OnGrpcMessage(*this, stream.token, bytes.substr(at + kGrpcPrefixBytes, prefix.length),
+                            received_);
+    if (streams_.Find(id) != &stream) return std::nullopt;  // cancelled from inside
     at += kGrpcPrefixBytes + prefix.length;
   }
-  stream.message.erase(0, at);
+  return at;
 }
 
 void GrpcClientConnection::Finish(Http2Stream& stream) {

@@ -12,6 +12,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -89,8 +90,11 @@ class GrpcClientConnection final : public Http2Connection {
   // Opens a bidirectional stream (messages are delivered as they come); Write and WritesDone feed
   // it.
   uint32_t OpenStream(const GrpcMethod& method, uint32_t token);
-  // The pieces are copied. False when the stream has ended.
-  bool Write(uint32_t stream, std::span<const std::string_view> pieces);
+  // The pieces are copied; nothing is allocated while flow control lets messages go at once. *sent,
+  // where there is one, is set as by Start(). False when the stream has ended.
+  bool Write(uint32_t stream, std::span<const std::string_view> pieces, Instant* sent = nullptr);
+  // *sent will not be set any more.
+  void ForgetStamp(const Instant* sent) { std::erase(unsent_, sent); }
   void WritesDone(uint32_t stream);
   // Resets the stream; no callback follows.
   void Cancel(uint32_t stream);
@@ -118,7 +122,9 @@ class GrpcClientConnection final : public Http2Connection {
   void Send(Http2Stream& stream, std::span<const std::string_view> pieces);
   const BlockMeaning* FindMeaning(std::string_view block, bool end_stream) const;
   bool Interpret(Http2Stream& stream, std::string_view block, bool end_stream);
-  void TakeMessages(Http2Stream& stream);
+  // Delivers the whole messages at the front; how many bytes they were, or nothing when the stream
+  // is gone.
+  std::optional<size_t> TakeMessages(Http2Stream& stream, std::string_view bytes);
   void Finish(Http2Stream& stream);
 
   GrpcClientListener& listener_;

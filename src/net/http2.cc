@@ -466,23 +466,56 @@ void Http2Connection::GiveBack(Http2Stream* stream, size_t bytes) {
 }
 
 bool Http2Connection::TryQueueWhole(Http2Stream& stream, std::string_view block,
-                                    std::string_view data) {
-  const auto size = static_cast<int64_t>(data.size());
-  if (size > send_window_ || size > stream.send_window || data.size() > peer_.max_frame_size ||
+                                    std::span<const std::string_view> pieces) {
+  size_t bytes = 0;
+  for (const std::string_view piece : pieces) bytes += piece.size();
+  const auto size = static_cast<int64_t>(bytes);
+  if (size > send_window_ || size > stream.send_window || bytes > peer_.max_frame_size ||
       block.size() > peer_.max_frame_size) {
     return false;
   }
-  char* p = out_.Extend(2 * kFrameHeaderBytes + block.size() + data.size());
+  char* p = out_.Extend(2 * kFrameHeaderBytes + block.size() + bytes);
   WriteFrameHeader(p, block.size(), FrameType::kHeaders, kFlagEndHeaders, stream.id);
   p += kFrameHeaderBytes;
   std::memcpy(p, block.data(), block.size());
   p += block.size();
-  WriteFrameHeader(p, data.size(), FrameType::kData, kFlagEndStream, stream.id);
-  std::memcpy(p + kFrameHeaderBytes, data.data(), data.size());
+  WriteFrameHeader(p, bytes, FrameType::kData, kFlagEndStream, stream.id);
+  p += kFrameHeaderBytes;
+  for (const std::string_view piece : pieces) {
+    if (!piece.empty()) std::memcpy(p, piece.data(), piece.size());
+    p += piece.size();
+  }
   NeedFlush();
   send_window_ -= size;
   stream.send_window -= size;
   stream.local_closed = true;
+  return true;
+}
+
+bool Http2Connection::TryQueueMore(Http2Stream& stream, std::span<const std::string_view> pieces) {
+  size_t left = 0;
+  for (const std::string_view piece : pieces) left += piece.size();
+  const auto size = static_cast<int64_t>(left);
+  if (size > send_window_ || size > stream.send_window || stream.piece < stream.pieces.size())
+    return false;
+  char* p = nullptr;
+  size_t room = 0;  // in the frame that p points into
+  for (std::string_view piece : pieces) {
+    while (!piece.empty()) {
+      if (room == 0) {
+        room = std::min<size_t>(left, peer_.max_frame_size);
+        p = QueueFrame(FrameType::kData, 0, stream.id, room);
+      }
+      const size_t n = std::min(room, piece.size());
+      std::memcpy(p, piece.data(), n);
+      p += n;
+      room -= n;
+      left -= n;
+      piece.remove_prefix(n);
+    }
+  }
+  send_window_ -= size;
+  stream.send_window -= size;
   return true;
 }
 

@@ -223,9 +223,12 @@ class Http2Connection : public EventHandler, public TurnEndHandler {
     NeedFlush();
     return frame + kFrameHeaderBytes;
   }
-  // A stream that is headers and one small piece of data, if windows and frame size allow it now;
-  // the usual request.
-  bool TryQueueWhole(Http2Stream& stream, std::string_view block, std::string_view data);
+  // A stream that is headers and one frame of data, if windows and frame size allow it now; the
+  // usual request.
+  bool TryQueueWhole(Http2Stream& stream, std::string_view block,
+                     std::span<const std::string_view> pieces);
+  // More data of a stream that has none waiting, copied into frames, if windows allow it now.
+  bool TryQueueMore(Http2Stream& stream, std::span<const std::string_view> pieces);
   // Header block as HEADERS and, if it is larger than a frame, CONTINUATION frames.
   void QueueHeaders(uint32_t stream, std::string_view block, bool end_stream);
   // Frames stream.pieces as far as flow control allows; the rest follows when windows open.

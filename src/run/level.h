@@ -75,6 +75,24 @@ struct ClientRecord {
   std::vector<std::string> limits;  // why: sentences
 };
 
+// The responses of a decoupled model, which answers a request with any number of them.
+struct ResponseRecord {
+  uint64_t arrived = 0;           // within the window
+  stats::IntervalEstimate rate;   // responses per second
+  uint64_t requests_without = 0;  // successful, but ended without one
+  stats::Histogram first;         // from schedule, of successful requests that had one
+  stats::Histogram between;       // of neighbours, of the window's requests
+  stats::Histogram per_request;   // numbers, not times; of successful requests
+};
+
+// Sequences that ended within the window.
+struct SequenceRecord {
+  uint64_t completed = 0, abandoned = 0;  // abandoned: one of its requests failed
+  double rate = 0;                        // completed per second
+  stats::Histogram latency;               // from its first request's schedule to its last answer
+  stats::Histogram requests;              // how many it had
+};
+
 struct Level {
   LoadPoint load;
   WallTime started{};
@@ -102,6 +120,9 @@ struct Level {
   int64_t in_flight_max = 0;
   std::optional<double>
       little_ratio;  // in_flight_mean / (rate * mean latency): 1 in a steady state
+
+  std::optional<ResponseRecord> responses;
+  std::optional<SequenceRecord> sequences;
 
   ClientRecord client;
   std::vector<ServerRecord> server;

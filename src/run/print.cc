@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <functional>
 #include <set>
 
 #include "base/strings.h"
 #include "base/units.h"
+#include "run/print_streams.h"
 #include "text/csv.h"
 
 namespace sextant::run {
@@ -118,11 +118,6 @@ std::string StateText(const Level& level) {
   return out;
 }
 
-struct Column {
-  std::string_view title, unit;
-  std::function<std::string(const Level&)> cell;
-};
-
 std::string TablePercentile(const Level& level, double p) {
   if (level.latency.histogram.count() == 0) return "-";
   for (const stats::QuantileEstimate& q : level.latency.percentiles) {
@@ -178,6 +173,7 @@ std::vector<Column> TableColumns(std::span<const Level> levels) {
                                                        static_cast<double>(l.checked_outputs));
                        }});
   }
+  for (Column& column : StreamColumns(levels)) columns.push_back(std::move(column));
   if (any([](const Level& l) { return !l.server.empty(); })) {
     columns.push_back(
         {"Queue", "ms", [](const Level& l) {
@@ -214,7 +210,9 @@ std::string FormatLevel(const Level& level) {
   } else {
     out += "  (too short for an interval)\n";
   }
+  AppendSequences(level, out);
   AppendLatencies(level, out);
+  AppendResponses(level, out);
   AppendOutcomes(level, out);
   AppendFormat(out, "    In flight: mean {:.2f}, max {}", level.in_flight_mean,
                level.in_flight_max);

@@ -33,6 +33,10 @@ class Writer {
     out.Set(name, std::move(inner.out));
   }
   template <typename T>
+  void Optional(std::string_view name, const std::optional<T>& v, auto&& visit) {
+    if (v) Object(name, *v, visit);
+  }
+  template <typename T>
   void List(std::string_view name, const std::vector<T>& v, auto&& visit, const T& = T()) {
     Json::Array list;
     for (const T& element : v) {
@@ -96,6 +100,10 @@ class Reader {
       Adopt(name, inner);
       return true;
     });
+  }
+  template <typename T>
+  void Optional(std::string_view name, std::optional<T>& v, auto&& visit) {
+    if (in.Find(name) != nullptr) Object(name, v.emplace(), visit);
   }
   template <typename T>
   void List(std::string_view name, std::vector<T>& v, auto&& visit, const T& empty = T()) {
@@ -233,6 +241,25 @@ void Visit(V& v, ServerRecord& s) {
 }
 
 template <typename V>
+void Visit(V& v, ResponseRecord& r) {
+  v.Field("arrived", r.arrived);
+  v.Object("rate_per_s", r.rate, kVisit);
+  v.Field("requests_without", r.requests_without);
+  v.Object("first_ns", r.first, kVisit);
+  v.Object("between_ns", r.between, kVisit);
+  v.Object("per_request", r.per_request, kVisit);
+}
+
+template <typename V>
+void Visit(V& v, SequenceRecord& s) {
+  v.Field("completed", s.completed);
+  v.Field("abandoned", s.abandoned);
+  v.Field("rate_per_s", s.rate);
+  v.Object("latency_ns", s.latency, kVisit);
+  v.Object("requests", s.requests, kVisit);
+}
+
+template <typename V>
 void Visit(V& v, ClientRecord& c) {
   v.Field("workers", c.workers);
   v.Field("cpu_share", c.cpu_share);
@@ -315,6 +342,8 @@ void Visit(V& v, Level& level) {
   v.Field("in_flight_mean", level.in_flight_mean);
   v.Field("in_flight_max", level.in_flight_max);
   v.Field("little_ratio", level.little_ratio);
+  v.Optional("responses", level.responses, kVisit);
+  v.Optional("sequences", level.sequences, kVisit);
   v.Object("client", level.client, kVisit);
   v.List("server", level.server, kVisit);
   v.List("series", level.series, kVisit);

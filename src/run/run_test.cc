@@ -39,6 +39,18 @@ Level MakeLevel() {
       {.name = "timeout", .count = 9, .latency = stats::Histogram(), .example = "no answer"});
   level.outcomes[0].latency.Record(1'000'000'000);
   level.checked_outputs = 2000, level.wrong_outputs = 20;
+  level.responses.emplace();
+  level.responses->arrived = 3000, level.responses->requests_without = 3;
+  level.responses->rate = {.value = 600, .half_width = 6, .known = true, .batches = 50};
+  level.sequences.emplace();
+  level.sequences->completed = 50, level.sequences->abandoned = 2, level.sequences->rate = 10;
+  for (int i = 0; i < 100; ++i) {
+    level.responses->first.Record(2'000'000 + i * 1000);
+    level.responses->between.Record(300'000);
+    level.responses->per_request.Record(3);
+    level.sequences->latency.Record(400'000'000);
+    level.sequences->requests.Record(18 + i % 5);
+  }
   level.in_flight_mean = 3.99, level.in_flight_max = 4, level.little_ratio = 1.001;
   level.client = {.workers = 1,
                   .cpu_share = 0.05,
@@ -151,11 +163,41 @@ TEST(FormatLevel, WhatIsMissingIsSaidAndNotZero) {
   EXPECT_NE(FormatLevel(level).find("(too short for an interval)"), std::string::npos);
 }
 
+TEST(FormatLevel, StreamsAndSequencesHaveTheirLines) {
+  const std::string text = FormatLevel(MakeLevel());
+  for (const std::string_view line :
+       {"    Sequence count: 50 (10.00 seq/sec)\n",
+        "    Sequences abandoned: 2 (a request of theirs failed)\n",
+        "requests per sequence: avg 20.00, 18 to 22\n",
+        "    Response throughput: 600.000 responses/sec  [594.000, 606.000]\n",
+        "    Responses per request: 3\n", "    Time to first response: p50 20",
+        "    Time between responses: p50 300",
+        "    Without a response: 3 requests ended well but were answered with nothing"}) {
+    EXPECT_NE(text.find(line), std::string::npos) << line << "\nin\n" << text;
+  }
+}
+
+TEST(FormatTable, StreamsAndSequencesHaveTheirColumns) {
+  const std::string table = FormatTable(std::vector<Level>{MakeLevel()});
+  for (const std::string_view title :
+       {"Responses", "First p50", "First p99", "Between p50", "Sequences", "Sequence p50"}) {
+    EXPECT_NE(table.find(title), std::string::npos) << title << "\nin\n" << table;
+  }
+}
+
+// Neither streamed nor in sequences.
+Level PlainLevel() {
+  Level level = MakeLevel();
+  level.responses.reset();
+  level.sequences.reset();
+  return level;
+}
+
 TEST(FormatTable, IsAligned) {
-  Level other = MakeLevel();
+  Level other = PlainLevel();
   other.load.value = 16;
   other.throughput.value = 12345;
-  const std::vector<Level> levels{MakeLevel(), other};
+  const std::vector<Level> levels{PlainLevel(), other};
   EXPECT_EQ(FormatTable(levels),
             "Batch  Concurrency  Throughput     +-     Avg     p50     p90     p99  Failed  "
             "Correct  Queue  Compute  State\n"

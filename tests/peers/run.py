@@ -9,9 +9,10 @@ import sys
 
 import agreement
 import faults
+import streams
 from processes import Failure
 
-CASES = {**agreement.CASES, **faults.CASES}
+CASES = {**agreement.CASES, **faults.CASES, **streams.CASES}
 
 
 def main():

@@ -1,0 +1,290 @@
+"""Streaming, decoupled models, sequences, priorities and queue policies: what `sextant perf` counts
+on a real Triton, whose Python models are in python_models/, and on `sextant serve`.
+
+What is compared are counts, which must be exact: responses of each request, requests that a queue
+refused, sequences that were whole. Times are the machine's.
+"""
+
+import contextlib
+import json
+import os
+import tempfile
+
+from processes import (
+    HERE,
+    expect,
+    instances,
+    near,
+    parameters,
+    real_triton,
+    sextant_perf,
+    sextant_serve,
+    tensors,
+)
+
+MODELS = os.path.join(HERE, "python_models")
+DECOUPLED = "model_transaction_policy { decoupled: true }\n"
+
+
+@contextlib.contextmanager
+def data_file(data):
+    with tempfile.TemporaryDirectory(prefix="sextant_peers_") as folder:
+        path = os.path.join(folder, "data.json")
+        with open(path, "w") as file:
+            json.dump(data, file)
+        yield path
+
+
+def measure(sextant, server, protocol, model, *options):
+    """The only level of a run, from its run file."""
+    with tempfile.TemporaryDirectory(prefix="sextant_peers_") as folder:
+        path = os.path.join(folder, "run.jsonl")
+        run = sextant_perf(sextant, server, protocol, model, "-o", path, *options).wait()
+        expect(run.exit_code in (0, 3), f"exit code {run.exit_code}:\n{run.text}")
+        with open(path) as file:
+            lines = [json.loads(line) for line in file]
+    levels = [line for line in lines if line["type"] == "level"]
+    expect(len(levels) == 1, f"not one level:\n{run.text}")
+    return levels[0], run
+
+
+def count_of(histogram):
+    return sum(histogram["buckets"][1::2])
+
+
+def outcomes(level):
+    return {o["name"]: (o["count"], o["example"]) for o in level["outcomes"]}
+
+
+def exactly(what, value, truth):
+    print(f"  {what}: {value}")
+    expect(value == truth, f"{what} is {value} where {truth} is true")
+
+
+# --- streaming -----------------------------------------------------------------------------------
+
+
+def check_streaming(sextant, server, model):
+    level, _ = measure(
+        sextant, server, "grpc", model, "--streaming", "--concurrency-range", 8,
+        "--requests", 500, "--warmup", 0,
+    )
+    exactly("requests answered over streams", level["succeeded"], 500)
+    exactly("failed", level["failed"], 0)
+
+
+def streaming(sextant):
+    """A model that is not decoupled answers each request of a stream once."""
+    config = tensors("TYPE_FP32", 16) + instances(2)
+    python = os.path.join(HERE, "delayed_identity.py")
+    print("Triton")
+    with real_triton({"m": config + parameters(delay_ms="1")}, python) as server:
+        check_streaming(sextant, server, "m")
+    print("sextant serve")
+    own = 'backend: "simulated"\n' + config + parameters(service_time="fixed(1ms)")
+    with sextant_serve(sextant, {"m": own}) as server:
+        check_streaming(sextant, server, "m")
+
+
+# --- decoupled -----------------------------------------------------------------------------------
+
+
+def check_decoupled(level, requests, per_request):
+    exactly("requests that succeeded", level["succeeded"], requests)
+    responses = level["responses"]
+    exactly("responses", responses["arrived"], requests * per_request)
+    exactly("requests with as many each", responses["per_request"]["min"], per_request)
+    exactly("and no more", responses["per_request"]["max"], per_request)
+    exactly("first responses", count_of(responses["first_ns"]), requests if per_request else 0)
+    between = requests * (per_request - 1) if per_request else 0
+    exactly("times between", count_of(responses["between_ns"]), between)
+    exactly("requests without any", responses["requests_without"], 0 if per_request else requests)
+
+
+def decoupled(sextant):
+    """Every response is counted, whatever their number; none at all is a success."""
+    config = tensors("TYPE_INT32", 1) + DECOUPLED + instances(1)
+    common = ["--concurrency-range", 4, "--requests", 200, "--warmup", 0]
+    print("Triton")
+    with real_triton({"repeat": config}, os.path.join(MODELS, "repeat.py")) as server:
+        for per_request in 5, 1, 0:
+            with data_file({"data": [{"INPUT": [per_request]}]}) as path:
+                level, _ = measure(sextant, server, "grpc", "repeat", "--input-data", path, *common)
+            check_decoupled(level, 200, per_request)
+        with data_file({"data": [{"INPUT": [-1]}, {"INPUT": [2]}]}) as path:
+            level, _ = measure(sextant, server, "grpc", "repeat", "--input-data", path, *common)
+        exactly("failed ones", outcomes(level)["stream error"], (100, "a negative count"))
+        exactly("responses of the others", level["responses"]["arrived"], 200)
+        run = sextant_perf(sextant, server, "http", "repeat", "--requests", 1).wait()
+        exactly("exit code over HTTP", run.exit_code, 2)
+        expect("-i grpc" in run.text, f"the remedy is not named:\n{run.text}")
+    print("sextant serve")
+    own = 'backend: "simulated"\n' + config
+    models = {
+        f"repeat{n}": own + parameters(service_time="fixed(1ms)", responses=n) for n in (5, 1, 0)
+    }
+    with sextant_serve(sextant, models) as server:
+        for per_request in 5, 1, 0:
+            level, _ = measure(sextant, server, "grpc", f"repeat{per_request}", *common)
+            check_decoupled(level, 200, per_request)
+
+
+# --- priorities and queue policies ---------------------------------------------------------------
+
+
+def queue_config(**policy):
+    fields = " ".join(f"{k}: {v}" for k, v in policy.items())
+    return (
+        "max_batch_size: 1\n"
+        "dynamic_batching { priority_levels: 2 default_priority_level: 1 "
+        f"default_queue_policy {{ {fields} }} }}\n"
+    ) + tensors("TYPE_FP32", 16) + instances(1)
+
+
+def check_queue(sextant, server, protocol):
+    # One instance of 10 ms, twelve in flight, four may wait: the rest is refused at once.
+    level, _ = measure(
+        sextant, server, protocol, "short", "--request-rate-range", 300, "--duration", "1s",
+        "--warmup", 0, "--max-in-flight", 12, "--request-distribution", "constant",
+    )
+    refused = outcomes(level)
+    print(f"  short queue: {level['succeeded']} answered, {refused}")
+    near("answered within a second", level["succeeded"], 100, 0.15)
+    (name, (count, example)), = refused.items()
+    exactly("class of the refused", name, "HTTP 503" if protocol == "http" else "gRPC UNAVAILABLE")
+    expect("Exceeds maximum queue size" in example, f"another reason: {example}")
+    exactly("all accounted for", count + level["succeeded"], level["scheduled"])
+    # What waits for longer than 15 ms is refused; the server's own limit, then the request's.
+    for model, options in ("patient", ["--server-timeout", "15ms"]), ("hasty", []):
+        level, _ = measure(
+            sextant, server, protocol, model, "--concurrency-range", 6, "--requests", 120,
+            "--warmup", 0, *options,
+        )
+        print(f"  {model} {options}: {level['succeeded']} answered, {outcomes(level)}")
+        (name, (count, example)), = outcomes(level).items()
+        expect("timeout expired" in example, f"another reason: {example}")
+        exactly("all accounted for", count + level["succeeded"], 120)
+
+
+def queue_policies(sextant):
+    """Refusals of a queue are counted under the same class, for the same reasons."""
+    models = {
+        "short": queue_config(max_queue_size=4),
+        "patient": queue_config(allow_timeout_override="true", timeout_action="REJECT"),
+        "hasty": queue_config(default_timeout_microseconds=15000, timeout_action="REJECT"),
+    }
+    python = os.path.join(HERE, "delayed_identity.py")
+    print("Triton")
+    real = {name: config + parameters(delay_ms="10") for name, config in models.items()}
+    with real_triton(real, python) as server:
+        for protocol in "http", "grpc":
+            check_queue(sextant, server, protocol)
+    print("sextant serve")
+    own = {
+        name: 'backend: "simulated"\n' + config + parameters(service_time="fixed(10ms)")
+        for name, config in models.items()
+    }
+    with sextant_serve(sextant, own) as server:
+        for protocol in "http", "grpc":
+            check_queue(sextant, server, protocol)
+
+
+def check_priorities(sextant, server, protocol):
+    # Two loads share one instance of 5 ms: whoever has the higher priority waits for one service
+    # at most, and the other gets what is left.
+    def start(priority, concurrency):
+        return sextant_perf(
+            sextant, server, protocol, "m", "--priority", priority, "--concurrency-range",
+            concurrency, "--duration", "1500ms", "--warmup", "500ms",
+        )
+
+    low, high = start(2, 8), start(1, 1)
+    high, low = high.wait().report(), low.wait().report()
+    print(f"  {protocol}: priority 1 p50 {high['p50']:g} us, priority 2 p50 {low['p50']:g} us")
+    expect(high["p50"] < 13_000, "the higher priority does not overtake")
+    expect(low["p50"] > 4 * high["p50"], "the lower priority does not wait")
+
+
+def priorities(sextant):
+    """Requests of a higher priority overtake those that wait."""
+    config = queue_config(max_queue_size=100)
+    print("Triton")
+    python = os.path.join(HERE, "delayed_identity.py")
+    with real_triton({"m": config + parameters(delay_ms="5")}, python) as server:
+        for protocol in "http", "grpc":
+            check_priorities(sextant, server, protocol)
+    print("sextant serve")
+    own = 'backend: "simulated"\n' + config + parameters(service_time="fixed(5ms)")
+    with sextant_serve(sextant, {"m": own}) as server:
+        for protocol in "http", "grpc":
+            check_priorities(sextant, server, protocol)
+
+
+# --- sequences -----------------------------------------------------------------------------------
+
+
+def sequence_config(strategy, id_type="TYPE_UINT64"):
+    def control(name, kind, values):
+        return f'{{ name: "{name}" control [ {{ kind: {kind} {values} }} ] }}'
+
+    flag = "int32_false_true: [ 0, 1 ]"
+    controls = ", ".join(
+        [
+            control("START", "CONTROL_SEQUENCE_START", flag),
+            control("END", "CONTROL_SEQUENCE_END", flag),
+            control("READY", "CONTROL_SEQUENCE_READY", flag),
+            control("CORRID", "CONTROL_SEQUENCE_CORRID", f"data_type: {id_type}"),
+        ]
+    )
+    return (
+        "max_batch_size: 8\n"
+        f"sequence_batching {{ {strategy} max_sequence_idle_microseconds: 5000000 "
+        f"control_input [ {controls} ] }}\n"
+    ) + tensors("TYPE_INT32", 1) + instances(2)
+
+
+STRATEGIES = {
+    "direct": "direct { }",
+    "oldest": "oldest { max_candidate_sequences: 16 }",
+}
+
+
+def check_sequences(sextant, server, protocol, model, *options):
+    # Each input is 1, so that request k of a sequence is answered by k; the row says which.
+    level, run = measure(
+        sextant, server, protocol, model, "--concurrency-range", 6, "--requests", 600,
+        "--warmup", 0, "--sequence-length", 10, "--sequence-length-variation", 0, *options,
+    )
+    exactly(f"{model} over {protocol} {' '.join(options)}: answered", level["succeeded"], 600)
+    # Sixty sequences of ten; how many of the last six are complete is chance.
+    sequences = level["sequences"]
+    expect(54 <= sequences["completed"] <= 60, f"{sequences['completed']} sequences of 60")
+    exactly("abandoned", sequences["abandoned"], 0)
+    exactly("requests of each", [sequences["requests"][k] for k in ("min", "max")], [10, 10])
+    expect("Sequence count: " in run.text, f"no sequence count:\n{run.text}")
+
+
+def sequences(sextant):
+    """Sequences that are begun, continued and ended as the server wants them, or it would refuse."""
+    models = {name: sequence_config(strategy) for name, strategy in STRATEGIES.items()}
+    models["texts"] = sequence_config(STRATEGIES["oldest"], "TYPE_STRING")
+    print("Triton")
+    with real_triton(models, os.path.join(MODELS, "accumulate.py")) as server:
+        for model in models:
+            for protocol, *options in ["http"], ["grpc"], ["grpc", "--streaming"]:
+                check_sequences(sextant, server, protocol, model, *options)
+        level, _ = measure(
+            sextant, server, "grpc", "oldest", "--request-rate-range", 300, "--duration", "1s",
+            "--num-of-sequences", 5, "--serial-sequences", "--sequence-length", 10,
+        )
+        exactly("failed in an open loop", level["failed"], 0)
+        near("sequences per second", level["sequences"]["rate_per_s"], 30, 0.2)
+
+
+CASES = {
+    "streaming": streaming,
+    "decoupled": decoupled,
+    "queue_policies": queue_policies,
+    "priorities": priorities,
+    "sequences": sequences,
+}
