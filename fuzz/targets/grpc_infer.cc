@@ -20,5 +20,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     static_cast<void>(message.ParseFromString(again));
   }
   static_cast<void>(DecodeGrpcResponse(AsText(data, size)));
+  // What a stream's client looks at is what protobuf's own parser finds.
+  StreamResponseView view;
+  inference::ModelStreamInferResponse stream;
+  if (ScanGrpcStreamResponse(AsText(data, size), view) &&
+      stream.ParseFromArray(data, static_cast<int>(size)) && view.response.size() == size) {
+    Require(view.id == stream.infer_response().id());
+  }
   return 0;
 }
