@@ -196,8 +196,9 @@ def allocations(bench):
                 path = bench.file('.json')
                 bench.perf(protocol, server.url(protocol), '--input-data', 'zero', '--warmup', 0,
                            '--concurrency-range', c, '--connections', connections, '--requests',
-                           requests, *more, env={'LD_PRELOAD': str(TOOLS / 'bench_probe.so'),
-                                          'BENCH_ALLOCATIONS': str(path)})
+                           requests, *more,
+                           env={'LD_PRELOAD': str(TOOLS / 'bench_probe.so'),
+                                'BENCH_ALLOCATIONS': str(path)})
                 counts.append(json.loads(path.read_text()))
             progress('')
             further = counts[1]['load'] - counts[0]['load']
