@@ -23,9 +23,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   // What a stream's client looks at is what protobuf's own parser finds.
   StreamResponseView view;
   inference::ModelStreamInferResponse stream;
-  if (ScanGrpcStreamResponse(AsText(data, size), view) &&
-      stream.ParseFromArray(data, static_cast<int>(size)) && view.response.size() == size) {
-    Require(view.id == stream.infer_response().id());
+  if (stream.ParseFromArray(data, static_cast<int>(size)) &&
+      stream.SerializeAsString() == AsText(data, size)) {
+    Require(ScanGrpcStreamResponse(AsText(data, size), view));
+    Require(view.error == stream.error_message() && view.id == stream.infer_response().id() &&
+            view.has_outputs == (stream.infer_response().outputs_size() > 0));
   }
   return 0;
 }

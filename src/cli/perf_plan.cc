@@ -152,8 +152,6 @@ std::vector<options::Mistake> MakePlan(const PerfOptions& options, Plan& plan) {
     plan.workers = static_cast<size_t>(std::max(1, ReadHostFacts().cores_usable / 2));
     if (!options.rate) plan.workers = std::min(plan.workers, static_cast<size_t>(most));
   }
-  // No more workers than sequences: each has its own.
-  if (options.rate) plan.workers = std::min(plan.workers, options.sequences);
   std::vector<std::string> stream_mistakes;
   MakeStreamPlan(options, options.rate ? options.sequences : static_cast<size_t>(most),
                  plan.streams, stream_mistakes);
