@@ -16,11 +16,11 @@ INFER_PATH = '/v2/models/null/infer'
 GRPC_PATH = '/inference.GRPCInferenceService/ModelInfer'
 
 
-def closed_loop(bench, protocol, url, concurrency, connections=0):
+def closed_loop(bench, protocol, url, concurrency, connections=0, options=()):
     """CPU microseconds per request of a `sextant perf` run, the whole process included."""
     done, level, _ = bench.perf(protocol, url, '--input-data', 'zero', '--concurrency-range',
                                 concurrency, '--connections', connections, '--duration',
-                                f'{bench.seconds}s', '--warmup', 0)
+                                f'{bench.seconds}s', '--warmup', 0, *options)
     return done.cpu / level['succeeded'] * 1e6
 
 
@@ -68,24 +68,24 @@ def h2load_run(url, message, connections, streams, count):
     return done
 
 
-def against_h2load(bench, server, rows, remark=''):
+def against_h2load(bench, server, rows, remark='', group='grpc', more=()):
     url = server.url('grpc')
     message = bench.request_bytes('grpc', url)
     for connections, streams, limit in rows:
         name = f'{connections}×{streams}'
         # About as many requests as ours, so that a start weighs as much on either side.
         options = ('--input-data', 'zero', '--concurrency-range', connections * streams,
-                   '--connections', connections, '--warmup', 0)
+                   '--connections', connections, '--warmup', 0, *more)
         _, level, _ = bench.perf('grpc', url, '--duration', '0.3s', *options)
         count = max(100 * connections * streams,
                     round(level['request_rate_per_s']['value'] * bench.seconds))
 
         def theirs():
             return h2load_run(url, message, connections, streams, count).cpu / count * 1e6
-        ours, floor = paired(bench, f'grpc {name}{remark}', lambda: closed_loop(
-            bench, 'grpc', url, connections * streams, connections), theirs)
+        ours, floor = paired(bench, f'{group} {name}{remark}', lambda: closed_loop(
+            bench, 'grpc', url, connections * streams, connections, more), theirs)
         ratio, quartiles = ratio_of(ours, floor)
-        yield Figure('grpc', f'client CPU per request, of h2load\'s, {name}{remark}', ratio, '×',
+        yield Figure(group, f'client CPU per request, of h2load\'s, {name}{remark}', ratio, '×',
                      limit, spread=quartiles, detail=f'{statistics.median(ours):.2f} against '
                      f'{statistics.median(floor):.2f} µs')
 
@@ -97,6 +97,13 @@ def grpc(bench):
     with Server([TOOLS / 'uncoalesced_server']) as server:
         yield from against_h2load(bench, server, ((1, 16, 0.85), (1, 64, None)),
                                   ', a server that writes each response by itself')
+
+
+def streaming(bench):
+    """A streamed request and its response against h2load's unary call of the same bytes."""
+    with bench.serve() as server:
+        yield from against_h2load(bench, server, ((1, 1, 0.8), (16, 1, 0.8), (1, 16, 0.8)),
+                                  ' of a stream', group='streaming', more=('--streaming',))
 
 
 def inference_count(url):
@@ -233,22 +240,25 @@ def instructions(bench):
 def allocations(bench):
     n = 2000 if bench.quick else 200_000
     with bench.serve() as server:
-        for protocol, c, connections in (('http', 16, 0), ('grpc', 16, 16), ('grpc', 16, 1)):
+        for protocol, c, connections, *more in (('http', 16, 0), ('grpc', 16, 16), ('grpc', 16, 1),
+                                                ('grpc', 16, 1, '--streaming')):
             progress(f'allocations {protocol}')
             counts = []
             for requests in (n, 2 * n):
                 path = bench.file('.json')
                 bench.perf(protocol, server.url(protocol), '--input-data', 'zero', '--warmup', 0,
                            '--concurrency-range', c, '--connections', connections, '--requests',
-                           requests, env={'LD_PRELOAD': str(TOOLS / 'bench_probe.so'),
-                                          'BENCH_ALLOCATIONS': str(path)})
+                           requests, *more,
+                           env={'LD_PRELOAD': str(TOOLS / 'bench_probe.so'),
+                                'BENCH_ALLOCATIONS': str(path)})
                 counts.append(json.loads(path.read_text()))
             progress('')
-            more = counts[1]['load'] - counts[0]['load']
+            further = counts[1]['load'] - counts[0]['load']
             every = counts[1]['all'] - counts[0]['all']
             yield Figure('allocations', f'per request on load threads, {protocol}, c = {c}'
-                         + (f' on {connections}' if connections else ''), more / n, '', 0.001,
-                         detail=f'{more} for {n} further requests; {every} in all threads')
+                         + (f' on {connections}' if connections else '')
+                         + (', streams' if more else ''), further / n, '', 0.001,
+                         detail=f'{further} for {n} further requests; {every} in all threads')
 
 
 # --- Time ----------------------------------------------------------------------------------------
@@ -419,5 +429,5 @@ def program(bench):
     yield Figure('program', 'stripped binary', stripped.stat().st_size / 2**20, 'MiB', 30 / 1.048576)
 
 
-ALL = {f.__name__: f for f in (program, http, grpc, peer, instructions, allocations, latency,
+ALL = {f.__name__: f for f in (program, http, grpc, streaming, peer, instructions, allocations, latency,
                                open_loop, large, many, long)}

@@ -20,5 +20,14 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     static_cast<void>(message.ParseFromString(again));
   }
   static_cast<void>(DecodeGrpcResponse(AsText(data, size)));
+  // What a stream's client looks at is what protobuf's own parser finds.
+  StreamResponseView view;
+  inference::ModelStreamInferResponse stream;
+  if (stream.ParseFromArray(data, static_cast<int>(size)) &&
+      stream.SerializeAsString() == AsText(data, size)) {
+    Require(ScanGrpcStreamResponse(AsText(data, size), view));
+    Require(view.error == stream.error_message() && view.id == stream.infer_response().id() &&
+            view.has_outputs == (stream.infer_response().outputs_size() > 0));
+  }
   return 0;
 }

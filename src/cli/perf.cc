@@ -79,6 +79,9 @@ int Run(std::span<const std::string_view> arguments) {
   if (!control.has_value()) return Fail(control.error());
   Result<Subject> subject = AskServer(options, plan, **control);
   if (!subject.has_value()) return Fail(subject.error());
+  // Each worker has sequences of its own.
+  if (subject->streams.sequences != nullptr && options.rate)
+    plan.workers = std::min(plan.workers, options.sequences);
   Result<load::DataSet> data = MakeData(options, plan, subject->signature);
   if (!data.has_value()) return Fail(data.error());
   if (Result<void> rows = CheckRows(plan, data->rows()); !rows.has_value())

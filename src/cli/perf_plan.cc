@@ -159,8 +159,6 @@ std::vector<options::Mistake> MakePlan(const PerfOptions& options, Plan& plan) {
                "its connections with no other; give more of these or fewer of those",
                options.connections, plan.workers));
   }
-  // No more workers than sequences: each has its own.
-  if (options.rate) plan.workers = std::min(plan.workers, options.sequences);
   std::vector<std::string> stream_mistakes;
   MakeStreamPlan(options, options.rate ? options.sequences : static_cast<size_t>(most),
                  plan.streams, stream_mistakes);

@@ -233,4 +233,11 @@ Result<StreamSubject> ResolveStreams(const PerfStreamOptions& options, const Str
   return out;
 }
 
+void UseDataStreams(const std::vector<load::SequenceRows>& streams, StreamSubject& subject) {
+  if (subject.sequences == nullptr) return;
+  auto plan = std::make_shared<load::SequencePlan>(*subject.sequences);
+  plan->streams = streams;
+  subject.sequences = std::move(plan);
+}
+
 }  // namespace sextant::cli
