@@ -45,6 +45,13 @@ struct PerfOptions {
   bool fixed_schedule = false;
   size_t max_in_flight = 0;
 
+  bool find_max = false;
+  std::string slo;
+  std::string find_max_precision = "2%";
+  Nanos find_max_longest{60s};
+  uint64_t latency_threshold = 0;  // milliseconds
+  bool binary_search = false;
+
   std::vector<std::string> input_data;
   std::optional<load::DataOrder> data_order;
   std::vector<std::string> shapes;
