@@ -1,14 +1,17 @@
 // sextant perf: the driver. Each phase is a function; Run() is their order.
 #include <algorithm>
 #include <cstdio>
+#include <utility>
 
 #include "base/files.h"
 #include "base/host.h"
 #include "base/stop.h"
 #include "cli/command.h"
 #include "cli/perf_arrivals.h"
+#include "cli/perf_merge.h"
 #include "cli/perf_progress.h"
 #include "cli/perf_record.h"
+#include "cli/perf_shard.h"
 #include "cli/perf_sweep.h"
 #include "run/print.h"
 #include "run/run_file.h"
@@ -70,6 +73,7 @@ int Run(std::span<const std::string_view> arguments) {
     return *exit_code;
   RaiseOpenFileLimit();
   if (options.self_test) return RunSelfTest(options);
+  if (!options.merge.empty()) return RunMerge(options);
 
   // Everything that can be wrong is found out before the first request.
   Target& target = plan.target;
@@ -116,6 +120,7 @@ int Run(std::span<const std::string_view> arguments) {
   std::vector<load::Conclusion> conclusions;
   ProgressPrinter progress(options.progress, IsSearch(options) ? 0 : plan.points.size());
   std::optional<Error> lost;
+  Instant start_at = plan.start_at ? SteadyNow() + (*plan.start_at - WallNow()) : Instant::min();
   const auto keep = [&](Result<void> written) {
     if (!written.has_value()) lost = std::move(written).error();
   };
@@ -137,10 +142,13 @@ int Run(std::span<const std::string_view> arguments) {
           return (*control)->FetchStatistics(options.model, options.model_version);
         };
       run::Level level = (*generator)
-                             ->Measure({.load = probe->load,
+                             ->Measure({.load = ShareOf(probe->load, plan.shard),
                                         .requests = (*requests)[probe->load.batch_size].get(),
                                         .arrivals = plan.arrivals,
                                         .order = plan.order,
+                                        .shard = plan.shard,
+                                        .rate = probe->load.value,
+                                        .start_at = std::exchange(start_at, Instant::min()),
                                         .max_in_flight = options.max_in_flight,
                                         .connections = options.connections,
                                         .seed = plan.seed},

@@ -338,6 +338,25 @@ const options::Table<PerfOptions>& PerfTable() {
     t.Add(&O::self_test, {.name = "self-test",
                           .help = "Measures this machine's own ceiling per protocol, against a "
                                   "null server in this process, and stops."});
+    t.Group("Many machines");
+    t.Add(&O::start_at, {.name = "start-at",
+                         .value = "TIME",
+                         .help = "Waits until then, connected, and begins: ISO 8601 with its zone, "
+                                 "or Unix seconds.",
+                         .default_text = "at once"});
+    t.Add(&O::shard,
+          {.name = "shard",
+           .value = "INDEX/COUNT",
+           .help = "Makes only this part of the load: of the arrivals of the one seeded schedule "
+                   "every COUNT-th from INDEX (0 to COUNT - 1) on, of a concurrency its share.",
+           .default_text = "the whole"});
+    t.Add(&O::merge,
+          {.name = "merge",
+           .value = "FILE...",
+           .help = "Measures nothing, but merges run files of shards into one: counts and "
+                   "histograms exactly. With --output and --latency-report-file.",
+           .is_file = true,
+           .takes_more = true});
     t.Group("Output");
     t.Add(&O::csv_file, {.name = "latency-report-file",
                          .letter = 'f',

@@ -72,6 +72,9 @@ struct PerfOptions {
   bool self_test = false;
 
   std::string csv_file, output_file;
+  std::string shard, start_at;
+  std::vector<std::string> merge;
+
   bool quiet = false;
   Progress progress = Progress::kAuto;
 };

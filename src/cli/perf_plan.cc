@@ -6,6 +6,7 @@
 #include "base/files.h"
 #include "base/host.h"
 #include "cli/perf_arrivals.h"
+#include "cli/perf_shard.h"
 #include "cli/perf_sweep.h"
 
 namespace sextant::cli {
@@ -98,7 +99,7 @@ std::vector<options::Mistake> MakePlan(const PerfOptions& options, Plan& plan) {
   const auto check = [&](const Result<void>& result) {
     if (!result.has_value()) add(result.error().message());
   };
-  if (options.model.empty() && !options.self_test)
+  if (options.model.empty() && !options.self_test && options.merge.empty())
     add("-m, --model-name NAME is required: the model to measure");
   for (std::string& text : PlanArrivals(options, plan)) add(std::move(text));
   if (options.requests && options.duration.time)
@@ -144,6 +145,7 @@ std::vector<options::Mistake> MakePlan(const PerfOptions& options, Plan& plan) {
       most = std::max(most, value);
     }
   }
+  for (std::string& text : PlanShard(options, plan)) add(std::move(text));
   plan.workers = options.workers;
   if (plan.workers == 0) {
     plan.workers = static_cast<size_t>(std::max(1, ReadHostFacts().cores_usable / 2));

@@ -32,6 +32,8 @@ struct Plan {
   load::ArrivalPlan arrivals;  // of an open loop
   load::DataOrder order = load::DataOrder::kSequential;
   std::vector<run::LoadPoint> points;
+  load::Part shard;  // of them, this machine's
+  std::optional<WallTime> start_at;
   std::optional<load::FindMaxRules> find_max;  // its load is set for each batch size
   Target target;                               // without its address
 };

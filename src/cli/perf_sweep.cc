@@ -69,6 +69,10 @@ void PlanFindMax(const PerfOptions& options, Plan& plan, std::vector<std::string
     mistakes.emplace_back(
         "--find-max and --latency-threshold exclude each other: write the limit "
         "into --slo, such as avg<50ms");
+  if (options.max_error_rate)
+    mistakes.emplace_back(
+        "--find-max and --max-error-rate exclude each other: write the limit into "
+        "--slo, such as errors<1%");
   const auto range = Range(options);
   if (!range) {
     return mistakes.push_back(

@@ -9,6 +9,7 @@
 #include "base/strings.h"
 #include "base/units.h"
 #include "load/level_math.h"
+#include "load/window_rules.h"
 #include "stats/steady_state.h"
 
 namespace sextant::load {
@@ -23,26 +24,6 @@ constexpr Nanos kNotice = 5ms;
 constexpr Nanos kLongestNotice = 1s;
 // An end that is decided on the way cannot be announced twice.
 constexpr Nanos kEndNotice = 50ms;
-
-// Blocks short enough that the shortest windows have some fifty of them.
-Nanos BlockLengthFor(const MeasureOptions& options) {
-  Nanos length = 100ms;
-  if (options.window.kind == WindowRule::Kind::kTime)
-    length = std::clamp<Nanos>(options.window.time / 50, 2ms, 100ms);
-  if (options.window.kind == WindowRule::Kind::kRequests) length = 20ms;
-  return length;
-}
-
-// A schedule that ends is measured whole: from its first arrival, unless a warm-up was asked for,
-// and to its end, unless the window is shorter.
-MeasureOptions AdaptToSchedule(MeasureOptions options, const std::optional<Nanos>& length) {
-  if (!length) return options;
-  if (options.warmup.kind == WarmupRule::Kind::kAuto)
-    options.warmup = {.kind = WarmupRule::Kind::kTime, .time = Nanos(0)};
-  if (options.window.kind == WindowRule::Kind::kAuto)
-    options.window = {.kind = WindowRule::Kind::kTime, .time = *length + 1s};
-  return options;
-}
 
 }  // namespace
 
@@ -77,6 +58,7 @@ class Generator::LevelRun {
     level_.client.workers = static_cast<int>(workers_.size());
     Settle();
     Connect();
+    AwaitStart();
     for (const auto& worker : workers_) before_.push_back(worker->ReadTotals());
     WarmUp();
     OpenWindow();
@@ -103,6 +85,8 @@ class Generator::LevelRun {
 
   void Settle();
   void Connect();
+  void AwaitStart();
+  Instant LoadBegin() const { return std::max(SteadyNow() + kNotice, plan_.start_at); }
   void WarmUp();
   bool WarmupSettled();
   void OpenWindow();
@@ -200,6 +184,20 @@ void Generator::LevelRun::Connect() {
   }
 }
 
+// Machines that make one load together begin at one time, each connected before.
+void Generator::LevelRun::AwaitStart() {
+  if (plan_.start_at == Instant::min()) return;
+  const Instant begin = SteadyNow();
+  if (begin > plan_.start_at) {
+    level_.notes.push_back(Format("began {} after --start-at: connecting took longer",
+                                  HumanDuration(begin - plan_.start_at)));
+  }
+  while (SteadyNow() + 4 * kLook < plan_.start_at && !Stopped()) {
+    Look("waiting", begin, plan_.start_at - begin);
+    std::this_thread::sleep_for(kLook);
+  }
+}
+
 void Generator::LevelRun::ApplyLoad(Instant origin, std::shared_ptr<std::atomic<int64_t>> budget) {
   const Random random(plan_.seed);
   origin_ = origin;
@@ -291,7 +289,7 @@ void Generator::LevelRun::Look(std::string_view phase, Instant phase_begin, Nano
 void Generator::LevelRun::WarmUp() {
   block_length_ = BlockLengthFor(options_);
   window_cpu_.assign(workers_.size(), Nanos(0));
-  epoch_ = SteadyNow() + kNotice;
+  epoch_ = LoadBegin();
   for (const auto& worker : workers_) worker->StartBlocks(epoch_, block_length_);
   const WarmupRule& rule = options_.warmup;
   const bool by_requests = rule.kind == WarmupRule::Kind::kRequests;
@@ -389,7 +387,7 @@ void Generator::LevelRun::OpenWindow() {
     }
     AskStatistics(stats_begin_, {});
     if (stats_begin_.valid()) stats_begin_.wait();
-    epoch_ = SteadyNow() + kNotice;
+    epoch_ = LoadBegin();
     begin_ = epoch_;
     incoming_.clear();
     recent_.clear();

@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
 
+#include "base/files.h"
 #include "base/strings.h"
 #include "harness.h"
 
@@ -93,6 +95,68 @@ TEST(ARamp, EndsWithAsManyRequestsAsItsLineHas) {
   ASSERT_EQ(result.exit_code, 0) << result.err;
   EXPECT_EQ(result.level().scheduled, 300U);
   EXPECT_EQ(Came(serve).size(), 300U);
+}
+
+// Two processes that share a seeded schedule, and the one that has it alone.
+TEST(TwoShards, MakeTheLoadOfOneProcessTogetherAndMergeIntoOneRun) {
+  TempDirectory files;
+  const auto run = [&](std::vector<std::string> own, Serve& serve) {
+    std::vector<std::string> arguments{"--request-rate-range=200",
+                                       "--request-distribution=poisson",
+                                       "--seed=11",
+                                       "--duration=3s",
+                                       "--warmup=0",
+                                       "--workers=1"};
+    arguments.insert(arguments.end(), own.begin(), own.end());
+    std::vector<std::string> all = Against(serve, "http", "m", arguments);
+    all.insert(all.begin(), "perf");
+    return std::make_unique<Command>(all);
+  };
+  Serve one({{"m", kQuick.Config()}}), two({{"m", kQuick.Config()}});
+  const std::string at = FormatWallTime(WallNow() + 4s);
+  const auto whole = run({"--start-at=" + at}, one);
+  const auto first = run({"--start-at=" + at, "--shard=0/2", "-o", files.File("a.json")}, two);
+  const auto second = run({"--start-at=" + at, "--shard=1/2", "-o", files.File("b.json")}, two);
+  for (Command* command : {whole.get(), first.get(), second.get()}) {
+    const PerfResult result = command->Finish();
+    EXPECT_EQ(result.exit_code, 0) << result.out << result.err;
+  }
+  // What reached the servers is the same schedule. The load goes on until the last answer.
+  std::vector<double> alone = Came(one), together = Came(two);
+  for (std::vector<double>* came : {&alone, &together}) {
+    ASSERT_GT(came->size(), 500U);
+    while (came->back() > 2.8) came->pop_back();
+  }
+  EXPECT_NEAR(static_cast<double>(alone.size()), static_cast<double>(together.size()), 10);
+  EXPECT_LT(Off(together, alone), 5e-3);
+
+  const PerfResult merged =
+      RunSextant({"perf", "--merge", files.File("a.json"), files.File("b.json"), "-o",
+                  files.File("m.json"), "-f", files.File("m.csv")});
+  ASSERT_EQ(merged.exit_code, 0) << merged.out << merged.err;
+  const auto read = [&](const char* name) { return *run::ParseRun(*ReadFile(files.File(name))); };
+  const run::Run a = read("a.json"), b = read("b.json"), sum = read("m.json");
+  ASSERT_EQ(sum.levels.size(), 1U);
+  EXPECT_EQ(sum.levels[0].scheduled, a.levels[0].scheduled + b.levels[0].scheduled);
+  EXPECT_EQ(sum.levels[0].succeeded, a.levels[0].succeeded + b.levels[0].succeeded);
+  EXPECT_EQ(sum.levels[0].latency.histogram.count(), sum.levels[0].succeeded);
+  EXPECT_EQ(sum.levels[0].load.value, 200);
+  EXPECT_TRUE(ReadFile(files.File("m.csv"))->starts_with("Request Rate,"));
+  const PerfResult twice =
+      RunSextant({"perf", "--merge", files.File("a.json"), files.File("a.json")});
+  EXPECT_EQ(twice.exit_code, 2);
+  EXPECT_NE(twice.err.find("are both shard 0/2"), std::string::npos) << twice.err;
+}
+
+TEST(MistakesAboutShards, AreReportedAllAtOnce) {
+  const PerfResult result =
+      RunSextant({"perf", "-m", "m", "--shard=2/2", "--start-at=2020-01-01T00:00:00Z"});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_NE(result.err.find("INDEX from 0 to COUNT - 1"), std::string::npos) << result.err;
+  EXPECT_NE(result.err.find("it is past"), std::string::npos) << result.err;
+  const PerfResult more = RunSextant({"perf", "-m", "m", "--shard=1/2"});
+  EXPECT_NE(more.err.find("--shard needs --seed"), std::string::npos) << more.err;
+  EXPECT_NE(more.err.find("leaves nothing for it"), std::string::npos) << more.err;
 }
 
 TEST(MistakesAboutArrivals, AreReportedAllAtOnce) {
