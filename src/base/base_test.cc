@@ -240,5 +240,20 @@ TEST(Clock, WallTimeIsPrintedInUtc) {
   EXPECT_EQ(FormatWallTime(WallTime(1700000000123ms)), "2023-11-14T22:13:20.123Z");
 }
 
+TEST(WallTimes, AreReadWithTheirZone) {
+  const auto read = [](std::string_view text) {
+    const Result<WallTime> time = ParseWallTime(text);
+    return time.has_value() ? FormatWallTime(*time) : std::string("not a time");
+  };
+  EXPECT_EQ(read("2026-11-21T18:05:00Z"), "2026-11-21T18:05:00.000Z");
+  EXPECT_EQ(read("2026-11-21T19:35:00.25+01:30"), "2026-11-21T18:05:00.250Z");
+  EXPECT_EQ(read("2026-02-28T23:00:00-02:00"), "2026-03-01T01:00:00.000Z");
+  EXPECT_EQ(read("1763748300.5"), "2025-11-21T18:05:00.500Z");
+  for (const char* text : {"", "18:05", "2026-11-21T18:05:00", "2026-13-21T18:05:00Z",
+                           "2026-02-30T18:05:00Z", "2026-11-21T25:05:00Z", "2026-11-21T18:05:00.Z",
+                           "2026-11-21T18:05:00+1:00", "2026-11-21T18:05:00Zx", "-5"})
+    EXPECT_EQ(read(text), "not a time") << text;
+}
+
 }  // namespace
 }  // namespace sextant

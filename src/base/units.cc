@@ -136,4 +136,47 @@ std::string HumanNumber(double value) {
   return Format("{:.{}f}", value, decimals);
 }
 
+Result<WallTime> ParseWallTime(std::string_view text) {
+  const auto fault = [&] {
+    return InvalidArgument(
+        Format("'{}' is not a time: write 2026-11-21T18:05:00Z, with its zone, or Unix seconds",
+               Printable(text, 60)));
+  };
+  if (const auto seconds = ParseDouble(text)) {
+    if (*seconds < 0 || *seconds > 9e9) return fault();
+    return WallTime(FromSeconds(*seconds));
+  }
+  if (text.size() < 20 || text[4] != '-' || text[7] != '-' ||
+      (text[10] != 'T' && text[10] != ' ') || text[13] != ':' || text[16] != ':')
+    return fault();
+  const auto number = [&](size_t at, size_t size) {
+    const auto value = ParseUint(text.substr(at, size));
+    return value ? static_cast<int>(*value) : -1;
+  };
+  const int year = number(0, 4), month = number(5, 2), day = number(8, 2);
+  const int hour = number(11, 2), minute = number(14, 2), second = number(17, 2);
+  const std::chrono::year_month_day date{std::chrono::year(year),
+                                         std::chrono::month(static_cast<unsigned>(month)),
+                                         std::chrono::day(static_cast<unsigned>(day))};
+  if (year < 0 || month < 1 || day < 1 || !date.ok() || hour < 0 || hour > 23 || minute < 0 ||
+      minute > 59 || second < 0 || second > 60)
+    return fault();
+  Nanos time = std::chrono::sys_days(date).time_since_epoch() + std::chrono::hours(hour) +
+               std::chrono::minutes(minute) + std::chrono::seconds(second);
+  std::string_view rest = text.substr(19);
+  if (rest.starts_with('.')) {
+    const size_t end = rest.find_first_not_of("0123456789", 1);
+    const auto fraction = ParseDouble(Format("0{}", rest.substr(0, end)));
+    if (!fraction || end == 1) return fault();
+    time += FromSeconds(*fraction);
+    rest = end == std::string_view::npos ? std::string_view() : rest.substr(end);
+  }
+  if (rest == "Z") return WallTime(time);
+  if (rest.size() != 6 || (rest[0] != '+' && rest[0] != '-') || rest[3] != ':') return fault();
+  const auto zone_hour = ParseUint(rest.substr(1, 2)), zone_minute = ParseUint(rest.substr(4, 2));
+  if (!zone_hour || !zone_minute || *zone_hour > 14 || *zone_minute > 59) return fault();
+  const Nanos zone = std::chrono::hours(*zone_hour) + std::chrono::minutes(*zone_minute);
+  return WallTime(rest[0] == '+' ? time - zone : time + zone);
+}
+
 }  // namespace sextant

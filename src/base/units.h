@@ -18,6 +18,9 @@ std::string FormatDuration(Nanos d);
 // For tables: three significant digits and a unit: "12.3 ms".
 std::string HumanDuration(Nanos d);
 
+// ISO 8601 with its zone ("2026-11-21T18:05:00Z", "2026-11-21T19:05:00.5+01:00"), or Unix seconds.
+Result<WallTime> ParseWallTime(std::string_view text);
+
 // "64", "64KiB", "1.5MB", "2G" (bytes; K/M/G/T alone and with iB are powers of 1024, with B of
 // 1000).
 Result<uint64_t> ParseBytes(std::string_view text);

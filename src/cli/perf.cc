@@ -1,6 +1,7 @@
 // sextant perf: the driver. Each phase is a function; Run() is their order.
 #include <algorithm>
 #include <cstdio>
+#include <utility>
 
 #include "base/files.h"
 #include "base/host.h"
@@ -8,8 +9,11 @@
 #include "cli/command.h"
 #include "cli/perf_arrivals.h"
 #include "cli/perf_compat.h"
+#include "cli/perf_merge.h"
 #include "cli/perf_progress.h"
 #include "cli/perf_record.h"
+#include "cli/perf_shard.h"
+#include "cli/perf_sweep.h"
 #include "run/print.h"
 #include "run/run_file.h"
 
@@ -17,8 +21,12 @@ namespace sextant::cli {
 namespace {
 
 // The verdict over all levels.
-int Judge(const PerfOptions& options, const std::vector<run::Level>& levels) {
+int Judge(const PerfOptions& options, const std::vector<run::Level>& levels,
+          const std::vector<load::Conclusion>& conclusions) {
   int exit_code = kExitOk;
+  for (const load::Conclusion& conclusion : conclusions) {
+    if (!conclusion.satisfied) exit_code = kExitVerdict;
+  }
   bool any_success = false;
   for (const run::Level& level : levels) {
     any_success |= level.succeeded > 0;
@@ -68,6 +76,7 @@ int Run(std::span<const std::string_view> arguments) {
     return *exit_code;
   RaiseOpenFileLimit();
   if (options.self_test) return RunSelfTest(options);
+  if (!options.merge.empty()) return RunMerge(options);
 
   // Everything that can be wrong is found out before the first request.
   Target& target = plan.target;
@@ -115,41 +124,59 @@ int Run(std::span<const std::string_view> arguments) {
 
   // The levels, one after the other; each is on paper before the next begins.
   std::vector<run::Level> levels;
-  ProgressPrinter progress(options.progress, plan.points.size());
+  std::vector<load::Conclusion> conclusions;
+  ProgressPrinter progress(options.progress, IsSearch(options) ? 0 : plan.points.size());
   std::optional<Error> lost;
-  for (const run::LoadPoint& point : plan.points) {
-    if (stop->received()) break;
-    progress.StartLevel(point);
-    load::MeasureHooks hooks{
-        .progress = [&](const load::LiveFigures& figures) { progress.Show(figures); },
-        .stop = [&] { return stop->received().has_value(); },
-        .statistics = {}};
-    if (subject->statistics)
-      hooks.statistics = [&] {
-        return (*control)->FetchStatistics(options.model, options.model_version);
-      };
-    levels.push_back((*generator)
-                         ->Measure({.load = point,
-                                    .requests = (*requests)[point.batch_size].get(),
-                                    .arrivals = plan.arrivals,
-                                    .order = plan.order,
-                                    .max_in_flight = options.max_in_flight,
-                                    .connections = options.connections,
-                                    .seed = plan.seed,
-                                    .sequences = options.sequences,
-                                    .serial_sequences = options.serial_sequences},
-                                   plan.measure, hooks));
-    progress.EndLevel(levels.back());
-    if (run_file) {
-      if (Result<void> appended = run_file->Append(levels.back()); !appended.has_value())
-        lost = std::move(appended).error();
+  Instant start_at = plan.start_at ? SteadyNow() + (*plan.start_at - WallNow()) : Instant::min();
+  const auto keep = [&](Result<void> written) {
+    if (!written.has_value()) lost = std::move(written).error();
+  };
+  for (const std::unique_ptr<load::Sweep>& sweep : MakeSweeps(options, plan)) {
+    while (!stop->received()) {
+      const std::optional<load::Probe> probe = sweep->Next();
+      if (!probe) break;
+      progress.StartLevel(probe->load);
+      bool given_up = false;
+      load::MeasureHooks hooks{.progress =
+                                   [&](const load::LiveFigures& figures) {
+                                     given_up = given_up || sweep->GiveUp(figures);
+                                     progress.Show(figures);
+                                   },
+                               .stop = [&] { return given_up || stop->received().has_value(); },
+                               .statistics = {}};
+      if (subject->statistics)
+        hooks.statistics = [&] {
+          return (*control)->FetchStatistics(options.model, options.model_version);
+        };
+      run::Level level = (*generator)
+                             ->Measure({.load = ShareOf(probe->load, plan.shard),
+                                        .requests = (*requests)[probe->load.batch_size].get(),
+                                        .arrivals = plan.arrivals,
+                                        .order = plan.order,
+                                        .shard = plan.shard,
+                                        .rate = probe->load.value,
+                                        .start_at = std::exchange(start_at, Instant::min()),
+                                        .max_in_flight = options.max_in_flight,
+                                        .connections = options.connections,
+                                        .seed = plan.seed},
+                                       MeasureFor(*probe, plan), hooks);
+      if (!stop->received()) sweep->Report(level);
+      progress.EndLevel(level);
+      if (run_file) keep(run_file->Append(level));
+      if (!options.quiet) std::fputs((run::FormatLevel(level) + "\n").c_str(), stdout);
+      std::fflush(stdout);
+      levels.push_back(std::move(level));
     }
-    if (!options.quiet) std::fputs((run::FormatLevel(levels.back()) + "\n").c_str(), stdout);
-    std::fflush(stdout);
+    if (auto conclusion = sweep->Conclude()) {
+      if (run_file) keep(run_file->AppendSearch(conclusion->record));
+      conclusions.push_back(*std::move(conclusion));
+    }
   }
 
   std::fputs(run::FormatTable(levels).c_str(), stdout);
-  int exit_code = Judge(options, levels);
+  for (const load::Conclusion& conclusion : conclusions)
+    std::fputs(("\n" + conclusion.text).c_str(), stdout);
+  int exit_code = Judge(options, levels, conclusions);
   if (!options.csv_file.empty()) {
     if (Result<void> written =
             WriteFileAtomic(options.csv_file, run::FormatPerfAnalyzerCsv(levels));

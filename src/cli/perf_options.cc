@@ -55,12 +55,18 @@ struct ValueType<load::ArrivalLaw> {
 template <>
 struct ValueType<load::CountList> {
   static Result<load::CountList> Parse(std::string_view text, const Limits&) {
-    SEXTANT_ASSIGN(auto values, load::ParseLevels(text, 1));
-    for (const double value : values) {
+    SEXTANT_ASSIGN(auto range, load::ParseLevelRange(text, 1));
+    // What is wrong with it as a list is said when it is used as one (cli/perf_sweep.h).
+    auto values = load::ParseLevels(text, 1);
+    load::CountList out{values.has_value() ? *values : std::vector<double>(), std::string(text),
+                        range};
+    std::vector<double> whole = out.values;
+    if (range) whole.insert(whole.end(), {range->start, range->end});
+    for (const double value : whole) {
       if (value != std::floor(value) || value > 1e6)
         return InvalidArgument(Format("'{}' is not a whole number of at most 1000000", value));
     }
-    return load::CountList{std::move(values), std::string(text)};
+    return out;
   }
   static std::string Format_(const load::CountList& value) { return value.text; }
   static std::string Describe(const Limits&) {
@@ -72,8 +78,10 @@ struct ValueType<load::CountList> {
 template <>
 struct ValueType<load::RateList> {
   static Result<load::RateList> Parse(std::string_view text, const Limits&) {
-    SEXTANT_ASSIGN(auto values, load::ParseLevels(text, 1e-6));
-    return load::RateList{std::move(values), std::string(text)};
+    SEXTANT_ASSIGN(auto range, load::ParseLevelRange(text, 1e-6));
+    auto values = load::ParseLevels(text, 1e-6);
+    return load::RateList{values.has_value() ? *values : std::vector<double>(), std::string(text),
+                          range};
   }
   static std::string Format_(const load::RateList& value) { return value.text; }
   static std::string Describe(const Limits&) {
@@ -133,7 +141,8 @@ const options::Table<PerfOptions>& PerfTable() {
                         "is counted and does not end the run.\n"
                         "Exit codes: 0 measured; 1 could not measure; 2 wrong options or data; 3 "
                         "measured, but --max-error-rate or "
-                        "--max-wrong-outputs was exceeded; 130 or 143 ended by SIGINT or SIGTERM "
+                        "--max-wrong-outputs was exceeded, or no load satisfies --slo; 130 or 143 "
+                        "ended by SIGINT or SIGTERM "
                         "after writing what there was.");
     t.Usage("sextant perf -m MODEL [options]");
     t.Group("Model and server");
@@ -213,6 +222,37 @@ const options::Table<PerfOptions>& PerfTable() {
                               .help = "Open loop: sends no more than so many at once; arrivals "
                                       "beyond are counted, not sent.",
                               .default_text = "no limit"});
+    t.Group("Searches");
+    t.Add(
+        &O::find_max,
+        {.name = "find-max",
+         .help = "Finds the highest load that satisfies --slo: a request rate from the start of "
+                 "--request-rate-range, or a concurrency from that of --concurrency-range; the "
+                 "range's end, if there is one, is not exceeded. Exit code 3 when no load does."});
+    t.Add(&O::slo, {.name = "slo",
+                    .value = "TERMS",
+                    .help = "The objective, such as 'p99<50ms,errors<0.1%'. Terms: p50 to p99.99, "
+                            "avg and max with a time, errors with a share, throughput>=N."});
+    t.Add(&O::find_max_precision,
+          {.name = "find-max-precision",
+           .value = "SHARE",
+           .help = "How close the load that satisfies and the one that does not must be: 2%."});
+    t.Add(&O::find_max_longest,
+          {.name = "find-max-longest",
+           .value = "TIME",
+           .help = "A level that is undecided is measured again, up to a window of so long; then "
+                   "it counts as failing."});
+    t.Add(&O::latency_threshold,
+          {.name = "latency-threshold",
+           .letter = 'l',
+           .value = "MS",
+           .help = "Ends the sweep after the first level whose mean latency reaches so many "
+                   "milliseconds; a range may then have the end 0, which is none.",
+           .default_text = "none"});
+    t.Add(&O::binary_search,
+          {.name = "binary-search",
+           .help = "Instead of walking the range, halves it down to its step at the edge of "
+                   "--latency-threshold."});
     AddStreamRows(t);
     t.Group("Input data");
     t.Add(&O::input_data,
@@ -300,6 +340,25 @@ const options::Table<PerfOptions>& PerfTable() {
     t.Add(&O::self_test, {.name = "self-test",
                           .help = "Measures this machine's own ceiling per protocol, against a "
                                   "null server in this process, and stops."});
+    t.Group("Many machines");
+    t.Add(&O::start_at, {.name = "start-at",
+                         .value = "TIME",
+                         .help = "Waits until then, connected, and begins: ISO 8601 with its zone, "
+                                 "or Unix seconds.",
+                         .default_text = "at once"});
+    t.Add(&O::shard,
+          {.name = "shard",
+           .value = "INDEX/COUNT",
+           .help = "Makes only this part of the load: of the arrivals of the one seeded schedule "
+                   "every COUNT-th from INDEX (0 to COUNT - 1) on, of a concurrency its share.",
+           .default_text = "the whole"});
+    t.Add(&O::merge,
+          {.name = "merge",
+           .value = "FILE...",
+           .help = "Measures nothing, but merges run files of shards into one: counts and "
+                   "histograms exactly. With --output and --latency-report-file.",
+           .is_file = true,
+           .takes_more = true});
     t.Group("Output");
     t.Add(&O::csv_file, {.name = "latency-report-file",
                          .letter = 'f',

@@ -47,6 +47,13 @@ struct PerfOptions : CompatOptions, PerfStreamOptions {
   bool fixed_schedule = false;
   size_t max_in_flight = 0;
 
+  bool find_max = false;
+  std::string slo;
+  std::string find_max_precision = "2%";
+  Nanos find_max_longest{60s};
+  uint64_t latency_threshold = 0;  // milliseconds
+  bool binary_search = false;
+
   std::vector<std::string> input_data;
   std::optional<load::DataOrder> data_order;
   std::vector<std::string> shapes;
@@ -67,6 +74,9 @@ struct PerfOptions : CompatOptions, PerfStreamOptions {
   bool self_test = false;
 
   std::string csv_file, output_file;
+  std::string shard, start_at;
+  std::vector<std::string> merge;
+
   bool quiet = false;
   Progress progress = Progress::kAuto;
 };

@@ -7,6 +7,8 @@
 #include "base/host.h"
 #include "cli/perf_arrivals.h"
 #include "cli/perf_compat.h"
+#include "cli/perf_shard.h"
+#include "cli/perf_sweep.h"
 
 namespace sextant::cli {
 namespace {
@@ -98,7 +100,7 @@ std::vector<options::Mistake> MakePlan(const PerfOptions& options, Plan& plan) {
   const auto check = [&](const Result<void>& result) {
     if (!result.has_value()) add(result.error().message());
   };
-  if (options.model.empty() && !options.self_test)
+  if (options.model.empty() && !options.self_test && options.merge.empty())
     add("-m, --model-name NAME is required: the model to measure");
   for (std::string& text : PlanArrivals(options, plan)) add(std::move(text));
   if (options.requests && options.duration.time)
@@ -124,6 +126,7 @@ std::vector<options::Mistake> MakePlan(const PerfOptions& options, Plan& plan) {
   } else {
     add(percentiles.error().message());
   }
+  for (std::string& text : PlanSearch(options, plan)) add(std::move(text));
   const bool has_files =
       std::any_of(options.input_data.begin(), options.input_data.end(),
                   [](const std::string& s) { return s != "zero" && s != "random"; });
@@ -135,11 +138,7 @@ std::vector<options::Mistake> MakePlan(const PerfOptions& options, Plan& plan) {
   const bool open_loop = IsOpenLoop(options);
   const std::optional<double> own_rate = plan.arrivals.mean_rate();
   for (const double batch : options.batch.values) {
-    const std::vector<double>& values = own_rate              ? std::vector<double>{*own_rate}
-                                        : options.rate        ? options.rate->values
-                                        : options.concurrency ? options.concurrency->values
-                                                              : std::vector<double>{1};
-    for (const double value : values) {
+    for (const double value : own_rate ? std::vector{*own_rate} : ListedLoads(options)) {
       plan.points.push_back(
           {.mode = open_loop ? run::LoadMode::kRequestRate : run::LoadMode::kConcurrency,
            .value = value,
@@ -148,10 +147,12 @@ std::vector<options::Mistake> MakePlan(const PerfOptions& options, Plan& plan) {
       most = std::max(most, value);
     }
   }
+  for (std::string& text : PlanShard(options, plan)) add(std::move(text));
   plan.workers = options.workers;
   if (plan.workers == 0) {
     plan.workers = static_cast<size_t>(std::max(1, ReadHostFacts().cores_usable / 2));
-    if (!open_loop) plan.workers = std::min(plan.workers, static_cast<size_t>(most));
+    if (!open_loop && !IsSearch(options))
+      plan.workers = std::min(plan.workers, static_cast<size_t>(most));
     if (options.connections > 0) plan.workers = std::min(plan.workers, options.connections);
   } else if (options.connections > 0 && options.connections < plan.workers) {
     add(

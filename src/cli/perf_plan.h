@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cli/perf_options.h"
+#include "load/find_max.h"
 #include "load/measurement.h"
 #include "net/socket.h"
 
@@ -31,7 +32,10 @@ struct Plan {
   load::ArrivalPlan arrivals;  // of an open loop
   load::DataOrder order = load::DataOrder::kSequential;
   std::vector<run::LoadPoint> points;
-  Target target;  // without its address
+  load::Part shard;  // of them, this machine's
+  std::optional<WallTime> start_at;
+  std::optional<load::FindMaxRules> find_max;  // its load is set for each batch size
+  Target target;                               // without its address
   StreamPlan streams;
 };
 

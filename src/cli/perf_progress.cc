@@ -21,6 +21,7 @@ void ProgressPrinter::StartLevel(const run::LoadPoint& point) {
 
 // From what the finished levels took; during the first, from its own expectation.
 double ProgressPrinter::Eta(const load::LiveFigures& figures) const {
+  if (levels_ == 0) return -1;
   const double in_level = Seconds(SteadyNow() - level_begin_);
   double per_level;
   if (done_ > 0) {
@@ -36,11 +37,11 @@ double ProgressPrinter::Eta(const load::LiveFigures& figures) const {
 void ProgressPrinter::Show(const load::LiveFigures& f) {
   const double eta = Eta(f);
   if (how_ == Progress::kLine) {
-    std::string line =
-        Format("[{}/{}] {}, batch {}: {} {:.1f}{} s  {} req/s  p99 {}", done_ + 1, levels_,
-               run::DescribeLoad(point_), point_.batch_size, f.phase, f.elapsed_s,
-               f.expected_s > 0 ? Format("/{:.0f}", f.expected_s) : "",
-               HumanNumber(f.requests_per_s), HumanDuration(Nanos(static_cast<int64_t>(f.p99_ns))));
+    std::string line = Format(
+        "[{}{}] {}, batch {}: {} {:.1f}{} s  {} req/s  p99 {}", done_ + 1,
+        levels_ > 0 ? Format("/{}", levels_) : "", run::DescribeLoad(point_), point_.batch_size,
+        f.phase, f.elapsed_s, f.expected_s > 0 ? Format("/{:.0f}", f.expected_s) : "",
+        HumanNumber(f.requests_per_s), HumanDuration(Nanos(static_cast<int64_t>(f.p99_ns))));
     if (f.failed_per_s > 0) line += Format("  {} failed/s", HumanNumber(f.failed_per_s));
     if (eta >= 0)
       line +=
@@ -50,10 +51,8 @@ void ProgressPrinter::Show(const load::LiveFigures& f) {
     line_shown_ = true;
   } else if (how_ == Progress::kJson) {
     text::JsonWriter out;
-    out.BeginObject()
-        .Member("event", "progress")
-        .Member("level", static_cast<uint64_t>(done_ + 1))
-        .Member("levels", static_cast<uint64_t>(levels_));
+    out.BeginObject().Member("event", "progress").Member("level", static_cast<uint64_t>(done_ + 1));
+    if (levels_ > 0) out.Member("levels", static_cast<uint64_t>(levels_));
     out.Member("load", run::DescribeLoad(point_))
         .Member("batch_size", point_.batch_size)
         .Member("phase", f.phase);
@@ -72,10 +71,8 @@ void ProgressPrinter::EndLevel(const run::Level& level) {
   ClearLine();
   if (how_ != Progress::kJson) return;
   text::JsonWriter out;
-  out.BeginObject()
-      .Member("event", "level")
-      .Member("level", static_cast<uint64_t>(done_))
-      .Member("levels", static_cast<uint64_t>(levels_));
+  out.BeginObject().Member("event", "level").Member("level", static_cast<uint64_t>(done_));
+  if (levels_ > 0) out.Member("levels", static_cast<uint64_t>(levels_));
   out.Member("load", run::DescribeLoad(level.load))
       .Member("batch_size", level.load.batch_size)
       .Member("throughput_per_s", level.throughput.value);

@@ -12,7 +12,7 @@ namespace sextant::cli {
 
 class ProgressPrinter {
  public:
-  // kAuto: a line if stderr is a terminal, else nothing.
+  // kAuto: a line if stderr is a terminal, else nothing. `levels` 0: not known.
   ProgressPrinter(Progress how, size_t levels);
 
   void StartLevel(const run::LoadPoint& point);

@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "base/host.h"
+#include "base/units.h"
 #include "base/version.h"
 #include "cli/perf_arrivals.h"
 
@@ -88,6 +89,18 @@ void PrintBanner(const PerfOptions& options, const Plan& plan, const Subject& su
           options.timeout > Nanos(0) ? FormatDuration(options.timeout) : "none")
           .c_str(),
       stdout);
+  if (plan.start_at) {
+    std::fputs(Format("  Start: {}, in {}\n", FormatWallTime(*plan.start_at),
+                      HumanDuration(std::max(Nanos(0), *plan.start_at - WallNow())))
+                   .c_str(),
+               stdout);
+  }
+  if (plan.shard.step > 1) {
+    std::fputs(
+        Format("  Shard: {} of {}: loads below are its share\n", plan.shard.first, plan.shard.step)
+            .c_str(),
+        stdout);
+  }
   for (const std::string& absent : subject.absent)
     std::fputs(Format("  Note: {}\n", absent).c_str(), stdout);
   for (const kserve::TensorMetadata& input : subject.signature.inputs) {

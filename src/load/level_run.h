@@ -14,6 +14,7 @@
 
 #include "load/level_math.h"
 #include "load/measurement.h"
+#include "load/window_rules.h"
 
 namespace sextant::load {
 
@@ -26,11 +27,6 @@ inline constexpr Nanos kNotice = 5ms;
 inline constexpr Nanos kLongestNotice = 1s;
 // An end that is decided on the way cannot be announced twice.
 inline constexpr Nanos kEndNotice = 50ms;
-
-// Of perf_analyzer's windows.
-Nanos TrialBlockLength(const TrialRule& rule);
-Nanos BlockLengthFor(const MeasureOptions& options);
-MeasureOptions AdaptToSchedule(MeasureOptions options, const std::optional<Nanos>& length);
 
 // What worker `worker` of `workers` gets of a total; the shares add up to it.
 inline size_t ShareOf(size_t total, size_t worker, size_t workers) {
@@ -55,6 +51,7 @@ class Generator::LevelRun {
     level_.client.workers = static_cast<int>(workers_.size());
     Settle();
     Connect();
+    AwaitStart();
     for (const auto& worker : workers_) before_.push_back(worker->ReadTotals());
     WarmUp();
     OpenWindow();
@@ -87,6 +84,8 @@ class Generator::LevelRun {
 
   void Settle();
   void Connect();
+  void AwaitStart();
+  Instant LoadBegin() const { return std::max(SteadyNow() + kNotice, plan_.start_at); }
   void WarmUp();
   bool WarmupSettled();
   void OpenWindow();

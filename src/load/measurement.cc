@@ -11,28 +11,6 @@
 
 namespace sextant::load {
 
-// Blocks short enough that the shortest windows have some fifty of them.
-Nanos BlockLengthFor(const MeasureOptions& options) {
-  Nanos length = 100ms;
-  if (options.window.kind == WindowRule::Kind::kTime)
-    length = std::clamp<Nanos>(options.window.time / 50, 2ms, 100ms);
-  if (options.window.kind == WindowRule::Kind::kRequests) length = 20ms;
-  if (options.window.kind == WindowRule::Kind::kTrials)
-    length = TrialBlockLength(options.window.trials);
-  return length;
-}
-
-// A schedule that ends is measured whole: from its first arrival, unless a warm-up was asked for,
-// and to its end, unless the window is shorter.
-MeasureOptions AdaptToSchedule(MeasureOptions options, const std::optional<Nanos>& length) {
-  if (!length) return options;
-  if (options.warmup.kind == WarmupRule::Kind::kAuto)
-    options.warmup = {.kind = WarmupRule::Kind::kTime, .time = Nanos(0)};
-  if (options.window.kind == WindowRule::Kind::kAuto)
-    options.window = {.kind = WindowRule::Kind::kTime, .time = *length + 1s};
-  return options;
-}
-
 size_t GrpcConnectionsFor(size_t concurrency) { return std::max<size_t>(1, (concurrency + 5) / 6); }
 
 Result<std::unique_ptr<Generator>> Generator::Start(const WorkerOptions& options, size_t workers) {
@@ -94,6 +72,20 @@ void Generator::LevelRun::Connect() {
     if (worker->Prepared()) continue;
     level_.notes.push_back(Format("not all connections could be made: {}", worker->ConnectFault()));
     break;
+  }
+}
+
+// Machines that make one load together begin at one time, each connected before.
+void Generator::LevelRun::AwaitStart() {
+  if (plan_.start_at == Instant::min()) return;
+  const Instant begin = SteadyNow();
+  if (begin > plan_.start_at) {
+    level_.notes.push_back(Format("began {} after --start-at: connecting took longer",
+                                  HumanDuration(begin - plan_.start_at)));
+  }
+  while (SteadyNow() + 4 * kLook < plan_.start_at && !Stopped()) {
+    Look("waiting", begin, plan_.start_at - begin);
+    std::this_thread::sleep_for(kLook);
   }
 }
 
@@ -197,7 +189,7 @@ void Generator::LevelRun::Look(std::string_view phase, Instant phase_begin, Nano
 void Generator::LevelRun::WarmUp() {
   block_length_ = BlockLengthFor(options_);
   window_cpu_.assign(workers_.size(), Nanos(0));
-  epoch_ = SteadyNow() + kNotice;
+  epoch_ = LoadBegin();
   for (const auto& worker : workers_) worker->StartBlocks(epoch_, block_length_);
   const WarmupRule& rule = options_.warmup;
   const bool by_requests = rule.kind == WarmupRule::Kind::kRequests;
@@ -295,7 +287,7 @@ void Generator::LevelRun::OpenWindow() {
     }
     AskStatistics(stats_begin_, {});
     if (stats_begin_.valid()) stats_begin_.wait();
-    epoch_ = SteadyNow() + kNotice;
+    epoch_ = LoadBegin();
     begin_ = epoch_;
     incoming_.clear();
     recent_.clear();

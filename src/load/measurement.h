@@ -73,6 +73,7 @@ struct LevelPlan {
   // `load`), and requests of the data.
   Part shard;
   double rate = 0;
+  Instant start_at = Instant::min();  // the load does not begin before
   size_t max_in_flight = 0;
   size_t connections = 0;  // 0: chosen
   uint64_t seed = 1;

@@ -191,6 +191,9 @@ void Parser::Arguments(std::span<const std::string_view> arguments) {
         Fault(where, Format("{} needs a value: {}", spelled, found.row->allowed));
       } else {
         Set(*found.row, arguments[++i], Source::kArguments, spelled, where);
+        while (found.row->spec.takes_more && i + 1 < arguments.size() &&
+               !arguments[i + 1].starts_with('-'))
+          Set(*found.row, arguments[++i], Source::kArguments, spelled, where);
       }
     } else if (argument.starts_with('-') && argument.size() > 1) {
       i += Letters(argument.substr(1), arguments.subspan(i + 1));

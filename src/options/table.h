@@ -39,6 +39,7 @@ struct Spec {
   std::string_view default_text = {};  // in place of the default's own text in help
   bool required = false;
   bool is_file = false;  // for completion
+  bool takes_more = false;  // further words are values too, up to the next option
 };
 
 // A row without its types: everything the sources and the documents need.

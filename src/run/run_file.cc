@@ -390,6 +390,13 @@ Result<void> RunWriter::Append(const Level& level) {
   return file_.Append(text::FormatJson(line) + "\n");
 }
 
+Result<void> RunWriter::AppendSearch(const text::Json& search) {
+  Json line{Json::Object()};
+  line.Set("type", "search");
+  for (const auto& [key, value] : search.object()) line.Set(key, value);
+  return file_.Append(text::FormatJson(line) + "\n");
+}
+
 Result<void> RunWriter::Finish(std::string_view reason, int exit_code) {
   Json line{Json::Object()};
   line.Set("type", "footer");
@@ -438,6 +445,8 @@ Result<Run> ParseRun(std::string_view text) {
       Result<Level> level = LevelFromJson(*json);
       if (!level.has_value()) return fault(level.error().message());
       run.levels.push_back(*std::move(level));
+    } else if (type == "search") {
+      run.searches.push_back(*std::move(json));
     } else if (type == "footer") {
       const Json* reason = json->Find("reason");
       run.end_reason = std::string(reason == nullptr ? "" : reason->AsString().value_or(""));

@@ -25,6 +25,8 @@ class RunWriter {
  public:
   static Result<RunWriter> Create(const std::string& path, const text::Json& header);
   Result<void> Append(const Level& level);
+  // What a search found: a line of type "search" with these members.
+  Result<void> AppendSearch(const text::Json& search);
   Result<void> Finish(std::string_view reason, int exit_code);
 
  private:
@@ -35,6 +37,7 @@ class RunWriter {
 struct Run {
   text::Json header;
   std::vector<Level> levels;
+  std::vector<text::Json> searches;
   std::optional<std::string> end_reason;  // absent: the run was cut off
   bool dropped_tail = false;              // an unfinished last line was left out
 };

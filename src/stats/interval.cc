@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <boost/math/distributions/normal.hpp>
 #include <boost/math/distributions/students_t.hpp>
+#include <boost/math/special_functions/beta.hpp>
 #include <cmath>
 #include <limits>
 #include <vector>
@@ -86,6 +87,15 @@ IntervalEstimate ShareInterval(uint64_t k, uint64_t n, double confidence) {
   out.half_width = z / scale * std::sqrt(share * (1 - share) / size + z * z / (4 * size * size));
   out.known = true;
   out.batches = static_cast<int>(std::min<uint64_t>(n, 1'000'000));
+  return out;
+}
+
+ShareBounds ExactShare(double k, double n, double confidence) {
+  const double tail = (1 - confidence) / 2;
+  ShareBounds out;
+  if (k > 0)
+    out.lower = k >= n ? std::pow(tail, 1 / n) : boost::math::ibeta_inv(k, n - k + 1, tail);
+  if (k < n) out.upper = boost::math::ibeta_inv(k + 1, n - k, 1 - tail);
   return out;
 }
 

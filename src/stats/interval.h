@@ -36,4 +36,12 @@ double StudentQuantile(double degrees_of_freedom, double upper_tail);
 // Wilson's score interval for a share of k in n (Wilson 1927); n > 0.
 IntervalEstimate ShareInterval(uint64_t k, uint64_t n, double confidence = 0.95);
 
+// Bounds of a share of k in n, exact at any n (Clopper and Pearson 1934): each is wrong with a
+// probability of at most (1 - confidence) / 2. n > 0; k and n need not be whole numbers, because
+// requests that are alike are worth less than one each.
+struct ShareBounds {
+  double lower = 0, upper = 1;
+};
+ShareBounds ExactShare(double k, double n, double confidence = 0.95);
+
 }  // namespace sextant::stats

@@ -254,5 +254,16 @@ TEST(TestLaw, AcceptsTheLawAndRejectsAnother) {
   EXPECT_LT(TestLaw(gaps, [](double t) { return 1 - std::exp(-t / 2.2); }).probability, 1e-4);
 }
 
+TEST(ExactShare, HasTheBoundsOfTheTables) {
+  // Clopper and Pearson's for 4 in 20 and the rule of three's exact form.
+  EXPECT_NEAR(ExactShare(4, 20).lower, 0.0573, 5e-5);
+  EXPECT_NEAR(ExactShare(4, 20).upper, 0.4366, 5e-5);
+  EXPECT_EQ(ExactShare(0, 368).lower, 0);
+  EXPECT_LE(ExactShare(0, 368).upper, 0.01);
+  EXPECT_GT(ExactShare(0, 367).upper, 0.01);
+  EXPECT_EQ(ExactShare(5, 5).upper, 1);
+  EXPECT_NEAR(ExactShare(5, 5).lower, 0.4782, 5e-5);
+}
+
 }  // namespace
 }  // namespace sextant::stats
