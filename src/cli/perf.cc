@@ -2,14 +2,13 @@
 #include <algorithm>
 #include <cstdio>
 
-#include "base/files.h"
 #include "base/host.h"
 #include "base/stop.h"
 #include "cli/command.h"
 #include "cli/perf_compat.h"
 #include "cli/perf_progress.h"
 #include "cli/perf_record.h"
-#include "run/print.h"
+#include "cli/perf_report.h"
 #include "run/run_file.h"
 
 namespace sextant::cli {
@@ -56,8 +55,7 @@ int Fail(const Error& error) {
   return error.code() == ErrorCode::kInvalidArgument ? kExitUsage : kExitFailure;
 }
 
-int Run(std::span<const std::string_view> arguments) {
-  PerfOptions options;
+int Measure(std::span<const std::string_view> arguments, PerfOptions& options, bool& reported) {
   static const PerfOptions defaults;
   Plan plan;
   if (const auto exit_code = ParseOrExit(PerfTable(), &options, &defaults, arguments, [&] {
@@ -104,7 +102,8 @@ int Run(std::span<const std::string_view> arguments) {
        .spin = options.spin},
       plan.workers);
   if (!generator.has_value()) return Fail(generator.error());
-  if (!options.quiet) PrintBanner(options, plan, *subject, *data);
+  const std::unique_ptr<Reporter> reporter = MakeReporter(options, plan, *subject, *data);
+  reporter->Banner();
 
   // The levels, one after the other; each is on paper before the next begins.
   std::vector<run::Level> levels;
@@ -112,15 +111,16 @@ int Run(std::span<const std::string_view> arguments) {
   std::optional<Error> lost;
   for (const run::LoadPoint& point : plan.points) {
     if (stop->received()) break;
+    reporter->StartLevel(point);
     progress.StartLevel(point);
     load::MeasureHooks hooks{
         .progress = [&](const load::LiveFigures& figures) { progress.Show(figures); },
         .stop = [&] { return stop->received().has_value(); },
-        .statistics = {}};
+        .statistics = {},
+        .model = options.model,
+        .trial = [&](const load::TrialFigures& figures) { reporter->Trial(figures); }};
     if (subject->statistics)
-      hooks.statistics = [&] {
-        return (*control)->FetchStatistics(options.model, options.model_version);
-      };
+      hooks.statistics = [&] { return FetchAllStatistics(options, *subject, **control); };
     levels.push_back((*generator)
                          ->Measure({.load = point,
                                     .requests = (*requests)[point.batch_size].get(),
@@ -134,18 +134,13 @@ int Run(std::span<const std::string_view> arguments) {
       if (Result<void> appended = run_file->Append(levels.back()); !appended.has_value())
         lost = std::move(appended).error();
     }
-    if (!options.quiet) std::fputs((run::FormatLevel(levels.back()) + "\n").c_str(), stdout);
-    std::fflush(stdout);
+    reporter->EndLevel(levels.back());
   }
 
-  std::fputs(run::FormatTable(levels).c_str(), stdout);
+  reporter->End(levels);
   int exit_code = Judge(options, levels);
-  if (!options.csv_file.empty()) {
-    if (Result<void> written =
-            WriteFileAtomic(options.csv_file, run::FormatPerfAnalyzerCsv(levels));
-        !written.has_value())
-      lost = std::move(written).error();
-  }
+  if (Result<void> written = WriteCsvFiles(options, plan, levels); !written.has_value())
+    lost = std::move(written).error();
   if (stop->received()) exit_code = ExitCodeForSignal(*stop->received());
   if (run_file) {
     if (Result<void> finished =
@@ -157,7 +152,17 @@ int Run(std::span<const std::string_view> arguments) {
     PrintError("perf", *lost);
     if (exit_code == kExitOk) exit_code = kExitFailure;
   }
-  return exit_code;
+  reported = true;
+  return reporter->ExitCode(exit_code, levels);
+}
+
+int Run(std::span<const std::string_view> arguments) {
+  if (PrintPerfVersion(arguments)) return kExitOk;
+  PerfOptions options;
+  bool reported = false;
+  const int exit_code = Measure(arguments, options, reported);
+  if (reported || options.compat == Compat::kNone) return exit_code;
+  return PerfAnalyzerExitCode(exit_code, {});
 }
 
 }  // namespace

@@ -317,6 +317,7 @@ void Visit(V& v, Level& level) {
   v.Field("little_ratio", level.little_ratio);
   v.Object("client", level.client, kVisit);
   v.List("server", level.server, kVisit);
+  v.List("composing", level.composing, kVisit);
   v.List("series", level.series, kVisit);
   v.Field("notes", level.notes);
 }

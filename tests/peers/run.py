@@ -9,9 +9,11 @@ import sys
 
 import agreement
 import faults
+import golden  # puts tests/golden into the path, where compat looks too
+import compat
 from processes import Failure
 
-CASES = {**agreement.CASES, **faults.CASES}
+CASES = {**agreement.CASES, **faults.CASES, **compat.CASES, **golden.CASES}
 
 
 def main():
