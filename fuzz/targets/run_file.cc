@@ -1,6 +1,7 @@
 // Run files; what reads back is written again the same.
 #include "run/run_file.h"
 #include "run/print.h"
+#include "run/print_perf_analyzer.h"
 #include "target.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -12,6 +13,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     Require(run::LevelFromJson(run::LevelToJson(level)).has_value());
   }
   run::FormatTable(run->levels);
-  run::FormatPerfAnalyzerCsv(run->levels);
+  run::PerfAnalyzerCsv({}, run->levels);
   return 0;
 }

@@ -6,6 +6,7 @@
 #include "base/strings.h"
 #include "base/version.h"
 #include "cli/command.h"
+#include "cli/perf_compat.h"
 
 namespace {
 
@@ -28,6 +29,10 @@ int PrintCommands(std::FILE* to) {
 
 int main(int argc, char** argv) {
   std::vector<std::string_view> arguments(argv + 1, argv + argc);
+  if (argc > 0 && cli::IsPerfAnalyzerName(argv[0])) {
+    arguments.insert(arguments.begin(), {"--compat", "perf_analyzer"});
+    return cli::FindCommand("perf")->run(arguments);
+  }
   if (arguments.empty()) return PrintCommands(stderr);
   if (arguments[0] == "help" && arguments.size() > 1) arguments = {arguments[1], "--help"};
   if (arguments[0] == "help" || arguments[0] == "--help" || arguments[0] == "-h")

@@ -3,7 +3,6 @@
 #include <cstdio>
 #include <utility>
 
-#include "base/files.h"
 #include "base/host.h"
 #include "base/stop.h"
 #include "cli/command.h"
@@ -12,9 +11,9 @@
 #include "cli/perf_merge.h"
 #include "cli/perf_progress.h"
 #include "cli/perf_record.h"
+#include "cli/perf_report.h"
 #include "cli/perf_shard.h"
 #include "cli/perf_sweep.h"
-#include "run/print.h"
 #include "run/run_file.h"
 
 namespace sextant::cli {
@@ -65,8 +64,7 @@ int Fail(const Error& error) {
   return error.code() == ErrorCode::kInvalidArgument ? kExitUsage : kExitFailure;
 }
 
-int Run(std::span<const std::string_view> arguments) {
-  PerfOptions options;
+int Measure(std::span<const std::string_view> arguments, PerfOptions& options, bool& reported) {
   static const PerfOptions defaults;
   Plan plan;
   if (const auto exit_code = ParseOrExit(PerfTable(), &options, &defaults, arguments, [&] {
@@ -120,7 +118,8 @@ int Run(std::span<const std::string_view> arguments) {
                                            .sequences = subject->streams.sequences},
                                           plan.workers);
   if (!generator.has_value()) return Fail(generator.error());
-  if (!options.quiet) PrintBanner(options, plan, *subject, *data);
+  const std::unique_ptr<Reporter> reporter = MakeReporter(options, plan, *subject, *data);
+  reporter->Banner();
 
   // The levels, one after the other; each is on paper before the next begins.
   std::vector<run::Level> levels;
@@ -135,19 +134,21 @@ int Run(std::span<const std::string_view> arguments) {
     while (!stop->received()) {
       const std::optional<load::Probe> probe = sweep->Next();
       if (!probe) break;
+      reporter->StartLevel(probe->load);
       progress.StartLevel(probe->load);
       bool given_up = false;
-      load::MeasureHooks hooks{.progress =
-                                   [&](const load::LiveFigures& figures) {
-                                     given_up = given_up || sweep->GiveUp(figures);
-                                     progress.Show(figures);
-                                   },
-                               .stop = [&] { return given_up || stop->received().has_value(); },
-                               .statistics = {}};
+      load::MeasureHooks hooks{
+          .progress =
+              [&](const load::LiveFigures& figures) {
+                given_up = given_up || sweep->GiveUp(figures);
+                progress.Show(figures);
+              },
+          .stop = [&] { return given_up || stop->received().has_value(); },
+          .statistics = {},
+          .model = options.model,
+          .trial = [&](const load::TrialFigures& figures) { reporter->Trial(figures); }};
       if (subject->statistics)
-        hooks.statistics = [&] {
-          return (*control)->FetchStatistics(options.model, options.model_version);
-        };
+        hooks.statistics = [&] { return FetchAllStatistics(options, *subject, **control); };
       run::Level level = (*generator)
                              ->Measure({.load = ShareOf(probe->load, plan.shard),
                                         .requests = (*requests)[probe->load.batch_size].get(),
@@ -158,13 +159,14 @@ int Run(std::span<const std::string_view> arguments) {
                                         .start_at = std::exchange(start_at, Instant::min()),
                                         .max_in_flight = options.max_in_flight,
                                         .connections = options.connections,
-                                        .seed = plan.seed},
+                                        .seed = plan.seed,
+                                        .sequences = options.sequences,
+                                        .serial_sequences = options.serial_sequences},
                                        MeasureFor(*probe, plan), hooks);
       if (!stop->received()) sweep->Report(level);
       progress.EndLevel(level);
       if (run_file) keep(run_file->Append(level));
-      if (!options.quiet) std::fputs((run::FormatLevel(level) + "\n").c_str(), stdout);
-      std::fflush(stdout);
+      reporter->EndLevel(level);
       levels.push_back(std::move(level));
     }
     if (auto conclusion = sweep->Conclude()) {
@@ -173,16 +175,11 @@ int Run(std::span<const std::string_view> arguments) {
     }
   }
 
-  std::fputs(run::FormatTable(levels).c_str(), stdout);
-  for (const load::Conclusion& conclusion : conclusions)
-    std::fputs(("\n" + conclusion.text).c_str(), stdout);
+  reporter->End(levels);
+  for (const load::Conclusion& conclusion : conclusions) reporter->Conclude(conclusion);
   int exit_code = Judge(options, levels, conclusions);
-  if (!options.csv_file.empty()) {
-    if (Result<void> written =
-            WriteFileAtomic(options.csv_file, run::FormatPerfAnalyzerCsv(levels));
-        !written.has_value())
-      lost = std::move(written).error();
-  }
+  if (Result<void> written = WriteCsvFiles(options, plan, levels); !written.has_value())
+    lost = std::move(written).error();
   if (stop->received()) exit_code = ExitCodeForSignal(*stop->received());
   if (run_file) {
     if (Result<void> finished =
@@ -194,7 +191,17 @@ int Run(std::span<const std::string_view> arguments) {
     PrintError("perf", *lost);
     if (exit_code == kExitOk) exit_code = kExitFailure;
   }
-  return exit_code;
+  reported = true;
+  return reporter->ExitCode(exit_code, levels);
+}
+
+int Run(std::span<const std::string_view> arguments) {
+  if (PrintPerfVersion(arguments)) return kExitOk;
+  PerfOptions options;
+  bool reported = false;
+  const int exit_code = Measure(arguments, options, reported);
+  if (reported || options.compat == Compat::kNone) return exit_code;
+  return PerfAnalyzerExitCode(exit_code, {});
 }
 
 }  // namespace

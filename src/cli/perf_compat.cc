@@ -1,8 +1,10 @@
 #include "cli/perf_compat.h"
 
 #include <algorithm>
+#include <cstdio>
 
 #include "base/strings.h"
+#include "base/version.h"
 
 namespace sextant::cli {
 namespace {
@@ -23,6 +25,19 @@ bool IsPerfAnalyzerName(std::string_view program) {
   if (const size_t slash = program.rfind('/'); slash != std::string_view::npos)
     program.remove_prefix(slash + 1);
   return program == "perf_analyzer" || program == "perf_client";
+}
+
+bool PrintPerfVersion(std::span<const std::string_view> arguments) {
+  if (std::find(arguments.begin(), arguments.end(), "--version") == arguments.end()) return false;
+  const bool compat = std::any_of(arguments.begin(), arguments.end(), [](std::string_view a) {
+    return a == "perf_analyzer" || a == "--compat=perf_analyzer";
+  });
+  if (compat) {
+    std::fputs(Format("Perf Analyzer Version {} (commit sextant)\n", Version()).c_str(), stderr);
+  } else {
+    std::fputs(Format("sextant {}\n", Version()).c_str(), stdout);
+  }
+  return true;
 }
 
 void ApplyCompat(PerfOptions& options) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,6 +14,9 @@ namespace sextant::cli {
 
 // The program was started under perf_analyzer's name: "/usr/bin/perf_analyzer", "perf_client".
 bool IsPerfAnalyzerName(std::string_view program);
+
+// --version among the arguments: prints the version as the tool does that is asked for it.
+bool PrintPerfVersion(std::span<const std::string_view> arguments);
 
 // Rewrites options that are another spelling, or a default of perf_analyzer's, before they are
 // looked at: deprecated ranges, no warm-up unless one is asked for.

@@ -20,7 +20,6 @@ struct EnumNames<cli::TensorFormat> {
   static constexpr std::pair<std::string_view, cli::TensorFormat> kNames[] = {
       {"binary", cli::TensorFormat::kBinary}, {"json", cli::TensorFormat::kJson}};
 };
-
 // One kind is spoken; of the others the error says what to do instead.
 template <>
 struct ValueType<cli::ServiceKind> {
@@ -177,6 +176,9 @@ void AddCompatRows(options::Table<PerfOptions>& t) {
              "belongs to a server inside the client, which is not here: start tritonserver, or "
              "'sextant serve', on loopback and give its address to -u");
   }
+  t.Refuse("profile-export-file",
+           "is not here yet: -o, --output writes what was measured, with histograms in place of "
+           "single requests");
   t.Refuse("proto", "is not here: the protocol is built in");
 }
 

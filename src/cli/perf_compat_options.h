@@ -17,6 +17,7 @@ enum class Compat { kNone, kPerfAnalyzer };
 enum class MeasurementMode { kTimeWindows, kCountWindows };
 enum class TensorFormat { kBinary, kJson };
 enum class ServiceKind { kTriton };
+enum class OutputFormat { kText, kCsv, kJson, kMarkdown };
 
 struct CompatOptions {
   Compat compat = Compat::kNone;
@@ -35,8 +36,8 @@ struct CompatOptions {
   std::vector<std::string> bls_composing_models;
   TensorFormat input_format = TensorFormat::kBinary, output_format = TensorFormat::kBinary;
 
+  OutputFormat format = OutputFormat::kText;
   bool verbose = false, verbose_csv = false;
-  std::string profile_export_file;
 
   std::optional<uint64_t> concurrent_requests, max_concurrency;  // deprecated: -t, -c
   bool dynamic_concurrency = false;                              // deprecated: -d

@@ -8,6 +8,7 @@
 #include "cli/command.h"
 #include "run/merge.h"
 #include "run/print.h"
+#include "run/print_perf_analyzer.h"
 
 namespace sextant::cli {
 namespace {
@@ -25,7 +26,9 @@ Result<void> Write(const PerfOptions& options, const run::MergedRun& merged) {
     SEXTANT_TRY(writer.Finish("complete", kExitOk));
   }
   if (!options.csv_file.empty()) {
-    SEXTANT_TRY(WriteFileAtomic(options.csv_file, run::FormatPerfAnalyzerCsv(merged.run.levels)));
+    const run::PerfAnalyzerForm form{.verbose_csv = options.verbose_csv};
+    SEXTANT_TRY(
+        WriteFileAtomic(options.csv_file, run::PerfAnalyzerCsv(form, merged.run.levels)));
   }
   return {};
 }

@@ -24,6 +24,14 @@ struct EnumNames<load::DataOrder> {
       {"trace", load::DataOrder::kTrace}};
 };
 template <>
+struct EnumNames<cli::OutputFormat> {
+  static constexpr std::pair<std::string_view, cli::OutputFormat> kNames[] = {
+      {"text", cli::OutputFormat::kText},
+      {"csv", cli::OutputFormat::kCsv},
+      {"json", cli::OutputFormat::kJson},
+      {"markdown", cli::OutputFormat::kMarkdown}};
+};
+template <>
 struct EnumNames<cli::Progress> {
   static constexpr std::pair<std::string_view, cli::Progress> kNames[] = {
       {"auto", cli::Progress::kAuto},
@@ -371,6 +379,11 @@ const options::Table<PerfOptions>& PerfTable() {
            .value = "FILE",
            .help = "Writes the run file: everything measured, a line of JSON per level.",
            .is_file = true});
+    t.Add(&O::format, {.name = "format",
+                       .value = "FORM",
+                       .help = "Of what is printed: text is the report of each level and a table "
+                               "at the end (in colour on a terminal, unless NO_COLOR is set); the "
+                               "others are the table alone."});
     t.Add(&O::quiet, {.name = "quiet", .letter = 'q', .help = "Prints only the closing table."});
     t.Add(&O::progress,
           {.name = "progress",

@@ -20,6 +20,8 @@ struct Subject {
   load::ModelSignature signature;
   bool statistics = false;
   bool binary_tensors = true;
+  // Models that the measured one calls, whose statistics are asked for too: name and version.
+  std::vector<std::pair<std::string, std::string>> composing;
   std::vector<std::string> absent;  // said once
   StreamSubject streams;
 };
@@ -27,6 +29,11 @@ struct Subject {
 // Asks the server what it is and what the model is. What a plain KServe server lacks is noted.
 Result<Subject> AskServer(const PerfOptions& options, const Plan& plan,
                           kserve::ControlClient& client);
+
+// The counters of the model and of those that it calls.
+Result<std::vector<kserve::ModelStatistics>> FetchAllStatistics(const PerfOptions& options,
+                                                                const Subject& subject,
+                                                                kserve::ControlClient& client);
 
 Result<load::DataSet> MakeData(const PerfOptions& options, const Plan& plan,
                                const load::ModelSignature& model);

@@ -449,7 +449,10 @@ void Generator::LevelRun::Collect() {
   if (stats_end_.valid() && after == nullptr)
     level_.notes.push_back("no server statistics: " + stats_end_.get().error().message());
   if (before != nullptr && after != nullptr) {
-    level_.server = StatisticsDelta(*before, *after);
+    for (run::ServerRecord& record : StatisticsDelta(*before, *after)) {
+      const bool own = hooks_.model.empty() || record.model == hooks_.model;
+      (own ? level_.server : level_.composing).push_back(std::move(record));
+    }
     uint64_t inferences = 0;
     for (const run::ServerRecord& record : level_.server) inferences += record.inference_count;
     const double ours =

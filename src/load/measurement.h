@@ -89,6 +89,9 @@ struct MeasureHooks {
   std::function<bool()> stop;                        // true: end early
   // The server's counters; absent where the server has none.
   std::function<Result<std::vector<kserve::ModelStatistics>>()> statistics;
+  // Whose statistics are the measured model's; those of others are of models that it calls. Empty:
+  // all are.
+  std::string model;
   std::function<void(const TrialFigures&)> trial;  // one of a level's windows has ended
 };
 

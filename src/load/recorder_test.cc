@@ -63,7 +63,7 @@ TEST(Recorder, PartsOfAWindowAreToldApartByWhenRequestsWereDue) {
   EXPECT_EQ(record->sent, 4u + 5u);
   // Part 3 sees its own four for 100 ms and three of part 2 for 50 ms, part 4 likewise.
   EXPECT_DOUBLE_EQ(record->in_flight_ns, (4 * 100 + 3 * 50 + 5 * 100 + 4 * 50) * 1e6);
-  EXPECT_EQ(record->in_flight_max, 5);
+  EXPECT_EQ(record->in_flight_max, 5) << "of one part, not of both together";
 }
 
 TEST(Recorder, FailuresHaveTheirClassAndTheirOwnLatency) {

@@ -125,7 +125,8 @@ struct Level {
   std::optional<SequenceRecord> sequences;
 
   ClientRecord client;
-  std::vector<ServerRecord> server;
+  std::vector<ServerRecord> server;     // the measured model's versions
+  std::vector<ServerRecord> composing;  // models that it calls: an ensemble's, a BLS model's
   std::vector<SecondRecord> series;
   stats::LevelState state = stats::LevelState::kShort;
   std::vector<std::string> notes;  // for people

@@ -3,12 +3,15 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <functional>
+#include <optional>
 #include <set>
 
 #include "base/strings.h"
 #include "base/units.h"
 #include "run/print_streams.h"
 #include "text/csv.h"
+#include "text/json.h"
 
 namespace sextant::run {
 namespace {
@@ -82,9 +85,11 @@ void AppendOutcomes(const Level& level, std::string& out) {
 void AppendServer(const Level& level, std::string& out) {
   if (level.server.empty()) return;
   out += "  Server:\n";
-  for (const ServerRecord& s : level.server) {
-    const std::string indent = level.server.size() > 1 ? "      " : "    ";
-    if (level.server.size() > 1) AppendFormat(out, "    {}, version {}:\n", s.model, s.version);
+  std::vector<ServerRecord> records = level.server;
+  records.insert(records.end(), level.composing.begin(), level.composing.end());
+  for (const ServerRecord& s : records) {
+    const std::string indent = records.size() > 1 ? "      " : "    ";
+    if (records.size() > 1) AppendFormat(out, "    {}, version {}:\n", s.model, s.version);
     AppendFormat(
         out, "{0}Inference count: {1}\n{0}Execution count: {2}\n{0}Successful request count: {3}\n",
         indent, s.inference_count, s.execution_count, s.success_count);
@@ -254,10 +259,74 @@ std::string TableLegend(std::span<const Level> levels, const std::string& table)
   return out;
 }
 
+// For machines: "12,345" is 12345, "5.8?" is 5.8, and "-" is nothing.
+std::string Plain(std::string cell) {
+  if (cell == "-" || cell == "?") return {};
+  const bool number = !cell.empty() && cell.find_first_not_of("0123456789.,?e+-") == cell.npos;
+  if (number) std::erase_if(cell, [](char c) { return c == ',' || c == '?'; });
+  return cell;
+}
+
+std::string PlainTitle(const Column& column) {
+  const std::string title(column.title == "+-" ? "Throughput +-" : column.title);
+  return column.unit.empty() ? title : Format("{} [{}]", title, column.unit);
+}
+
+std::string CsvTable(const std::vector<Column>& columns, std::span<const Level> levels) {
+  std::string out;
+  std::vector<std::string> row;
+  for (const Column& column : columns) row.push_back(PlainTitle(column));
+  text::AppendCsvRow(out, row);
+  for (const Level& level : levels) {
+    row.clear();
+    for (const Column& column : columns) row.push_back(Plain(column.cell(level)));
+    text::AppendCsvRow(out, row);
+  }
+  return out;
+}
+
+std::string JsonTable(const std::vector<Column>& columns, std::span<const Level> levels) {
+  text::JsonWriter out(2);
+  out.BeginArray();
+  for (const Level& level : levels) {
+    out.BeginObject();
+    for (const Column& column : columns) {
+      const std::string cell = Plain(column.cell(level));
+      const std::optional<double> number = ParseDouble(cell);
+      out.Key(PlainTitle(column));
+      out.Value(cell.empty() ? text::Json() : number ? text::Json(*number) : text::Json(cell));
+    }
+    out.EndObject();
+  }
+  return out.EndArray().Take() + "\n";
+}
+
+std::string MarkdownTable(const std::vector<Column>& columns, std::span<const Level> levels) {
+  std::string out, rule;
+  for (const Column& column : columns) {
+    AppendFormat(out, "| {} ", PlainTitle(column));
+    rule += column.title == "State" ? "|---" : "|---:";
+  }
+  out += "|\n" + rule + "|\n";
+  for (const Level& level : levels) {
+    for (const Column& column : columns) AppendFormat(out, "| {} ", column.cell(level));
+    out += "|\n";
+  }
+  return out;
+}
+
+// The verdict in its colour: what is stable green, what asks for attention yellow.
+std::string Colored(const std::string& state) {
+  return Format("\033[{}m{}\033[0m", state == "stable" ? 32 : 33, state);
+}
+
 }  // namespace
 
-std::string FormatTable(std::span<const Level> levels) {
+std::string FormatTable(std::span<const Level> levels, TableForm form) {
   const std::vector<Column> columns = TableColumns(levels);
+  if (form == TableForm::kCsv) return CsvTable(columns, levels);
+  if (form == TableForm::kJson) return JsonTable(columns, levels);
+  if (form == TableForm::kMarkdown) return MarkdownTable(columns, levels);
   std::vector<std::vector<std::string>> rows(levels.size() + 2);
   std::vector<size_t> widths;
   for (const Column& column : columns) {
@@ -269,77 +338,15 @@ std::string FormatTable(std::span<const Level> levels) {
     widths.push_back(width);
   }
   std::string out;
-  for (const auto& row : rows) {
+  for (size_t r = 0; r < rows.size(); ++r) {
+    const std::vector<std::string>& row = rows[r];
     std::string line;
-    for (size_t i = 0; i < row.size(); ++i) {
-      // Numbers to the right, the last column's words to the left.
-      if (i + 1 < row.size()) {
-        AppendFormat(line, "{:>{}}  ", row[i], widths[i]);
-      } else {
-        line += row[i];
-      }
-    }
+    // Numbers to the right, the last column's words to the left.
+    for (size_t i = 0; i + 1 < row.size(); ++i) AppendFormat(line, "{:>{}}  ", row[i], widths[i]);
+    line += form == TableForm::kColor && r >= 2 ? Colored(row.back()) : row.back();
     out += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
   }
   return out + TableLegend(levels, out);
-}
-
-std::string FormatPerfAnalyzerCsv(std::span<const Level> levels) {
-  std::vector<const Level*> sorted;
-  std::set<int64_t> batches;
-  bool server = false;
-  std::vector<double> percentiles{0.5, 0.9, 0.95, 0.99};
-  for (const Level& level : levels) {
-    sorted.push_back(&level);
-    batches.insert(level.load.batch_size);
-    server |= !level.server.empty();
-    for (const stats::QuantileEstimate& q : level.latency.percentiles) {
-      if (std::none_of(percentiles.begin(), percentiles.end(),
-                       [&](double p) { return std::abs(p - q.p) < 1e-9; }))
-        percentiles.push_back(q.p);
-    }
-  }
-  std::sort(percentiles.begin(), percentiles.end());
-  std::stable_sort(sorted.begin(), sorted.end(), [](const Level* a, const Level* b) {
-    return a->throughput.value < b->throughput.value;
-  });
-
-  const bool closed = levels.empty() || levels.front().load.mode == LoadMode::kConcurrency;
-  std::vector<std::string> header{closed ? "Concurrency" : "Request Rate", "Inferences/Second",
-                                  "Client Send"};
-  if (server) {
-    for (const char* name : {"Network+Server Send/Recv", "Server Queue", "Server Compute Input",
-                             "Server Compute Infer", "Server Compute Output"}) {
-      header.emplace_back(name);
-    }
-  }
-  header.emplace_back("Client Recv");
-  for (const double p : percentiles) header.push_back(PercentileName(p) + " latency");
-  if (batches.size() > 1) header.emplace_back("Batch Size");
-  std::string out;
-  text::AppendCsvRow(out, header);
-  const auto micros = [](double us) { return Format("{}", static_cast<int64_t>(us)); };
-  for (const Level* level : sorted) {
-    // One system call sends a request and one receives its answer: neither has a time of its own.
-    std::vector<std::string> row{Format("{}", level->load.value),
-                                 Format("{:g}", level->throughput.value), "0"};
-    if (server) {
-      const double queue = ServerMean(*level, &ServerRecord::queue_us),
-                   input = ServerMean(*level, &ServerRecord::compute_input_us);
-      const double infer = ServerMean(*level, &ServerRecord::compute_infer_us),
-                   output = ServerMean(*level, &ServerRecord::compute_output_us);
-      const double mean_us = level->latency.histogram.mean() / 1e3;
-      for (const double us :
-           {std::max(0.0, mean_us - queue - input - infer - output), queue, input, infer, output})
-        row.push_back(micros(us));
-    }
-    row.emplace_back("0");
-    for (const double p : percentiles)
-      row.push_back(micros(level->latency.histogram.Quantile(p) / 1e3));
-    if (batches.size() > 1) row.push_back(Format("{}", level->load.batch_size));
-    text::AppendCsvRow(out, row);
-  }
-  return out;
 }
 
 }  // namespace sextant::run

@@ -346,6 +346,7 @@ void Visit(V& v, Level& level) {
   v.Optional("sequences", level.sequences, kVisit);
   v.Object("client", level.client, kVisit);
   v.List("server", level.server, kVisit);
+  v.List("composing", level.composing, kVisit);
   v.List("series", level.series, kVisit);
   v.Field("notes", level.notes);
 }

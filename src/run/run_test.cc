@@ -5,6 +5,7 @@
 #include "base/files.h"
 #include "base/strings.h"
 #include "run/print.h"
+#include "run/print_perf_analyzer.h"
 #include "run/run_file.h"
 
 namespace sextant::run {
@@ -209,11 +210,11 @@ TEST(FormatTable, IsAligned) {
             "99.00  5.000   14.800  stable\n");
 }
 
-TEST(FormatPerfAnalyzerCsv, HasItsColumnsOrderAndUnits) {
+TEST(PerfAnalyzerCsv, HasItsColumnsOrderAndUnits) {
   Level slow = MakeLevel(), fast = MakeLevel();
   fast.load.value = 8;
   fast.throughput.value = 865.572;
-  EXPECT_EQ(FormatPerfAnalyzerCsv(std::vector<Level>{fast, slow}),
+  EXPECT_EQ(PerfAnalyzerCsv({}, std::vector<Level>{fast, slow}),
             "Concurrency,Inferences/Second,Client Send,Network+Server Send/Recv,Server "
             "Queue,Server Compute Input,Server Compute Infer,Server Compute "
             "Output,Client Recv,p50 latency,p90 latency,p95 latency,p99 latency\n"
@@ -237,6 +238,7 @@ TEST(RunFile, EveryMemberOfALevelIsDocumented) {
   Level level = MakeLevel();
   level.series.resize(1);
   level.server.resize(1);
+  level.composing.resize(1);
   std::set<std::string> names;
   CollectMembers(LevelToJson(level), names);
   EXPECT_GT(names.size(), 80u);

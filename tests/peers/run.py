@@ -10,9 +10,11 @@ import sys
 import agreement
 import faults
 import streams
+import golden  # puts tests/golden into the path, where compat looks too
+import compat
 from processes import Failure
 
-CASES = {**agreement.CASES, **faults.CASES, **streams.CASES}
+CASES = {**agreement.CASES, **faults.CASES, **streams.CASES, **compat.CASES, **golden.CASES}
 
 
 def main():
