@@ -1,8 +1,8 @@
-"""Streaming, decoupled models, sequences, priorities and queue policies: what `sextant perf` counts
-on a real Triton, whose Python models are in python_models/, and on `sextant serve`.
+"""Streaming, decoupled models, sequences and priorities: what `sextant perf` counts on a real Triton,
+whose Python models are in python_models/, and on `sextant serve`.
 
-What is compared are counts, which must be exact: responses of each request, requests that a queue
-refused, sequences that were whole. Times are the machine's.
+What is compared are counts, which must be exact: responses of each request, sequences that were
+whole. Times are the machine's.
 """
 
 import contextlib
@@ -129,7 +129,7 @@ def decoupled(sextant):
             check_decoupled(level, 200, per_request)
 
 
-# --- priorities and queue policies ---------------------------------------------------------------
+# --- priorities ----------------------------------------------------------------------------------
 
 
 def queue_config(**policy):
@@ -139,54 +139,6 @@ def queue_config(**policy):
         "dynamic_batching { priority_levels: 2 default_priority_level: 1 "
         f"default_queue_policy {{ {fields} }} }}\n"
     ) + tensors("TYPE_FP32", 16) + instances(1)
-
-
-def check_queue(sextant, server, protocol):
-    # One instance of 10 ms, twelve in flight, four may wait: the rest is refused at once.
-    level, _ = measure(
-        sextant, server, protocol, "short", "--request-rate-range", 300, "--duration", "1s",
-        "--warmup", 0, "--max-in-flight", 12, "--request-distribution", "constant",
-    )
-    refused = outcomes(level)
-    print(f"  short queue: {level['succeeded']} answered, {refused}")
-    near("answered within a second", level["succeeded"], 100, 0.15)
-    (name, (count, example)), = refused.items()
-    exactly("class of the refused", name, "HTTP 503" if protocol == "http" else "gRPC UNAVAILABLE")
-    expect("Exceeds maximum queue size" in example, f"another reason: {example}")
-    exactly("all accounted for", count + level["succeeded"], level["scheduled"])
-    # What waits for longer than 15 ms is refused; the server's own limit, then the request's.
-    for model, options in ("patient", ["--server-timeout", "15ms"]), ("hasty", []):
-        level, _ = measure(
-            sextant, server, protocol, model, "--concurrency-range", 6, "--requests", 120,
-            "--warmup", 0, *options,
-        )
-        print(f"  {model} {options}: {level['succeeded']} answered, {outcomes(level)}")
-        (name, (count, example)), = outcomes(level).items()
-        expect("timeout expired" in example, f"another reason: {example}")
-        exactly("all accounted for", count + level["succeeded"], 120)
-
-
-def queue_policies(sextant):
-    """Refusals of a queue are counted under the same class, for the same reasons."""
-    models = {
-        "short": queue_config(max_queue_size=4),
-        "patient": queue_config(allow_timeout_override="true", timeout_action="REJECT"),
-        "hasty": queue_config(default_timeout_microseconds=15000, timeout_action="REJECT"),
-    }
-    python = os.path.join(HERE, "delayed_identity.py")
-    print("Triton")
-    real = {name: config + parameters(delay_ms="10") for name, config in models.items()}
-    with real_triton(real, python) as server:
-        for protocol in "http", "grpc":
-            check_queue(sextant, server, protocol)
-    print("sextant serve")
-    own = {
-        name: 'backend: "simulated"\n' + config + parameters(service_time="fixed(10ms)")
-        for name, config in models.items()
-    }
-    with sextant_serve(sextant, own) as server:
-        for protocol in "http", "grpc":
-            check_queue(sextant, server, protocol)
 
 
 def check_priorities(sextant, server, protocol):
@@ -286,7 +238,6 @@ def sequences(sextant):
 CASES = {
     "streaming": streaming,
     "decoupled": decoupled,
-    "queue_policies": queue_policies,
     "priorities": priorities,
     "sequences": sequences,
 }
