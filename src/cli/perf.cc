@@ -6,6 +6,7 @@
 #include "base/host.h"
 #include "base/stop.h"
 #include "cli/command.h"
+#include "cli/perf_data.h"
 #include "cli/perf_progress.h"
 #include "cli/perf_record.h"
 #include "run/print.h"

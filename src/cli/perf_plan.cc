@@ -5,6 +5,7 @@
 
 #include "base/files.h"
 #include "base/host.h"
+#include "cli/perf_data.h"
 
 namespace sextant::cli {
 namespace {
@@ -125,12 +126,7 @@ std::vector<options::Mistake> MakePlan(const PerfOptions& options, Plan& plan) {
   } else {
     add(percentiles.error().message());
   }
-  const bool has_files =
-      std::any_of(options.input_data.begin(), options.input_data.end(),
-                  [](const std::string& s) { return s != "zero" && s != "random"; });
-  if (options.input_data.size() > 1) add("--input-data is given more than once");
-  if (has_files && !plan.ranges.empty()) add("--random-range belongs to random data");
-
+  PlanData(options, plan, add);
   plan.seed = options.seed ? *options.seed : std::random_device()();
   double most = 1;
   for (const double batch : options.batch.values) {

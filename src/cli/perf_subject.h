@@ -27,9 +27,6 @@ struct Subject {
 Result<Subject> AskServer(const PerfOptions& options, const Target& target,
                           kserve::ControlClient& client);
 
-Result<load::DataSet> MakeData(const PerfOptions& options, const Plan& plan,
-                               const load::ModelSignature& model);
-
 // Requests for every batch size of the plan, checked before the first one is sent.
 Result<std::map<int64_t, std::unique_ptr<load::RequestSet>>> EncodeRequests(
     const PerfOptions& options, const Plan& plan, const Subject& subject,

@@ -5,6 +5,7 @@
 
 #include <deque>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -24,6 +25,11 @@ struct EncodedRequest {
   uint32_t first_row = 0;  // of the data set; rows wrap around
 };
 
+// |got - expected| <= absolute + relative * |expected|.
+struct Tolerance {
+  double absolute = 0, relative = 0;
+};
+
 struct RequestOptions {
   kserve::Protocol protocol = kserve::Protocol::kHttp;
   std::string authority;      // "localhost:8000"
@@ -32,7 +38,9 @@ struct RequestOptions {
   int64_t batch_size = 1;
   bool json_tensors = false;   // HTTP: inputs as JSON instead of binary data
   bool check_outputs = false;  // outputs will be compared
-  std::string http_fields;     // further header lines, each with its CR LF
+  // How far floats may be from what is expected; without, every bit counts.
+  std::optional<Tolerance> tolerance;
+  std::string http_fields;  // further header lines, each with its CR LF
 };
 
 class RequestSet {
@@ -57,7 +65,9 @@ class RequestSet {
       : data_(data),
         batch_size_(options.batch_size),
         protocol_(options.protocol),
-        check_outputs_(options.check_outputs) {}
+        check_outputs_(options.check_outputs),
+        tolerance_(options.tolerance) {}
+  std::string_view Own(std::string text);
   Result<void> EncodeOne(const ModelSignature& model, const RequestOptions& options,
                          size_t first_row);
 
@@ -65,6 +75,7 @@ class RequestSet {
   const int64_t batch_size_;
   const kserve::Protocol protocol_;
   const bool check_outputs_;
+  const std::optional<Tolerance> tolerance_;
   std::deque<std::string> owned_;  // heads, and whole requests where they are small
   std::deque<std::vector<std::string_view>> piece_lists_;
   std::vector<EncodedRequest> requests_;
