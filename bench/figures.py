@@ -1,5 +1,6 @@
 """The benchmarks. Each is a function that yields Figures; the limits are those of issue 3."""
 
+import base64
 import json
 import os
 import re
@@ -411,6 +412,77 @@ def many(bench):
             yield next(memory_figures('many', f'c = {concurrency}, {protocol}', finished))
 
 
+# --- Input data ----------------------------------------------------------------------------------
+
+def write_rows(bench, rows, row_bytes):
+    """The same rows as a directory with a raw file, and as perf_analyzer's JSON."""
+    directory = bench.file('.rows')
+    directory.mkdir()
+    json_file = bench.file('.json')
+    with open(directory / 'INPUT', 'wb') as raw, open(json_file, 'w') as text:
+        text.write('{"data":[')
+        for i in range(rows):
+            row = os.urandom(row_bytes)
+            raw.write(row)
+            text.write((',' if i else '') + '{"INPUT":{"b64":"' + base64.b64encode(row).decode()
+                       + '"}}\n')
+        text.write(']}')
+    return directory, json_file
+
+
+def anonymous_bytes(pid):
+    """Resident memory that no file stands behind."""
+    try:
+        with open(f'/proc/{pid}/status') as file:
+            return int(re.search(r'RssAnon:\s+(\d+) kB', file.read()).group(1)) * 1024
+    except (OSError, AttributeError):
+        return 0
+
+
+def first_request(server, command, accept=(0,)):
+    """Runs a program; seconds until the server has counted its first inference, to a tenth of a
+    second, and the most memory that it held meanwhile and after."""
+    url, begin = server.url('http'), time.monotonic()
+    before = inference_count(url)
+    seen, most = [], [0]
+
+    def watch(pid):
+        most[0] = max(most[0], anonymous_bytes(pid))
+        if not seen and inference_count(url) > before:
+            seen.append(time.monotonic() - begin)
+    run(command, accept=accept, timeout=600, while_running=watch)
+    return (seen[0] if seen else time.monotonic() - begin), most[0]
+
+
+def data(bench):
+    row_bytes = 600_000
+    rows = (10**8 if bench.quick else 10**9) // row_bytes
+    progress('data: writing 1 GB twice')
+    directory, json_file = write_rows(bench, rows, row_bytes)
+    with bench.serve(NULL_MODEL.format(elements=row_bytes // 4, out_elements=16)) as server:
+        def ours(source):
+            progress(f'data: sextant, {source}')
+            return first_request(server, [
+                SEXTANT, 'perf', '-m', 'null', '-u', server.url('http'), '--input-data', source,
+                '--duration', '2s', '--warmup', 0, '--workers', 1, '--quiet', '--progress', 'none'])
+        seconds, anonymous = ours(directory)
+        json_seconds, _ = ours(json_file)
+        progress('data: perf_analyzer')
+        peer_seconds, _ = first_request(server, [
+            ROOT / 'tests' / 'peers' / 'perf_analyzer.sh', '-m', 'null', '-u', server.url('http'),
+            '--input-data', json_file, '--request-count', 10], accept=(0, 2))
+    progress('')
+    size = f'{rows * row_bytes / 1e9:.1f} GB in {rows} rows'
+    yield Figure('data', 'time to the first request, raw files, of perf_analyzer\'s with JSON, '
+                 + size, seconds / peer_seconds, '×', 0.2,
+                 detail=f'{seconds:.1f} against {peer_seconds:.1f} s; it takes only JSON for several '
+                 'rows')
+    yield Figure('data', 'the same, both with the same JSON', json_seconds / peer_seconds, '×', None,
+                 detail=f'{json_seconds:.1f} against {peer_seconds:.1f} s')
+    yield Figure('data', 'resident memory beside the mapped files, raw files, ' + size,
+                 anonymous / 2**20, 'MiB', 64)
+
+
 def program(bench):
     times = []
     for _ in range(5 if bench.quick else 50):
@@ -430,4 +502,4 @@ def program(bench):
 
 
 ALL = {f.__name__: f for f in (program, http, grpc, streaming, peer, instructions, allocations, latency,
-                               open_loop, large, many, long)}
+                               open_loop, large, data, many, long)}

@@ -9,6 +9,7 @@
 
 #include "base/files.h"
 #include "base/strings.h"
+#include "load/generate.h"
 #include "load/requests.h"
 
 namespace sextant {

@@ -181,20 +181,23 @@ std::optional<std::string> Base64Decode(std::string_view text) {
   if (text.size() % 4 != 0) return std::nullopt;
   size_t padding = 0;
   while (padding < 2 && padding < text.size() && text[text.size() - 1 - padding] == '=') ++padding;
-  std::string out;
-  out.reserve(text.size() / 4 * 3);
+  const auto value = [&](size_t i) { return int{kValues[static_cast<uint8_t>(text[i])]}; };
+  std::string out(text.size() / 4 * 3, '\0');
+  char* to = out.data();
+  // Faults are gathered and looked at once: input data can be gigabytes of this.
+  int all = 0;
   for (size_t i = 0; i < text.size(); i += 4) {
-    uint32_t word = 0;
-    for (size_t j = 0; j < 4; ++j) {
-      const bool pad = i + j >= text.size() - padding;
-      const int8_t value = pad ? 0 : kValues[static_cast<uint8_t>(text[i + j])];
-      if (value < 0) return std::nullopt;
-      word = word << 6 | static_cast<uint32_t>(value);
-    }
-    out += static_cast<char>(word >> 16);
-    out += static_cast<char>(word >> 8);
-    out += static_cast<char>(word);
+    const size_t pad = i + 4 == text.size() ? padding : 0;
+    const int a = value(i), b = value(i + 1), c = pad > 1 ? 0 : value(i + 2),
+              d = pad > 0 ? 0 : value(i + 3);
+    all |= a | b | c | d;  // negative when one of them is
+    const uint32_t word = static_cast<uint32_t>(a) << 18 | static_cast<uint32_t>(b) << 12 |
+                          static_cast<uint32_t>(c) << 6 | static_cast<uint32_t>(d);
+    *to++ = static_cast<char>(word >> 16);
+    *to++ = static_cast<char>(word >> 8);
+    *to++ = static_cast<char>(word);
   }
+  if (all < 0) return std::nullopt;
   out.resize(out.size() - padding);
   return out;
 }

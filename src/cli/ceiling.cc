@@ -6,6 +6,7 @@
 #include "base/stop.h"
 #include "cli/command.h"
 #include "cli/perf_options.h"
+#include "load/generate.h"
 #include "load/measurement.h"
 #include "run/print.h"
 #include "serve/server.h"

@@ -8,6 +8,7 @@
 #include "cli/command.h"
 #include "cli/perf_arrivals.h"
 #include "cli/perf_compat.h"
+#include "cli/perf_data.h"
 #include "cli/perf_merge.h"
 #include "cli/perf_progress.h"
 #include "cli/perf_record.h"
@@ -91,6 +92,7 @@ int Measure(std::span<const std::string_view> arguments, PerfOptions& options, b
     plan.workers = std::min(plan.workers, options.sequences);
   Result<load::DataSet> data = MakeData(options, plan, subject->signature);
   if (!data.has_value()) return Fail(data.error());
+  if (FromFiles(options)) UseDataStreams(*data, subject->streams);
   if (Result<void> rows = CheckRows(plan, data->rows()); !rows.has_value())
     return Fail(rows.error());
   auto requests = EncodeRequests(options, plan, *subject, *data);

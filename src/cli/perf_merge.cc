@@ -27,8 +27,7 @@ Result<void> Write(const PerfOptions& options, const run::MergedRun& merged) {
   }
   if (!options.csv_file.empty()) {
     const run::PerfAnalyzerForm form{.verbose_csv = options.verbose_csv};
-    SEXTANT_TRY(
-        WriteFileAtomic(options.csv_file, run::PerfAnalyzerCsv(form, merged.run.levels)));
+    SEXTANT_TRY(WriteFileAtomic(options.csv_file, run::PerfAnalyzerCsv(form, merged.run.levels)));
   }
   return {};
 }

@@ -263,12 +263,30 @@ const options::Table<PerfOptions>& PerfTable() {
                    "--latency-threshold."});
     AddStreamRows(t);
     t.Group("Input data");
-    t.Add(&O::input_data,
-          {.name = "input-data",
-           .value = "SOURCE",
-           .help =
-               "zero, random, or a JSON file in perf_analyzer's format, validation_data included.",
-           .default_text = "random"});
+    t.Add(
+        &O::input_data,
+        {.name = "input-data",
+         .value = "SOURCE",
+         .help = "zero, random, a JSON file in perf_analyzer's format, a directory with a file per "
+                 "tensor (raw, .npy, text), or an .npz; validation data included. Several are "
+                 "appended.",
+         .default_text = "random"});
+    t.Add(&O::data,
+          {.name = "data",
+           .value = "NAME=HOW",
+           .help = "How the values of an input are made: int(LOW,HIGH), float(LOW,HIGH), const(V), "
+                   "normal(MEAN,DEVIATION), zero, choice(A,B,...), string(LENGTH), file(PATH), or "
+                   "image(PATH[,resize=...][,layout=...][,scale=...][,channels=...])."});
+    t.Add(&O::dims,
+          {.name = "dim",
+           .value = "NAME=LOW..HIGH",
+           .help = "Draws an open dimension for each row: INPUT[1]=8..512, or any other name (the "
+                   "first is the first open dimension of every input, drawn once for all)."});
+    t.Add(&O::rows, {.name = "rows",
+                     .value = "N",
+                     .help = "How many different rows to make.",
+                     .limits = {0, 1e8},
+                     .default_text = "as many as files have, or up to 64 in 16 MiB"});
     t.Add(
         &O::data_order,
         {.name = "data-order",
@@ -290,6 +308,15 @@ const options::Table<PerfOptions>& PerfTable() {
                               .limits = {0, 1e9}});
     t.Add(&O::string_data,
           {.name = "string-data", .value = "TEXT", .help = "This text instead of random strings."});
+    t.Add(&O::atol, {.name = "atol",
+                     .value = "X",
+                     .help = "Outputs are right when |got - expected| <= atol + rtol * |expected|.",
+                     .limits = {0, 1e300},
+                     .default_text = "every bit counts"});
+    t.Add(&O::rtol, {.name = "rtol",
+                     .value = "X",
+                     .help = "The share of the expected value in that.",
+                     .limits = {0, 1e300}});
     t.Add(&O::seed, {.name = "seed",
                      .aliases = {"random-seed"},
                      .value = "N",

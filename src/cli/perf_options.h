@@ -60,6 +60,9 @@ struct PerfOptions : CompatOptions, PerfStreamOptions {
   std::vector<std::string> random_ranges;
   uint64_t string_length = 128;
   std::string string_data;
+  std::vector<std::string> data, dims;
+  size_t rows = 0;
+  std::optional<double> atol, rtol;
   std::optional<uint64_t> seed;
 
   std::optional<uint64_t> requests;

@@ -7,6 +7,7 @@
 #include "base/host.h"
 #include "cli/perf_arrivals.h"
 #include "cli/perf_compat.h"
+#include "cli/perf_data.h"
 #include "cli/perf_shard.h"
 #include "cli/perf_sweep.h"
 
@@ -127,12 +128,7 @@ std::vector<options::Mistake> MakePlan(const PerfOptions& options, Plan& plan) {
     add(percentiles.error().message());
   }
   for (std::string& text : PlanSearch(options, plan)) add(std::move(text));
-  const bool has_files =
-      std::any_of(options.input_data.begin(), options.input_data.end(),
-                  [](const std::string& s) { return s != "zero" && s != "random"; });
-  if (options.input_data.size() > 1) add("--input-data is given more than once");
-  if (has_files && !plan.ranges.empty()) add("--random-range belongs to random data");
-
+  PlanData(options, plan, add);
   plan.seed = options.seed ? *options.seed : std::random_device()();
   double most = 1;
   const bool open_loop = IsOpenLoop(options);

@@ -7,6 +7,7 @@
 
 #include "cli/perf_options.h"
 #include "load/find_max.h"
+#include "load/generate.h"
 #include "load/measurement.h"
 #include "net/socket.h"
 
@@ -26,6 +27,8 @@ struct Plan {
   std::vector<double> percentiles;
   std::map<std::string, kserve::Shape> shapes;
   std::map<std::string, load::Range> ranges;
+  std::map<std::string, load::ValueRule> value_rules;
+  std::vector<load::DimRule> dims;
   uint64_t seed = 0;
   size_t workers = 1;
   load::MeasureOptions measure;

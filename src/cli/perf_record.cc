@@ -106,7 +106,8 @@ void PrintBanner(const PerfOptions& options, const Plan& plan, const Subject& su
   for (const kserve::TensorMetadata& input : subject.signature.inputs) {
     const bool open =
         std::any_of(input.shape.begin(), input.shape.end(), [](int64_t d) { return d < 0; });
-    if (open && !plan.shapes.contains(input.name) && options.input_data.empty()) {
+    if (open && !plan.shapes.contains(input.name) && options.input_data.empty() &&
+        plan.dims.empty() && !plan.value_rules.contains(input.name)) {
       std::fputs(
           Format(
               "  Note: input '{}' has shape {}: open dimensions are taken as 1 (--shape {}:...)\n",

@@ -233,10 +233,11 @@ Result<StreamSubject> ResolveStreams(const PerfStreamOptions& options, const Str
   return out;
 }
 
-void UseDataStreams(const std::vector<load::SequenceRows>& streams, StreamSubject& subject) {
+void UseDataStreams(const load::DataSet& data, StreamSubject& subject) {
   if (subject.sequences == nullptr) return;
   auto plan = std::make_shared<load::SequencePlan>(*subject.sequences);
-  plan->streams = streams;
+  plan->streams = data.streams();
+  if (plan->streams.empty()) plan->streams = {{0, data.rows()}};
   subject.sequences = std::move(plan);
 }
 

@@ -62,8 +62,9 @@ Result<StreamSubject> ResolveStreams(const PerfStreamOptions& options, const Str
                                      const std::string& model,
                                      const std::optional<kserve::ModelConfig>& config);
 
-// Each sequence sends the rows of one of the data's streams, in turn, and is as long as that;
-// --sequence-length says nothing then. Nothing happens for models without sequences.
-void UseDataStreams(const std::vector<load::SequenceRows>& streams, StreamSubject& subject);
+// Each sequence sends the rows of one of the streams of `data`, which is from files, in turn, and
+// is as long as that; --sequence-length says nothing then. Nothing happens for models without
+// sequences.
+void UseDataStreams(const load::DataSet& data, StreamSubject& subject);
 
 }  // namespace sextant::cli

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "base/files.h"
+#include "cli/perf_data.h"
 
 namespace sextant::cli {
 namespace {
@@ -140,27 +140,6 @@ Result<Subject> AskServer(const PerfOptions& options, const Plan& plan,
   return subject;
 }
 
-Result<load::DataSet> MakeData(const PerfOptions& options, const Plan& plan,
-                               const load::ModelSignature& model) {
-  for (const auto& [name, shape] : plan.shapes) {
-    const bool known = std::any_of(model.inputs.begin(), model.inputs.end(),
-                                   [&](const auto& i) { return i.name == name; });
-    if (!known)
-      return InvalidArgument(Format("--shape: the model has no input '{}'", Printable(name, 60)));
-  }
-  const std::string source = options.input_data.empty() ? "random" : options.input_data.front();
-  if (source != "zero" && source != "random") {
-    SEXTANT_ASSIGN(const MappedFile file, MappedFile::Open(source), "--input-data");
-    return load::ParseJsonData(file.bytes(), source, model, {.shapes = plan.shapes});
-  }
-  return load::GenerateData(model, {.zero = source == "zero",
-                                    .seed = plan.seed,
-                                    .shapes = plan.shapes,
-                                    .ranges = plan.ranges,
-                                    .string_length = options.string_length,
-                                    .string_data = options.string_data});
-}
-
 Result<std::map<int64_t, std::unique_ptr<load::RequestSet>>> EncodeRequests(
     const PerfOptions& options, const Plan& plan, const Subject& subject,
     const load::DataSet& data) {
@@ -186,6 +165,7 @@ Result<std::map<int64_t, std::unique_ptr<load::RequestSet>>> EncodeRequests(
              .json_outputs = options.output_format == TensorFormat::kJson,
              .binary_known = subject.binary_tensors,
              .check_outputs = !data.expected().empty(),
+             .tolerance = OutputTolerance(options),
              .http_fields = {},
              .parameters = subject.streams.parameters,
              .patch = subject.streams.patch}));

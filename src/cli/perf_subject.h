@@ -35,9 +35,6 @@ Result<std::vector<kserve::ModelStatistics>> FetchAllStatistics(const PerfOption
                                                                 const Subject& subject,
                                                                 kserve::ControlClient& client);
 
-Result<load::DataSet> MakeData(const PerfOptions& options, const Plan& plan,
-                               const load::ModelSignature& model);
-
 // Requests for every batch size of the plan, checked before the first one is sent.
 Result<std::map<int64_t, std::unique_ptr<load::RequestSet>>> EncodeRequests(
     const PerfOptions& options, const Plan& plan, const Subject& subject,

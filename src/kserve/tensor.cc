@@ -264,6 +264,21 @@ int CompareElements(DataType type, std::string_view bytes, uint64_t a, uint64_t 
   return Compare(x, y);
 }
 
+bool AllClose(DataType type, std::string_view got, std::string_view want, double absolute,
+              double relative) {
+  if (got == want) return true;
+  if (got.size() != want.size() || !IsFraction(type)) return false;
+  const uint64_t count = want.size() / ElementSize(type);
+  for (uint64_t i = 0; i < count; ++i) {
+    const double a = ElementAsDouble(type, got, i), b = ElementAsDouble(type, want, i);
+    if (a == b || (std::isnan(a) && std::isnan(b))) continue;
+    // Not what is close to infinity: the difference would be NaN or the bound infinite.
+    if (!std::isfinite(a) || !std::isfinite(b)) return false;
+    if (std::abs(a - b) > absolute + relative * std::abs(b)) return false;
+  }
+  return true;
+}
+
 std::string ElementText(DataType type, std::string_view bytes, uint64_t i) {
   if (type == DataType::kUint64) return Format("{}", ReadRaw<uint64_t>(bytes, i));
   if (!IsFraction(type)) return Format("{}", IntegerAt(type, bytes, i));

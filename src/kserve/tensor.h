@@ -73,6 +73,10 @@ double ElementAsDouble(DataType type, std::string_view bytes, uint64_t i);
 // Which of two elements is larger: negative, 0 or positive. Exact also for 64-bit integers; a NaN
 // is smaller than every number. Not for BYTES.
 int CompareElements(DataType type, std::string_view bytes, uint64_t a, uint64_t b);
+// Whether elements are equal: floats when |got - want| <= absolute + relative * |want| (NaN equals
+// NaN, infinities themselves), all others exactly. False when the sizes differ.
+bool AllClose(DataType type, std::string_view got, std::string_view want, double absolute,
+              double relative);
 // Element i as text: integers whole, the others with six decimals. Not for BYTES.
 std::string ElementText(DataType type, std::string_view bytes, uint64_t i);
 

@@ -85,5 +85,23 @@ TEST(Bytes, ElementsAreSplitExactly) {
   EXPECT_FALSE(SplitBytes("\xff\xff\xff\xff", 1).has_value());
 }
 
+TEST(AllClose, ComparesFloatsWithinBoundsAndTheRestExactly) {
+  const auto bytes = [](DataType type, std::initializer_list<double> values) {
+    std::string out;
+    for (const double v : values) EXPECT_TRUE(AppendElement(type, v, out).has_value());
+    return out;
+  };
+  for (const DataType type : {DataType::kFp16, DataType::kBf16, DataType::kFp32, DataType::kFp64}) {
+    const std::string want = bytes(type, {1, NAN, INFINITY, -4});
+    EXPECT_TRUE(AllClose(type, bytes(type, {1.25, NAN, INFINITY, -4.5}), want, 0, 0.25));
+    EXPECT_FALSE(AllClose(type, bytes(type, {1.5, NAN, INFINITY, -4}), want, 0, 0.25));
+    EXPECT_FALSE(AllClose(type, bytes(type, {1, NAN, 3, -4}), want, 1e9, 1e9));
+    EXPECT_FALSE(AllClose(type, bytes(type, {1, 0, INFINITY, -4}), want, 1e9, 1e9));
+    EXPECT_FALSE(AllClose(type, bytes(type, {1}), want, 1e9, 1e9));
+  }
+  EXPECT_FALSE(
+      AllClose(DataType::kInt32, bytes(DataType::kInt32, {1}), bytes(DataType::kInt32, {2}), 5, 5));
+}
+
 }  // namespace
 }  // namespace sextant::kserve

@@ -2,16 +2,19 @@
 // request.
 //
 // Bytes of a tensor's rows lie one after the other, so that a batch of neighbouring rows is one
-// piece of memory. Threads: immutable once made.
+// piece of memory, which may be that of a mapped file. Threads: immutable once made.
 #pragma once
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/clock.h"
+#include "base/files.h"
 #include "base/result.h"
 #include "kserve/tensor.h"
 
@@ -26,109 +29,102 @@ struct ModelSignature {
   // The shape of outputs and inputs is without the batch dimension.
 };
 
+// Rows first .. first + count - 1.
+struct RowRange {
+  size_t first = 0, count = 0;
+  bool operator==(const RowRange&) const = default;
+};
+
 class DataSet {
  public:
   // One tensor, all rows.
   struct Column {
-    kserve::TensorMetadata tensor;      // shape: of the rows, where it is the same in all
-    std::vector<kserve::Shape> shapes;  // per row; empty: tensor.shape in all
-    std::string bytes;
+    kserve::TensorMetadata tensor;           // shape: of the rows, where it is the same in all
+    std::vector<kserve::Shape> shapes;       // per row; empty: tensor.shape in all
+    std::string owned;                       // the rows, unless they lie in a file
+    std::shared_ptr<const MappedFile> file;  // an archive's columns share one
+    std::string_view in_file;
     std::vector<uint64_t> offsets;  // rows + 1; empty: rows of equal size
     uint64_t row_bytes = 0;         // when they are
 
-    std::string_view Row(size_t row) const {
-      if (offsets.empty()) return std::string_view(bytes).substr(row * row_bytes, row_bytes);
-      return std::string_view(bytes).substr(offsets[row], offsets[row + 1] - offsets[row]);
+    std::string_view bytes() const { return file == nullptr ? std::string_view(owned) : in_file; }
+    // The bytes of neighbouring rows.
+    std::string_view Rows(RowRange range) const {
+      if (offsets.empty()) return bytes().substr(range.first * row_bytes, range.count * row_bytes);
+      const uint64_t begin = offsets[range.first];
+      return bytes().substr(begin, offsets[range.first + range.count] - begin);
     }
+    std::string_view Row(size_t row) const { return Rows({row, 1}); }
     const kserve::Shape& RowShape(size_t row) const {
       return shapes.empty() ? tensor.shape : shapes[row];
     }
   };
 
-  size_t rows() const { return rows_; }
-  const std::vector<Column>& inputs() const { return inputs_; }
-  // Outputs that rows state; empty when nothing is to be compared.
-  const std::vector<Column>& expected() const { return expected_; }
+  // What a set is made of.
+  struct Parts {
+    size_t rows = 0;
+    std::vector<Column> inputs;
+    std::vector<Column> expected;           // outputs that rows state
+    std::vector<RowRange> streams;          // empty: one of all rows
+    std::vector<Nanos> timestamps, delays;  // per row, or empty
+    std::string description;
+  };
+  // Errors: no rows, or streams of expected outputs that are not those of the inputs.
+  static Result<DataSet> Make(Parts parts);
+
+  size_t rows() const { return parts_.rows; }
+  const std::vector<Column>& inputs() const { return parts_.inputs; }
+  // Empty when nothing is to be compared.
+  const std::vector<Column>& expected() const { return parts_.expected; }
+  // Rows that belong together, in order: what one sequence sends. They cover all rows.
+  const std::vector<RowRange>& streams() const { return parts_.streams; }
+  // When each row is due, from the start of the load; empty when the source does not say.
+  const std::vector<Nanos>& timestamps() const { return parts_.timestamps; }
+  // How long after its predecessor each row is due; empty when the source does not say.
+  const std::vector<Nanos>& delays() const { return parts_.delays; }
   // "random, 64 rows, seed 7": for the record.
-  const std::string& description() const { return description_; }
+  const std::string& description() const { return parts_.description; }
+
+  Parts Take() && { return std::move(parts_); }
 
  private:
-  friend Result<DataSet> MakeDataSet(class ColumnsBuilder&& inputs,
-                                     std::optional<class ColumnsBuilder> expected,
-                                     std::string description);
-  friend Result<DataSet> GenerateData(const ModelSignature&, const struct GenerateOptions&);
-  size_t rows_ = 0;
-  std::vector<Column> inputs_, expected_;
-  std::string description_;
+  explicit DataSet(Parts parts) : parts_(std::move(parts)) {}
+  Parts parts_;
 };
 
-struct Range {
-  double low = 0, high = 1;
+// All rows of all sets, in order; each keeps its streams. Errors: sets that do not have the same
+// tensors, or of which only some have timestamps. Copies, unless there is only one.
+Result<DataSet> Concatenate(std::vector<DataSet> sets);
+
+// Gathers what is wrong with input data: the first 20 in full, the others by their number.
+class FaultList {
+ public:
+  void Add(std::string fault);
+  bool empty() const { return count_ == 0; }
+  // "3 parts of the input data do not fit the model:" and a line for each.
+  Error ToError() const;
+
+ private:
+  std::vector<std::string> faults_;
+  size_t count_ = 0;
 };
 
-struct GenerateOptions {
-  bool zero = false;
-  uint64_t seed = 1;
-  size_t rows = 0;  // 0: up to 64, as many as 16 MiB hold
-  std::map<std::string, kserve::Shape>
-      shapes;                           // per input, where the model leaves a dimension open
-  std::map<std::string, Range> ranges;  // per input or, with an empty name, for all
-  uint64_t string_length = 128;
-  std::string string_data;  // instead of random text
-};
+using ShapeByName = std::map<std::string, kserve::Shape>;
 
-// Rows of zeros or of random values: FP in [0, 1), integers in [0, 128) or what their type holds of
-// it, BOOL 0 or 1, BYTES random letters and digits. Open dimensions without a given shape are taken
-// as 1.
-Result<DataSet> GenerateData(const ModelSignature& model, const GenerateOptions& options);
+// Whether a row's shape is one that the model takes.
+bool ShapeFits(const kserve::Shape& shape, const kserve::Shape& wanted);
 // The shape of one row of an input: the given one, checked against the model, or the model's with 1
 // for each open dimension.
-Result<kserve::Shape> RowShapeFor(const kserve::TensorMetadata& input,
-                                  const std::map<std::string, kserve::Shape>& shapes);
+Result<kserve::Shape> RowShapeFor(const kserve::TensorMetadata& input, const ShapeByName& shapes);
 
 struct JsonDataOptions {
-  std::map<std::string, kserve::Shape> shapes;
+  ShapeByName shapes;
 };
 // perf_analyzer's JSON: {"data": [...], "validation_data": [...]}; each element a row of tensors as
-// flat or nested arrays, {"content": ..., "shape": ...} or {"b64": ...}. Arrays of rows (sequences)
-// are read as their rows in order. Every fault is listed with its row, tensor and reason, up to 20.
+// flat or nested arrays, {"content": ..., "shape": ...} or {"b64": ...}, or an array of rows: a
+// stream. Rows may say "timestamp" or "delay", in milliseconds. Every fault is listed with its row,
+// tensor and reason, up to 20.
 Result<DataSet> ParseJsonData(std::string_view json, const std::string& source,
                               const ModelSignature& model, const JsonDataOptions& options);
-
-// Gathers rows of tensors; what every reader of data fills. Keeps references to its arguments.
-class ColumnsBuilder {
- public:
-  // `what` is "input" or "output", for messages. Tensors that are optional are in every row or in
-  // none.
-  ColumnsBuilder(std::string_view what, const std::vector<kserve::TensorMetadata>& tensors,
-                 const std::vector<bool>& optional,
-                 const std::map<std::string, kserve::Shape>& shapes);
-
-  // Adds a tensor of the row being built: the bytes of `elements` elements, with the shape that the
-  // source gives it, if it does. Errors say what is wrong, and the row is not to be ended.
-  Result<void> Add(std::string_view name, const std::optional<kserve::Shape>& shape,
-                   std::string_view bytes, uint64_t elements);
-  Result<void> EndRow();
-  // Forgets the row being built.
-  void DropRow();
-
-  const kserve::TensorMetadata* Find(std::string_view name) const;
-  size_t rows() const { return rows_; }
-  std::vector<DataSet::Column> Take();
-
- private:
-  Result<kserve::Shape> ShapeOf(const kserve::TensorMetadata& tensor,
-                                const std::optional<kserve::Shape>& given, uint64_t elements) const;
-
-  const std::string_view what_;
-  const std::map<std::string, kserve::Shape>& shapes_;
-  std::vector<bool> optional_;
-  std::vector<DataSet::Column> columns_;
-  size_t rows_ = 0;
-};
-
-// Errors: no rows, or not as many expected as input rows.
-Result<DataSet> MakeDataSet(ColumnsBuilder&& inputs, std::optional<ColumnsBuilder> expected,
-                            std::string description);
 
 }  // namespace sextant::load

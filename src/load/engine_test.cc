@@ -7,6 +7,7 @@
 #include <mutex>
 #include <thread>
 
+#include "load/generate.h"
 #include "load/level_math.h"
 #include "load/measurement.h"
 #include "net/grpc_server.h"

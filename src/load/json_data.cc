@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/strings.h"
-#include "load/data.h"
+#include "load/columns.h"
 #include "text/json.h"
 
 namespace sextant::load {
@@ -11,7 +11,9 @@ namespace {
 
 using kserve::DataType;
 
-constexpr size_t kMostFaults = 20;
+constexpr Nanos kNoTime{-1};
+// Later than any run lasts, and far from overflowing.
+constexpr double kMostMilliseconds = 1e12;
 
 class JsonDataReader final : public text::JsonHandler {
  public:
@@ -60,6 +62,8 @@ class JsonDataReader final : public text::JsonHandler {
                                 Printable(key, 40)));
         }
         section_ = key == "data" ? &inputs_ : &expected_;
+        if (rows_of_[section_ == &expected_].alone || rows_of_[section_ == &expected_].in_arrays)
+          return Corrupt(Format("\"{}\" is given twice", key));
         row_ = 0;
         return {};
       case Frame::kRow:
@@ -79,9 +83,15 @@ class JsonDataReader final : public text::JsonHandler {
 
   Result<void> OnStartObject() override {
     if (stack_.empty()) return Push(Frame::kRoot);
-    if (Top() == Frame::kSection || Top() == Frame::kSequence) {
+    if (Top() == Frame::kText) return Push(Frame::kText);
+    if (Top() == Frame::kSection || Top() == Frame::kStream) {
       row_bad_ = false;
+      rows_of_[section_ == &expected_].Begin(Top() == Frame::kStream);
       return Push(Frame::kRow);
+    }
+    if (Top() == Frame::kValues && type_ == DataType::kBytes) {
+      text_begin_ = position - 1;
+      return Push(Frame::kText);
     }
     if (Top() == Frame::kRow || (Top() == Frame::kTensor && tensor_key_ == "content"))
       return Push(Frame::kTensor);
@@ -91,6 +101,7 @@ class JsonDataReader final : public text::JsonHandler {
   Result<void> OnEndObject() override {
     const Frame frame = Top();
     stack_.pop_back();
+    if (frame == Frame::kText && Top() != Frame::kText) return Text();
     if (frame == Frame::kRow) EndRow();
     if (frame == Frame::kTensor && Top() == Frame::kRow) EndTensor();
     return {};
@@ -102,7 +113,10 @@ class JsonDataReader final : public text::JsonHandler {
       case Frame::kRoot:
         return Push(Frame::kSection);
       case Frame::kSection:
-        return Push(Frame::kSequence);
+        rows_of_[section_ == &expected_].BeginStream(section_->rows());
+        return Push(Frame::kStream);
+      case Frame::kText:
+        return Push(Frame::kText);
       case Frame::kRow:
         return Push(Frame::kValues);
       case Frame::kValues:
@@ -124,26 +138,61 @@ class JsonDataReader final : public text::JsonHandler {
     const Frame frame = Top();
     stack_.pop_back();
     if (frame == Frame::kShape) in_shape_ = false;
+    if (frame == Frame::kStream) EndStream();
+    if (frame == Frame::kSection) EndSection();
     if (frame == Frame::kValues && Top() == Frame::kRow) EndTensor();
     return {};
   }
 
   Result<DataSet> Finish(const std::string& source) {
-    if (!faults_.empty()) {
-      std::string text = Format("{} of the input data do not fit the model:",
-                                fault_count_ == 1 ? "1 part" : Format("{} parts", fault_count_));
-      for (const std::string& fault : faults_) text += "\n  " + fault;
-      if (fault_count_ > faults_.size())
-        text += Format("\n  ... and {} more", fault_count_ - faults_.size());
-      return InvalidArgument(std::move(text));
+    CheckTimes("timestamp", timestamps_);
+    CheckTimes("delay", delays_);
+    if (!faults_.empty()) return faults_.ToError();
+    DataSet::Parts parts{.rows = inputs_.rows(),
+                         .timestamps = std::move(timestamps_),
+                         .delays = std::move(delays_),
+                         .description = Format("{}, {} rows", source, inputs_.rows())};
+    parts.streams = std::move(rows_of_[0].streams);
+    if (expected_.rows() > 0) {
+      if (expected_.rows() != parts.rows) {
+        return InvalidArgument(
+            Format("{} rows of validation data for {} rows of data", expected_.rows(), parts.rows));
+      }
+      if (rows_of_[1].streams != parts.streams) {
+        return InvalidArgument(
+            "the arrays of validation_data are not as long as those of data: each must have a row "
+            "for each row of data");
+      }
+      parts.expected = expected_.Take();
     }
-    const size_t rows = inputs_.rows();
-    return MakeDataSet(std::move(inputs_), std::move(expected_),
-                       Format("{}, {} rows", source, rows));
+    if (parts.rows > 0) parts.inputs = inputs_.Take();
+    return DataSet::Make(std::move(parts));
   }
 
  private:
-  enum class Frame { kNothing, kRoot, kSection, kSequence, kRow, kTensor, kValues, kShape };
+  enum class Frame {
+    kNothing,
+    kRoot,
+    kSection,
+    kStream,
+    kRow,
+    kTensor,
+    kValues,
+    kShape,
+    kText  // an object that is an element of BYTES, and all within
+  };
+
+  // Whether the rows of a section stand alone or in arrays, and the arrays.
+  struct Rows {
+    bool alone = false, in_arrays = false;
+    std::vector<RowRange> streams;
+
+    void Begin(bool in_array) { (in_array ? in_arrays : alone) = true; }
+    void BeginStream(size_t row) {
+      in_arrays = true;
+      streams.push_back({row, 0});
+    }
+  };
 
   Frame Top() const { return stack_.empty() ? Frame::kNothing : stack_.back(); }
   Result<void> Push(Frame frame) {
@@ -156,10 +205,8 @@ class JsonDataReader final : public text::JsonHandler {
 
   void Fault(std::string_view text) {
     row_bad_ = true;
-    if (++fault_count_ > kMostFaults) return;
-    faults_.push_back(Format("{} row {} (line {}): {}",
-                             section_ == &inputs_ ? "data" : "validation_data", row_,
-                             text::FindLineColumn(source_, position).line, text));
+    faults_.Add(Format("{} row {} (line {}): {}", section_ == &inputs_ ? "data" : "validation_data",
+                       row_, text::FindLineColumn(source_, position).line, text));
   }
 
   Result<void> BeginTensor(std::string_view name) {
@@ -172,11 +219,20 @@ class JsonDataReader final : public text::JsonHandler {
     const kserve::TensorMetadata* metadata = section_->Find(name);
     type_ = metadata == nullptr ? DataType::kBytes : metadata->type;
     tensor_known_ = metadata != nullptr;
+    times_ = nullptr;
+    time_.reset();
+    if (!tensor_known_ && section_ == &inputs_) {
+      if (name == "timestamp") times_ = &timestamps_;
+      if (name == "delay") times_ = &delays_;
+    }
     return {};
   }
 
   template <typename T>
   Result<void> Number(T v) {
+    const auto milliseconds = static_cast<double>(v);
+    if (Top() != Frame::kText && milliseconds >= 0 && milliseconds <= kMostMilliseconds)
+      time_ = FromSeconds(milliseconds / 1e3);
     return Scalar("a number", [v](DataType type, std::string& out) {
       return kserve::AppendElement(type, v, out);
     });
@@ -186,6 +242,7 @@ class JsonDataReader final : public text::JsonHandler {
   Result<void> Scalar(std::string_view what, Append&& append) {
     if (stack_.empty()) return Unexpected(what);
     const Frame frame = Top();
+    if (frame == Frame::kText) return {};
     if (frame == Frame::kShape) {
       if (!tensor_bad_) Fault(Format("'{}': a shape holds whole numbers", tensor_));
       tensor_bad_ = true;
@@ -222,26 +279,35 @@ class JsonDataReader final : public text::JsonHandler {
       }
       return {};
     }
-    // BYTES: count the elements by their length prefixes.
-    elements_ = 0;
-    for (size_t at = 0; at < bytes_.size(); ++elements_) {
-      uint32_t length = 0;
-      if (bytes_.size() - at >= 4)
-        std::copy_n(bytes_.data() + at, 4, reinterpret_cast<char*>(&length));
-      if (bytes_.size() - at < 4 || bytes_.size() - at - 4 < length) {
-        Fault(Format("'{}': base64 of BYTES must hold 4-byte length prefixes", tensor_));
-        tensor_bad_ = true;
-        return {};
-      }
-      at += 4 + length;
+    const std::optional<uint64_t> count = CountBytesElements(bytes_);
+    elements_ = count.value_or(0);
+    if (!count && tensor_known_) {
+      Fault(Format("'{}': base64 of BYTES must hold 4-byte length prefixes", tensor_));
+      tensor_bad_ = true;
     }
     return {};
   }
 
+  // An object among BYTES elements is the element's text, as it stands in the source.
+  Result<void> Text() {
+    const std::string_view text = source_.substr(text_begin_, position - text_begin_);
+    ++elements_;
+    if (!tensor_bad_) kserve::AppendBytesElement(text, bytes_);
+    return {};
+  }
+
   void EndTensor() {
-    // perf_analyzer lets a row carry a member "model" and ignores it; "timestamp" belongs to its
-    // fixed schedules (load/trace.h).
-    if (!tensor_known_ && (tensor_ == "model" || tensor_ == "timestamp")) return;
+    // perf_analyzer lets a row carry a member "model" and ignores it.
+    if (!tensor_known_ && tensor_ == "model") return;
+    if (times_ != nullptr) {
+      if (!time_ || elements_ != 1) {
+        Fault(Format("'{}': must be one number of milliseconds, such as [250]", tensor_));
+      } else {
+        times_->resize(inputs_.rows(), kNoTime);
+        times_->push_back(*time_);
+      }
+      return;
+    }
     if (tensor_bad_) return;
     if (Result<void> added = section_->Add(tensor_, shape_, bytes_, elements_); !added.has_value())
       Fault(added.error().message());
@@ -253,14 +319,44 @@ class JsonDataReader final : public text::JsonHandler {
         Fault(ended.error().message());
     }
     if (row_bad_) section_->DropRow();
+    for (std::vector<Nanos>* times : {&timestamps_, &delays_})
+      if (row_bad_ && section_ == &inputs_ && times->size() > inputs_.rows()) times->pop_back();
     ++row_;
+  }
+
+  void EndStream() {
+    RowRange& stream = rows_of_[section_ == &expected_].streams.back();
+    stream.count = section_->rows() - stream.first;
+    if (stream.count == 0 && faults_.empty()) {
+      row_bad_ = false;
+      Fault("an empty array: a stream has at least one row");
+    }
+  }
+
+  void EndSection() {
+    Rows& rows = rows_of_[section_ == &expected_];
+    if (rows.alone && rows.in_arrays) {
+      Fault(
+          "rows and arrays of rows are mixed: either all rows stand in arrays, one per stream, or "
+          "none does");
+    }
+    if (rows.streams.empty() && section_->rows() > 0) rows.streams = {{0, section_->rows()}};
+  }
+
+  void CheckTimes(std::string_view name, const std::vector<Nanos>& times) {
+    if (times.empty() || !faults_.empty()) return;
+    const bool in_all = times.size() == inputs_.rows() &&
+                        std::find(times.begin(), times.end(), kNoTime) == times.end();
+    if (in_all) return;
+    faults_.Add(Format("\"{}\" is in some rows and not in others: it is in all or in none", name));
   }
 
   const std::string_view source_;
   const std::vector<bool> all_optional_;
-  const std::map<std::string, kserve::Shape> no_shapes_;
+  const ShapeByName no_shapes_;
   ColumnsBuilder inputs_, expected_;
   ColumnsBuilder* section_ = &inputs_;
+  Rows rows_of_[2];  // of the inputs, of the expected outputs
   std::vector<Frame> stack_;
   size_t row_ = 0;
   bool row_bad_ = false;
@@ -272,8 +368,12 @@ class JsonDataReader final : public text::JsonHandler {
   uint64_t elements_ = 0;
   bool tensor_known_ = false, tensor_bad_ = false, in_shape_ = false;
 
-  std::vector<std::string> faults_;
-  size_t fault_count_ = 0;
+  std::vector<Nanos> timestamps_, delays_;
+  std::vector<Nanos>* times_ = nullptr;  // which of them the member being read goes to
+  std::optional<Nanos> time_;            // the number read last
+  size_t text_begin_ = 0;
+
+  FaultList faults_;
 };
 
 }  // namespace

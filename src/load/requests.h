@@ -5,6 +5,7 @@
 
 #include <deque>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -34,16 +35,23 @@ struct PatchedRequest {
   std::vector<std::string_view> pieces;
 };
 
+// |got - expected| <= absolute + relative * |expected|.
+struct Tolerance {
+  double absolute = 0, relative = 0;
+};
+
 struct RequestOptions {
   kserve::Protocol protocol = kserve::Protocol::kHttp;
   std::string authority;      // "localhost:8000"
   std::string path_prefix;    // HTTP: in front of /v2
   std::string model_version;  // as asked for; empty: the server's choice
   int64_t batch_size = 1;
-  bool json_tensors = false;      // HTTP: inputs as JSON instead of binary data
-  bool json_outputs = false;      // HTTP: outputs as JSON; always so where no binary data is known
-  bool binary_known = true;       // HTTP: the server has the binary tensor data extension
-  bool check_outputs = false;     // outputs will be compared
+  bool json_tensors = false;   // HTTP: inputs as JSON instead of binary data
+  bool json_outputs = false;   // HTTP: outputs as JSON; always so where no binary data is known
+  bool binary_known = true;    // HTTP: the server has the binary tensor data extension
+  bool check_outputs = false;  // outputs will be compared
+  // How far floats may be from what is expected; without, every bit counts.
+  std::optional<Tolerance> tolerance;
   std::string http_fields;        // further header lines, each with its CR LF
   kserve::Parameters parameters;  // of every request
   PatchOptions patch;             // what each request says for itself
@@ -76,7 +84,9 @@ class RequestSet {
         batch_size_(options.batch_size),
         protocol_(options.protocol),
         check_outputs_(options.check_outputs),
+        tolerance_(options.tolerance),
         sequences_(options.patch.sequence != SequenceIdType::kNone) {}
+  std::string_view Own(std::string text);
   Result<void> EncodeOne(const ModelSignature& model, const RequestOptions& options,
                          size_t first_row);
   void AddHttpHead(std::string head, const RequestOptions& options,
@@ -88,6 +98,7 @@ class RequestSet {
   const int64_t batch_size_;
   const kserve::Protocol protocol_;
   const bool check_outputs_;
+  const std::optional<Tolerance> tolerance_;
   const bool sequences_;
   std::deque<std::string> owned_;  // heads, and whole requests where they are small
   std::deque<std::vector<std::string_view>> piece_lists_;

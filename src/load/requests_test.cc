@@ -3,9 +3,12 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "base/strings.h"
 #include "kserve/infer_grpc.h"
 #include "kserve/infer_http.h"
+#include "load/generate.h"
 #include "net/http1.h"
 
 namespace sextant::load {
@@ -209,6 +212,46 @@ TEST(RequestPatch, ForeignRequestIdsAreNobodys) {
   for (const char* id : {"", "1", "00000000000000g0", "0000000000000001 ", "000000000000000A"})
     EXPECT_FALSE(ParseRequestId(id)) << id;
   EXPECT_EQ(ParseRequestId("00000000000000ff"), 255u);
+}
+
+TEST(RequestSet, FloatsMayDifferByTheToleranceAndNothingElseMay) {
+  ModelSignature model = kModel;
+  model.outputs = {{"L", DataType::kFp32, {2}}};
+  const DataSet data = *ParseJsonData(
+      R"({"data":[{"N":[1],"S":["a"]}],"validation_data":[{"L":[100,-2]}]})", "t", model, {});
+  const auto strict =
+      *RequestSet::Encode(model, data, {.protocol = Protocol::kGrpc, .check_outputs = true});
+  const auto loose =
+      *RequestSet::Encode(model, data,
+                          {.protocol = Protocol::kGrpc,
+                           .check_outputs = true,
+                           .tolerance = Tolerance{.absolute = 0.01, .relative = 0.001}});
+  const auto answer = [](float a, float b) {
+    kserve::InferResponse response;
+    std::string bytes(reinterpret_cast<const char*>(&a), 4);
+    bytes.append(reinterpret_cast<const char*>(&b), 4);
+    response.outputs.push_back({"L", DataType::kFp32, {1, 2}, bytes, {}});
+    return kserve::EncodeGrpcResponse(response);
+  };
+  EXPECT_EQ(*strict->CountWrong(0, answer(100, -2), {}), 0u);
+  EXPECT_EQ(*strict->CountWrong(0, answer(100.05f, -2), {}), 1u);
+  EXPECT_EQ(*loose->CountWrong(0, answer(100.05f, -2.005f), {}), 0u);
+  EXPECT_EQ(*loose->CountWrong(0, answer(100.2f, -2), {}), 1u);
+  EXPECT_EQ(*loose->CountWrong(0, answer(NAN, -2), {}), 1u);
+}
+
+TEST(RequestSet, AnOutputLongerThanExpectedIsWrongInABatchToo) {
+  const DataSet data = Rows(2, true);
+  const auto set = *RequestSet::Encode(
+      kModel, data, {.protocol = Protocol::kGrpc, .batch_size = 2, .check_outputs = true});
+  const int64_t values[] = {0, 10, 20};
+  kserve::InferResponse response;
+  response.outputs.push_back({"L",
+                              DataType::kInt64,
+                              {3, 1},
+                              std::string(reinterpret_cast<const char*>(values), 24),
+                              {}});
+  EXPECT_EQ(*set->CountWrong(0, kserve::EncodeGrpcResponse(response), {}), 2u);
 }
 
 }  // namespace

@@ -95,7 +95,7 @@ uint32_t Sequences::Begin(uint32_t lane, Instant scheduled) {
   if (plan_->streams.empty()) {
     run.length = DrawLength();
   } else {
-    const SequenceRows& rows = plan_->streams[next_stream_];
+    const RowRange& rows = plan_->streams[next_stream_];
     next_stream_ = next_stream_ + 1 >= plan_->streams.size() ? 0 : next_stream_ + 1;
     run.first_row = rows.first;
     run.length = rows.count;

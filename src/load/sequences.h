@@ -16,13 +16,9 @@
 
 #include "base/clock.h"
 #include "base/random.h"
+#include "load/data.h"
 
 namespace sextant::load {
-
-// Rows first .. first + count - 1 of the data set are the requests of one sequence.
-struct SequenceRows {
-  size_t first = 0, count = 0;
-};
 
 // The same for all workers.
 struct SequencePlan {
@@ -33,7 +29,7 @@ struct SequencePlan {
   uint64_t first_id = 1;  // ids are first_id .. first_id + ids - 1
   uint64_t ids = 0;       // 0: 63-bit ids made from the seed, of which no two runs share any
   uint64_t seed = 1;
-  std::vector<SequenceRows> streams;  // sequences given by the data; empty: lengths as above
+  std::vector<RowRange> streams;  // sequences given by the data; empty: lengths as above
 };
 
 // Ids that are unique among the worker's open sequences, and over workers.

@@ -11,6 +11,7 @@
 #include "base/strings.h"
 #include "kserve/infer_grpc.h"
 #include "kserve/infer_http.h"
+#include "load/generate.h"
 #include "load/measurement.h"
 #include "net/grpc_server.h"
 #include "net/http1.h"

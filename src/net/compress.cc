@@ -74,4 +74,35 @@ std::string Compress(Compression kind, std::string_view bytes) {
   return out;
 }
 
+Result<std::string> Inflate(std::string_view bytes, uint64_t size, uint32_t crc) {
+  // Deflate packs 1032 to 1 at most: what claims more is damaged, and needs no memory.
+  if (size / 1032 > bytes.size()) return Corrupt("malformed compressed data");
+  z_stream stream{};
+  if (inflateInit2(&stream, -15) != Z_OK) return Internal("zlib: out of memory");
+  std::string out(size, '\0');
+  size_t in = 0, made = 0;
+  int status = Z_OK;
+  while (status == Z_OK) {
+    const auto take = static_cast<uInt>(std::min<size_t>(bytes.size() - in, 1u << 30));
+    const auto room = static_cast<uInt>(std::min<size_t>(out.size() - made, 1u << 30));
+    stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data() + in));
+    stream.avail_in = take;
+    stream.next_out = reinterpret_cast<Bytef*>(out.data() + made);
+    stream.avail_out = room;
+    status = inflate(&stream, Z_NO_FLUSH);
+    in += take - stream.avail_in;
+    made += room - stream.avail_out;
+    if (status == Z_OK && take == stream.avail_in && room == stream.avail_out) break;
+  }
+  inflateEnd(&stream);
+  if (status != Z_STREAM_END || made != size || Crc32(out) != crc)
+    return Corrupt("malformed or truncated compressed data");
+  return out;
+}
+
+uint32_t Crc32(std::string_view bytes) {
+  return static_cast<uint32_t>(
+      crc32_z(0, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
+}
+
 }  // namespace sextant::net
