@@ -6,6 +6,7 @@
 #include "base/host.h"
 #include "base/stop.h"
 #include "cli/command.h"
+#include "cli/perf_metrics.h"
 #include "cli/perf_progress.h"
 #include "cli/perf_record.h"
 #include "run/print.h"
@@ -102,6 +103,8 @@ int Run(std::span<const std::string_view> arguments) {
       plan.workers);
   if (!generator.has_value()) return Fail(generator.error());
   if (!options.quiet) PrintBanner(options, plan, *subject, *data);
+  auto metrics = StartMetrics(options, target);
+  if (!metrics.has_value()) return Fail(metrics.error());
 
   // The levels, one after the other; each is on paper before the next begins.
   std::vector<run::Level> levels;
@@ -113,7 +116,9 @@ int Run(std::span<const std::string_view> arguments) {
     load::MeasureHooks hooks{
         .progress = [&](const load::LiveFigures& figures) { progress.Show(figures); },
         .stop = [&] { return stop->received().has_value(); },
+        .edge = {},
         .statistics = {}};
+    if (*metrics) hooks.edge = [&] { (*metrics)->Edge(); };
     if (subject->statistics)
       hooks.statistics = [&] {
         return (*control)->FetchStatistics(options.model, options.model_version);
@@ -126,6 +131,7 @@ int Run(std::span<const std::string_view> arguments) {
                                     .connections = options.connections,
                                     .seed = plan.seed},
                                    plan.measure, hooks));
+    if (*metrics) RecordMetrics(**metrics, levels.back());
     progress.EndLevel(levels.back());
     if (run_file) {
       if (Result<void> appended = run_file->Append(levels.back()); !appended.has_value())

@@ -221,6 +221,23 @@ const options::Table<PerfOptions>& PerfTable() {
     t.Add(&O::percentiles, {.name = "percentiles",
                             .value = "LIST",
                             .help = "Which percentiles to report, such as 50,99,99.9."});
+    t.Group("Metrics");
+    t.Add(&O::collect_metrics,
+          {.name = "collect-metrics",
+           .help = "Reads metrics endpoints (Prometheus text or OpenMetrics) while measuring: "
+                   "utilization, power, memory and energy per GPU, CPU and memory."});
+    t.Add(&O::metrics_urls, {.name = "metrics-url",
+                             .value = "URL",
+                             .help = "An endpoint; may be given several times.",
+                             .default_text = "http://HOST:8002/metrics of the server"});
+    t.Add(&O::metrics_interval_ms, {.name = "metrics-interval",
+                                    .value = "MS",
+                                    .help = "How often they are read, in milliseconds; and at the "
+                                            "window's two edges.",
+                                    .limits = {10, 3.6e6}});
+    t.Add(&O::metrics, {.name = "metric",
+                        .value = "NAME",
+                        .help = "A further metric to record, with all its labels."});
     t.Group("Client");
     t.Add(&O::workers, {.name = "workers",
                         .value = "N",

@@ -52,6 +52,10 @@ struct PerfOptions {
   std::optional<double> max_error_rate, max_wrong_outputs;
   std::string percentiles = "50,90,95,99";
 
+  bool collect_metrics = false;
+  std::vector<std::string> metrics_urls, metrics;
+  uint64_t metrics_interval_ms = 1000;
+
   size_t workers = 0, connections = 0;
   bool spin = false;
   bool self_test = false;

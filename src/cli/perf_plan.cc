@@ -5,6 +5,7 @@
 
 #include "base/files.h"
 #include "base/host.h"
+#include "cli/perf_metrics.h"
 
 namespace sextant::cli {
 namespace {
@@ -116,6 +117,7 @@ std::vector<options::Mistake> MakePlan(const PerfOptions& options, Plan& plan) {
   } else {
     add(target.error().message());
   }
+  for (std::string& mistake : CheckMetricsOptions(options)) add(std::move(mistake));
   for (const std::string& shape : options.shapes) check(ParseShape(shape, plan.shapes));
   for (const std::string& range : options.random_ranges)
     check(ParseRandomRange(range, plan.ranges));

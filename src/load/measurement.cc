@@ -320,6 +320,7 @@ bool Generator::LevelRun::WarmupSettled() {
 // answer, for it stalls or is overloaded, must not move the window's edges. Nothing is asked again
 // of one that did not answer the first time.
 void Generator::LevelRun::AskStatistics(Counters& into, const Counters& first) {
+  if (hooks_.edge) hooks_.edge();
   if (!hooks_.statistics) return;
   into = std::async(std::launch::async, [this, first] {
            if (first.valid() && !first.get().has_value()) return first.get();

@@ -73,6 +73,8 @@ struct LevelPlan {
 struct MeasureHooks {
   std::function<void(const LiveFigures&)> progress;  // about four times a second
   std::function<bool()> stop;                        // true: end early
+  // The window begins or ends now; must not wait.
+  std::function<void()> edge;
   // The server's counters; absent where the server has none.
   std::function<Result<std::vector<kserve::ModelStatistics>>()> statistics;
 };

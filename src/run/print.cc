@@ -8,6 +8,7 @@
 
 #include "base/strings.h"
 #include "base/units.h"
+#include "run/metrics_text.h"
 #include "text/csv.h"
 
 namespace sextant::run {
@@ -222,6 +223,7 @@ std::string FormatLevel(const Level& level) {
   out += '\n';
   AppendClientCost(level, out);
   AppendServer(level, out);
+  out += FormatMetrics(level);
   AppendFormat(out, "  State: {}; window {:.3f} s ({}), warm-up {:.1f} s ({}, {} requests)\n",
                StateText(level), level.window_s, level.window_rule, level.warmup_s,
                level.warmup_rule, level.warmup_requests);
@@ -317,6 +319,9 @@ std::string FormatPerfAnalyzerCsv(std::span<const Level> levels) {
   }
   header.emplace_back("Client Recv");
   for (const double p : percentiles) header.push_back(PercentileName(p) + " latency");
+  const bool gpus =
+      std::any_of(levels.begin(), levels.end(), [](const Level& l) { return HasGpuFigures(l); });
+  if (gpus) header.insert(header.end(), kGpuCsvColumns.begin(), kGpuCsvColumns.end());
   if (batches.size() > 1) header.emplace_back("Batch Size");
   std::string out;
   text::AppendCsvRow(out, header);
@@ -338,6 +343,9 @@ std::string FormatPerfAnalyzerCsv(std::span<const Level> levels) {
     row.emplace_back("0");
     for (const double p : percentiles)
       row.push_back(micros(level->latency.histogram.Quantile(p) / 1e3));
+    if (gpus) {
+      for (std::string& cell : GpuCsvCells(*level)) row.push_back(std::move(cell));
+    }
     if (batches.size() > 1) row.push_back(Format("{}", level->load.batch_size));
     text::AppendCsvRow(out, row);
   }
