@@ -172,8 +172,8 @@ class Collector::Scraper {
                       [&](const text::MetricSample& s) { return s.name == name; });
       if (is_there) found_.push_back(name);
     }
-    // The figures are of some moment in between.
-    store_.Add(attempt.began + (attempt.ended - attempt.began) / 2, observations);
+    // Of all moments that the figures may be of, the first: what it is off cancels in differences.
+    store_.Add(attempt.began, observations);
   }
 
   Result<net::HttpReplyText> Fetch() {

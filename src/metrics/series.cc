@@ -4,11 +4,6 @@
 #include <cmath>
 
 namespace sextant::metrics {
-namespace {
-
-constexpr auto kDistance = [](Instant a, Instant b) { return a < b ? b - a : a - b; };
-
-}  // namespace
 
 void SeriesStore::Add(Instant at, const std::vector<Observation>& observations) {
   for (const Observation& o : observations) {
@@ -24,15 +19,14 @@ void SeriesStore::Add(Instant at, const std::vector<Observation>& observations) 
 std::vector<Summary> SeriesStore::Summarize(Instant begin, Instant end) const {
   std::vector<Summary> out;
   for (const auto& [key, series] : series_) {
-    const auto nearest = [&](Instant edge) {
-      return std::min_element(series.points.begin(), series.points.end(),
-                              [&](const Point& a, const Point& b) {
-                                return kDistance(a.at, edge) < kDistance(b.at, edge);
-                              });
+    if (series.points.empty()) continue;
+    // The endpoint is asked at the edge, so its answer is the first behind it.
+    const auto at_edge = [&](Instant edge) {
+      const auto at = std::find_if(series.points.begin(), series.points.end(),
+                                   [&](const Point& p) { return p.at >= edge; });
+      return at == series.points.end() ? at - 1 : at;
     };
-    auto first = nearest(begin);
-    const auto last = nearest(end);
-    if (first == series.points.end()) continue;
+    const auto first = at_edge(begin), last = at_edge(end);
     // A series that ended before the window, or began after it, says nothing of it.
     if (last->at < begin || first->at > end) continue;
     const Observation& what = series.what;

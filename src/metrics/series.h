@@ -30,7 +30,8 @@ struct Summary {
 class SeriesStore {
  public:
   void Add(Instant at, const std::vector<Observation>& observations);
-  // Over [begin, end]: the edges are the observations nearest to them, of each series its own.
+  // Over [begin, end]: from the first observation at or after the one edge to the first at or after
+  // the other; where there is none, to the last before it.
   std::vector<Summary> Summarize(Instant begin, Instant end) const;
   // Forgets what is older, but the last observation before it.
   void Forget(Instant before);
