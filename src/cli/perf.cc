@@ -9,6 +9,8 @@
 #include "cli/perf_metrics.h"
 #include "cli/perf_progress.h"
 #include "cli/perf_record.h"
+#include "cli/perf_shared_memory.h"
+#include "cli/perf_trace.h"
 #include "run/print.h"
 #include "run/run_file.h"
 
@@ -78,7 +80,15 @@ int Run(std::span<const std::string_view> arguments) {
   if (!subject.has_value()) return Fail(subject.error());
   Result<load::DataSet> data = MakeData(options, plan, subject->signature);
   if (!data.has_value()) return Fail(data.error());
-  auto requests = EncodeRequests(options, plan, *subject, *data);
+  // From here on a signal ends the run in order: the server forgets what is ours.
+  Result<StopSignals> stop = StopSignals::Install();
+  if (!stop.has_value()) return Fail(stop.error());
+  auto shared = SharedMemory::Open(options, plan, *subject, *data, **control);
+  if (!shared.has_value()) return Fail(shared.error());
+  const auto traces = TraceSettings::Set(options, **control);
+  if (!traces.has_value()) return Fail(traces.error());
+  auto requests =
+      EncodeRequests(options, plan, *subject, *data, *shared ? &(*shared)->tensors() : nullptr);
   if (!requests.has_value()) return Fail(requests.error());
   std::optional<run::RunWriter> run_file;
   if (!options.output_file.empty()) {
@@ -87,8 +97,6 @@ int Run(std::span<const std::string_view> arguments) {
     if (!created.has_value()) return Fail(created.error());
     run_file = *std::move(created);
   }
-  Result<StopSignals> stop = StopSignals::Install();
-  if (!stop.has_value()) return Fail(stop.error());
   auto generator = load::Generator::Start(
       {.channel = {.protocol = target.protocol,
                    .address = target.address,
@@ -102,6 +110,7 @@ int Run(std::span<const std::string_view> arguments) {
        .spin = options.spin},
       plan.workers);
   if (!generator.has_value()) return Fail(generator.error());
+  if (*shared) subject->absent.push_back("shared memory: " + (*shared)->Describe());
   if (!options.quiet) PrintBanner(options, plan, *subject, *data);
   auto metrics = StartMetrics(options, target);
   if (!metrics.has_value()) return Fail(metrics.error());
@@ -121,13 +130,14 @@ int Run(std::span<const std::string_view> arguments) {
     if (*metrics) hooks.edge = [&] { (*metrics)->Edge(); };
     if (subject->statistics)
       hooks.statistics = [&] {
-        return (*control)->FetchStatistics(options.model, options.model_version);
+        return FetchAllStatistics(**control, {options.model, options.model_version},
+                                  subject->composing);
       };
     levels.push_back((*generator)
                          ->Measure({.load = point,
                                     .requests = (*requests)[point.batch_size].get(),
                                     .arrivals = options.distribution,
-                                    .max_in_flight = options.max_in_flight,
+                                    .max_in_flight = MaxInFlight(options, shared->get()),
                                     .connections = options.connections,
                                     .seed = plan.seed},
                                    plan.measure, hooks));
@@ -141,6 +151,9 @@ int Run(std::span<const std::string_view> arguments) {
     std::fflush(stdout);
   }
 
+  // A server does not let go of regions that a request in flight still refers to: Triton keeps one
+  // for ever when its connection ends first.
+  if (*shared) (*generator)->Drain(std::min<Nanos>(plan.measure.drain_limit, 10s));
   std::fputs(run::FormatTable(levels).c_str(), stdout);
   int exit_code = Judge(options, levels);
   if (!options.csv_file.empty()) {

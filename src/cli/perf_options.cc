@@ -17,6 +17,13 @@ struct EnumNames<load::Arrivals> {
       {"constant", load::Arrivals::kConstant}, {"poisson", load::Arrivals::kPoisson}};
 };
 template <>
+struct EnumNames<cli::SharedMemoryKind> {
+  static constexpr std::pair<std::string_view, cli::SharedMemoryKind> kNames[] = {
+      {"none", cli::SharedMemoryKind::kNone},
+      {"system", cli::SharedMemoryKind::kSystem},
+      {"cuda", cli::SharedMemoryKind::kCuda}};
+};
+template <>
 struct EnumNames<cli::Progress> {
   static constexpr std::pair<std::string_view, cli::Progress> kNames[] = {
       {"auto", cli::Progress::kAuto},
@@ -126,6 +133,11 @@ const options::Table<PerfOptions>& PerfTable() {
                               .value = "VERSION",
                               .help = "Its version.",
                               .default_text = "the server's choice"});
+    t.Add(&O::bls_composing_models,
+          {.name = "bls-composing-models",
+           .value = "LIST",
+           .help = "Models that the model calls (NAME or NAME:VERSION, with commas): their "
+                   "statistics are reported too. An ensemble's steps are found without it."});
     t.Add(&O::url,
           {.name = "url",
            .letter = 'u',
@@ -188,6 +200,20 @@ const options::Table<PerfOptions>& PerfTable() {
                      .value = "N",
                      .help = "Of random data and arrivals; a run is repeated by its seed.",
                      .default_text = "from the clock, reported"});
+    t.Add(&O::shared_memory,
+          {.name = "shared-memory",
+           .value = "KIND",
+           .help = "Where inputs and outputs lie: in the requests and answers, or in memory that "
+                   "the server on this machine shares."});
+    t.Add(&O::output_shared_memory_size,
+          {.name = "output-shared-memory-size",
+           .value = "BYTES",
+           .help = "Room for an output whose size the model leaves open, per inference.",
+           .limits = {1, 1e12}});
+    t.Add(&O::shared_memory_required,
+          {.name = "shared-memory-required",
+           .help = "A server that cannot share memory is an error, instead of said and done "
+                   "without."});
     t.Group("Measurement");
     t.Add(&O::requests, {.name = "requests",
                          .aliases = {"request-count"},
@@ -238,6 +264,27 @@ const options::Table<PerfOptions>& PerfTable() {
     t.Add(&O::metrics, {.name = "metric",
                         .value = "NAME",
                         .help = "A further metric to record, with all its labels."});
+    t.Group("Server traces");
+    t.Add(&O::trace_levels,
+          {.name = "trace-level",
+           .value = "LEVEL",
+           .help = "Triton's trace of the model during the run: OFF, TIMESTAMPS or TENSORS; the "
+                   "last two together, given twice. What was set before is put back."});
+    t.Add(&O::trace_rate, {.name = "trace-rate",
+                           .value = "N",
+                           .help = "One request in so many is traced.",
+                           .limits = {1, 4294967295.0},
+                           .default_text = "as it is set"});
+    t.Add(&O::trace_count, {.name = "trace-count",
+                            .value = "N",
+                            .help = "Traces so many and no more; -1: no limit.",
+                            .limits = {-1, 2147483647.0},
+                            .default_text = "as it is set"});
+    t.Add(&O::log_frequency, {.name = "log-frequency",
+                              .value = "N",
+                              .help = "A new trace file after so many; 0: one at the end.",
+                              .limits = {0, 4294967295.0},
+                              .default_text = "as it is set"});
     t.Group("Client");
     t.Add(&O::workers, {.name = "workers",
                         .value = "N",

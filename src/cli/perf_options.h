@@ -12,6 +12,7 @@
 
 namespace sextant::cli {
 
+enum class SharedMemoryKind { kNone, kSystem, kCuda };
 enum class Progress { kAuto, kNone, kLine, kJson };
 
 // --warmup: auto, a number of requests, or a time.
@@ -27,7 +28,7 @@ struct DurationChoice {
 };
 
 struct PerfOptions {
-  std::string model, model_version;
+  std::string model, model_version, bls_composing_models;
   std::string url;  // empty: the protocol's default
   kserve::Protocol protocol = kserve::Protocol::kHttp;
   Nanos control_timeout{10s};
@@ -44,6 +45,9 @@ struct PerfOptions {
   uint64_t string_length = 128;
   std::string string_data;
   std::optional<uint64_t> seed;
+  SharedMemoryKind shared_memory = SharedMemoryKind::kNone;
+  uint64_t output_shared_memory_size = 102400;
+  bool shared_memory_required = false;
 
   std::optional<uint64_t> requests;
   DurationChoice duration;
@@ -51,6 +55,9 @@ struct PerfOptions {
   Nanos timeout{60s};
   std::optional<double> max_error_rate, max_wrong_outputs;
   std::string percentiles = "50,90,95,99";
+
+  std::vector<std::string> trace_levels;
+  std::optional<int64_t> trace_rate, trace_count, log_frequency;
 
   bool collect_metrics = false;
   std::vector<std::string> metrics_urls, metrics;

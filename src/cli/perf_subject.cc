@@ -84,6 +84,7 @@ Result<Subject> AskServer(const PerfOptions& options, const Target& target,
                               options.model));
   }
   subject.statistics = client.FetchStatistics(options.model, options.model_version).has_value();
+  SEXTANT_ASSIGN(subject.composing, FindComposingModels(options, subject.config, client));
   if (!subject.statistics)
     subject.absent.emplace_back(
         "no model statistics: server-side queue and compute times are not reported");
@@ -117,8 +118,8 @@ Result<load::DataSet> MakeData(const PerfOptions& options, const Plan& plan,
 }
 
 Result<std::map<int64_t, std::unique_ptr<load::RequestSet>>> EncodeRequests(
-    const PerfOptions& options, const Plan& plan, const Subject& subject,
-    const load::DataSet& data) {
+    const PerfOptions& options, const Plan& plan, const Subject& subject, const load::DataSet& data,
+    const load::SharedTensors* shared) {
   std::map<int64_t, std::unique_ptr<load::RequestSet>> out;
   for (const run::LoadPoint& point : plan.points) {
     if (out.contains(point.batch_size)) continue;
@@ -130,7 +131,8 @@ Result<std::map<int64_t, std::unique_ptr<load::RequestSet>>> EncodeRequests(
                                              .model_version = options.model_version,
                                              .batch_size = point.batch_size,
                                              .json_tensors = !subject.binary_tensors,
-                                             .check_outputs = !data.expected().empty()}));
+                                             .check_outputs = !data.expected().empty(),
+                                             .shared = shared}));
   }
   return out;
 }

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/perf_composing.h"
 #include "cli/perf_plan.h"
 #include "load/requests.h"
 
@@ -18,6 +19,7 @@ struct Subject {
   kserve::ModelMetadata metadata;
   std::optional<kserve::ModelConfig> config;
   load::ModelSignature signature;
+  std::vector<ModelRef> composing;  // models behind it
   bool statistics = false;
   bool binary_tensors = true;
   std::vector<std::string> absent;  // said once
@@ -32,7 +34,7 @@ Result<load::DataSet> MakeData(const PerfOptions& options, const Plan& plan,
 
 // Requests for every batch size of the plan, checked before the first one is sent.
 Result<std::map<int64_t, std::unique_ptr<load::RequestSet>>> EncodeRequests(
-    const PerfOptions& options, const Plan& plan, const Subject& subject,
-    const load::DataSet& data);
+    const PerfOptions& options, const Plan& plan, const Subject& subject, const load::DataSet& data,
+    const load::SharedTensors* shared);
 
 }  // namespace sextant::cli

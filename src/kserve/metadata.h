@@ -46,6 +46,7 @@ struct ModelStatistics {
   StatDuration success, fail, queue, compute_input, compute_infer, compute_output, cache_hit,
       cache_miss;
   std::vector<BatchStatistics> batches;
+  bool composing = false;  // not what was asked about, but a model behind it; set by who asked
 };
 
 struct IndexEntry {

@@ -233,6 +233,7 @@ std::vector<run::ServerRecord> StatisticsDelta(const std::vector<kserve::ModelSt
     };
     out.push_back({.model = now.name,
                    .version = now.version,
+                   .composing = now.composing,
                    .inference_count = now.inference_count - base.inference_count,
                    .execution_count = now.execution_count - base.execution_count,
                    .success_count = requests,

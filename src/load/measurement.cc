@@ -193,6 +193,8 @@ void Generator::LevelRun::ApplyLoad(Instant origin, std::shared_ptr<std::atomic<
                     .budget = budget,
                     .first_request = i % set_size,
                     .stride = workers_.size()};
+    load.parts = plan_.requests->output_parts() / workers_.size();
+    load.first_part = i * load.parts;
     if (closed_loop()) {
       load.concurrency = Share(static_cast<size_t>(plan_.load.value), i);
       if (load.concurrency == 0) load.requests = nullptr;
@@ -527,7 +529,8 @@ void Generator::LevelRun::Collect() {
   if (before != nullptr && after != nullptr) {
     level_.server = StatisticsDelta(*before, *after);
     uint64_t inferences = 0;
-    for (const run::ServerRecord& record : level_.server) inferences += record.inference_count;
+    for (const run::ServerRecord& record : level_.server)
+      inferences += record.composing ? 0 : record.inference_count;
     const double ours =
         static_cast<double>(level_.completed * static_cast<uint64_t>(plan_.load.batch_size));
     // What is in flight at either edge may be counted on one side only.
@@ -557,6 +560,13 @@ void Generator::LevelRun::CollectClient() {
     if (window_s > 0)
       client.cpu_share_max = std::max(client.cpu_share_max, Seconds(window_cpu_[i]) / window_s);
   }
+}
+
+void Generator::Drain(Nanos limit) {
+  const Instant deadline = SteadyNow() + limit;
+  const auto busy = [](const auto& worker) { return worker->ReadTotals().in_flight > 0; };
+  while (std::any_of(workers_.begin(), workers_.end(), busy) && SteadyNow() < deadline)
+    std::this_thread::sleep_for(1ms);
 }
 
 run::Level Generator::Measure(const LevelPlan& plan, const MeasureOptions& options,

@@ -87,6 +87,8 @@ class Generator {
   run::Level Measure(const LevelPlan& plan, const MeasureOptions& options,
                      const MeasureHooks& hooks);
   size_t workers() const { return workers_.size(); }
+  // Waits until what the last level left in flight is answered, or the time is over.
+  void Drain(Nanos limit);
 
  private:
   class LevelRun;

@@ -14,6 +14,7 @@
 #include "kserve/control_client.h"
 #include "kserve/infer.h"
 #include "load/data.h"
+#include "load/shared_tensors.h"
 #include "net/grpc_client.h"
 
 namespace sextant::load {
@@ -33,6 +34,8 @@ struct RequestOptions {
   bool json_tensors = false;   // HTTP: inputs as JSON instead of binary data
   bool check_outputs = false;  // outputs will be compared
   std::string http_fields;     // further header lines, each with its CR LF
+  // Tensors lie there instead of in the requests; must outlive the set.
+  const SharedTensors* shared = nullptr;
 };
 
 class RequestSet {
@@ -47,6 +50,14 @@ class RequestSet {
   kserve::Protocol protocol() const { return protocol_; }
   bool check_outputs() const { return check_outputs_; }
 
+  // Outputs in shared memory: a request is its one piece and, behind it, that of the part which its
+  // outputs go to. Without: no parts.
+  size_t output_parts() const { return output_pieces_.size(); }
+  std::string_view output_piece(size_t part) const { return output_pieces_[part]; }
+  const SharedTensors* shared() const { return shared_; }
+  // As CountWrong, of the outputs that lie in that part.
+  uint32_t CountWrongShared(size_t index, size_t part) const;
+
   // Compares a response body (as received, without gRPC prefix) with the expected outputs of
   // request `index`: how many of its inferences were wrong. kCorrupt when it cannot be read.
   Result<uint32_t> CountWrong(size_t index, std::string_view body,
@@ -57,14 +68,19 @@ class RequestSet {
       : data_(data),
         batch_size_(options.batch_size),
         protocol_(options.protocol),
-        check_outputs_(options.check_outputs) {}
+        check_outputs_(options.check_outputs),
+        shared_(options.shared) {}
   Result<void> EncodeOne(const ModelSignature& model, const RequestOptions& options,
                          size_t first_row);
+  Result<void> EncodeShared(const ModelSignature& model, const RequestOptions& options,
+                            size_t first_row);
 
   const DataSet& data_;
   const int64_t batch_size_;
   const kserve::Protocol protocol_;
   const bool check_outputs_;
+  const SharedTensors* const shared_;
+  std::vector<std::string> output_pieces_;
   std::deque<std::string> owned_;  // heads, and whole requests where they are small
   std::deque<std::vector<std::string_view>> piece_lists_;
   std::vector<EncodedRequest> requests_;

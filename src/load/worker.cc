@@ -218,8 +218,21 @@ bool Worker::Issue(Instant scheduled) {
   slot.in_window = recorder_.OnScheduled(scheduled);
   if (slot.in_window) ++window_open_;
   if (options_.timeout > Nanos(0)) Link(index, scheduled);
-  channel_->Start(index, slot.set->requests()[slot.request], &slot.sent);
+  const EncodedRequest& request = slot.set->requests()[slot.request];
+  channel_->Start(index, load_.parts == 0 ? request : WithOutputs(index, request), &slot.sent);
   return true;
+}
+
+const EncodedRequest& Worker::WithOutputs(uint32_t index, const EncodedRequest& request) {
+  while (shared_requests_.size() <= index) shared_requests_.emplace_back();
+  SharedRequest& out = shared_requests_[index];
+  // A worker has as many parts as it may have requests in flight, so none is had by two.
+  out.part = load_.first_part + index % load_.parts;
+  out.pieces = {request.pieces[0], slots_[index]->set->output_piece(out.part)};
+  out.request = request;
+  out.request.pieces = out.pieces;
+  if (slots_[index]->set->check_outputs()) slots_[index]->set->shared()->Poison(out.part);
+  return out.request;
 }
 
 uint32_t Worker::TakeSlot() {
@@ -258,7 +271,10 @@ void Worker::Finish(uint32_t index, const Answer& answer) {
   if (answer.outcome.ok()) {
     recorder_.OnSuccess(stamps, slot.in_window);
     if (slot.set->check_outputs()) {
-      const auto wrong = slot.set->CountWrong(slot.request, answer.body, answer.fields);
+      const Result<uint32_t> wrong =
+          slot.set->output_parts() == 0
+              ? slot.set->CountWrong(slot.request, answer.body, answer.fields)
+              : slot.set->CountWrongShared(slot.request, shared_requests_[index].part);
       const auto batch = static_cast<uint64_t>(slot.set->batch_size());
       recorder_.OnChecked(stamps, slot.in_window, batch, wrong.has_value() ? *wrong : batch);
     }

@@ -5,7 +5,9 @@
 // Threads: the public calls come from the controller and are carried out on the worker's thread.
 #pragma once
 
+#include <array>
 #include <atomic>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <queue>
@@ -32,6 +34,8 @@ struct WorkerLoad {
       budget;                // requests that may still be issued, by all; null: no limit
   size_t first_request = 0;  // where in the set this worker starts, and
   size_t stride = 1;         // how far it moves on
+  // Outputs in shared memory: the parts that are this worker's, as many as it may have in flight.
+  size_t first_part = 0, parts = 0;
 };
 
 struct WorkerOptions {
@@ -88,6 +92,13 @@ class Worker final : public ChannelListener {
     uint32_t earlier = UINT32_MAX, later = UINT32_MAX;
   };
 
+  // A request whose outputs go to the part of its slot: what goes out is put together here.
+  struct SharedRequest {
+    std::array<std::string_view, 2> pieces;
+    EncodedRequest request;
+    size_t part = 0;
+  };
+
   Worker(const WorkerOptions& options, std::unique_ptr<net::EventLoop> loop);
   void Run();
   void RunOnThread(const std::function<void()>& task);
@@ -98,6 +109,7 @@ class Worker final : public ChannelListener {
   // False when the budget is used up.
   bool Issue(Instant scheduled);
   uint32_t TakeSlot();
+  const EncodedRequest& WithOutputs(uint32_t slot, const EncodedRequest& request);
   void Finish(uint32_t slot, const Answer& answer);
   void Link(uint32_t slot, Instant now);
   void Unlink(uint32_t slot);
@@ -120,6 +132,7 @@ class Worker final : public ChannelListener {
 
   std::vector<std::unique_ptr<Slot>> slots_;  // connections write to them: they never move
   std::vector<uint32_t> free_slots_;
+  std::deque<SharedRequest> shared_requests_;  // by slot; empty without shared memory
   uint32_t oldest_ = UINT32_MAX, newest_ = UINT32_MAX;
   Instant next_expiry_{};    // no deadline is earlier
   int64_t window_open_ = 0;  // requests of the window in flight

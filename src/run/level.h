@@ -54,6 +54,7 @@ struct SecondRecord {
 // Differences of one model version's statistics over the window.
 struct ServerRecord {
   std::string model, version;
+  bool composing = false;  // a model behind the one that was measured
   uint64_t inference_count = 0, execution_count = 0, success_count = 0, fail_count = 0;
   // Mean per successful request, microseconds.
   double request_us = 0, queue_us = 0, compute_input_us = 0, compute_infer_us = 0,

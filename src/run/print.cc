@@ -85,7 +85,10 @@ void AppendServer(const Level& level, std::string& out) {
   out += "  Server:\n";
   for (const ServerRecord& s : level.server) {
     const std::string indent = level.server.size() > 1 ? "      " : "    ";
-    if (level.server.size() > 1) AppendFormat(out, "    {}, version {}:\n", s.model, s.version);
+    if (level.server.size() > 1) {
+      AppendFormat(out, "    {}{}, version {}:\n", s.composing ? "Composing model " : "", s.model,
+                   s.version);
+    }
     AppendFormat(
         out, "{0}Inference count: {1}\n{0}Execution count: {2}\n{0}Successful request count: {3}\n",
         indent, s.inference_count, s.execution_count, s.success_count);
@@ -133,9 +136,11 @@ std::string TablePercentile(const Level& level, double p) {
   return Format("{:.3f}", level.latency.histogram.Quantile(p) / 1e6);
 }
 
+// Of the measured model; what its composing models did is in it.
 double ServerMean(const Level& level, double ServerRecord::* member) {
   double sum = 0, requests = 0;
   for (const ServerRecord& s : level.server) {
+    if (s.composing) continue;
     sum += s.*member * static_cast<double>(s.success_count);
     requests += static_cast<double>(s.success_count);
   }

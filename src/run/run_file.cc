@@ -42,7 +42,10 @@ class Writer {
     }
     out.Set(name, std::move(list));
   }
-  // Absent when empty: what most runs do not have.
+  // Absent when empty or false: what most runs do not have.
+  void Flag(std::string_view name, bool v) {
+    if (v) out.Set(name, v);
+  }
   template <typename T>
   void ListIfAny(std::string_view name, const std::vector<T>& v, auto&& visit) {
     if (!v.empty()) List(name, v, visit);
@@ -115,6 +118,9 @@ class Reader {
       }
       return true;
     });
+  }
+  void Flag(std::string_view name, bool& v) {
+    if (in.Find(name) != nullptr) Field(name, v);
   }
   template <typename T>
   void ListIfAny(std::string_view name, std::vector<T>& v, auto&& visit) {
@@ -230,6 +236,7 @@ template <typename V>
 void Visit(V& v, ServerRecord& s) {
   v.Field("model", s.model);
   v.Field("version", s.version);
+  v.Flag("composing", s.composing);
   v.Field("inference_count", s.inference_count);
   v.Field("execution_count", s.execution_count);
   v.Field("success_count", s.success_count);

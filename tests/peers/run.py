@@ -8,10 +8,11 @@ import signal
 import sys
 
 import agreement
+import beyond
 import faults
 from processes import Failure
 
-CASES = {**agreement.CASES, **faults.CASES}
+CASES = {**agreement.CASES, **faults.CASES, **beyond.CASES}
 
 
 def main():
