@@ -10,11 +10,14 @@
 #include "cli/perf_compat.h"
 #include "cli/perf_data.h"
 #include "cli/perf_merge.h"
+#include "cli/perf_metrics.h"
 #include "cli/perf_progress.h"
 #include "cli/perf_record.h"
 #include "cli/perf_report.h"
 #include "cli/perf_shard.h"
+#include "cli/perf_shared_memory.h"
 #include "cli/perf_sweep.h"
+#include "cli/perf_trace.h"
 #include "run/run_file.h"
 
 namespace sextant::cli {
@@ -95,7 +98,15 @@ int Measure(std::span<const std::string_view> arguments, PerfOptions& options, b
   if (FromFiles(options)) UseDataStreams(*data, subject->streams);
   if (Result<void> rows = CheckRows(plan, data->rows()); !rows.has_value())
     return Fail(rows.error());
-  auto requests = EncodeRequests(options, plan, *subject, *data);
+  // From here on a signal ends the run in order: the server forgets what is ours.
+  Result<StopSignals> stop = StopSignals::Install();
+  if (!stop.has_value()) return Fail(stop.error());
+  auto shared = SharedMemory::Open(options, plan, *subject, *data, **control);
+  if (!shared.has_value()) return Fail(shared.error());
+  const auto traces = TraceSettings::Set(options, **control);
+  if (!traces.has_value()) return Fail(traces.error());
+  auto requests =
+      EncodeRequests(options, plan, *subject, *data, *shared ? &(*shared)->tensors() : nullptr);
   if (!requests.has_value()) return Fail(requests.error());
   std::optional<run::RunWriter> run_file;
   if (!options.output_file.empty()) {
@@ -104,8 +115,6 @@ int Measure(std::span<const std::string_view> arguments, PerfOptions& options, b
     if (!created.has_value()) return Fail(created.error());
     run_file = *std::move(created);
   }
-  Result<StopSignals> stop = StopSignals::Install();
-  if (!stop.has_value()) return Fail(stop.error());
   auto generator = load::Generator::Start({.channel = {.protocol = target.protocol,
                                                        .address = target.address,
                                                        .authority = target.authority,
@@ -120,8 +129,11 @@ int Measure(std::span<const std::string_view> arguments, PerfOptions& options, b
                                            .sequences = subject->streams.sequences},
                                           plan.workers);
   if (!generator.has_value()) return Fail(generator.error());
+  if (*shared) subject->absent.push_back("shared memory: " + (*shared)->Describe());
   const std::unique_ptr<Reporter> reporter = MakeReporter(options, plan, *subject, *data);
   reporter->Banner();
+  auto metrics = StartMetrics(options, target);
+  if (!metrics.has_value()) return Fail(metrics.error());
 
   // The levels, one after the other; each is on paper before the next begins.
   std::vector<run::Level> levels;
@@ -146,11 +158,16 @@ int Measure(std::span<const std::string_view> arguments, PerfOptions& options, b
                 progress.Show(figures);
               },
           .stop = [&] { return given_up || stop->received().has_value(); },
+          .edge = {},
           .statistics = {},
           .model = options.model,
           .trial = [&](const load::TrialFigures& figures) { reporter->Trial(figures); }};
+      if (*metrics) hooks.edge = [&] { (*metrics)->Edge(); };
       if (subject->statistics)
-        hooks.statistics = [&] { return FetchAllStatistics(options, *subject, **control); };
+        hooks.statistics = [&] {
+          return FetchAllStatistics(**control, {options.model, options.model_version},
+                                    subject->composing);
+        };
       run::Level level = (*generator)
                              ->Measure({.load = ShareOf(probe->load, plan.shard),
                                         .requests = (*requests)[probe->load.batch_size].get(),
@@ -159,12 +176,13 @@ int Measure(std::span<const std::string_view> arguments, PerfOptions& options, b
                                         .shard = plan.shard,
                                         .rate = probe->load.value,
                                         .start_at = std::exchange(start_at, Instant::min()),
-                                        .max_in_flight = options.max_in_flight,
+                                        .max_in_flight = MaxInFlight(options, shared->get()),
                                         .connections = options.connections,
                                         .seed = plan.seed,
                                         .sequences = options.sequences,
                                         .serial_sequences = options.serial_sequences},
                                        MeasureFor(*probe, plan), hooks);
+      if (*metrics) RecordMetrics(**metrics, level);
       if (!stop->received()) sweep->Report(level);
       progress.EndLevel(level);
       if (run_file) keep(run_file->Append(level));
@@ -177,6 +195,9 @@ int Measure(std::span<const std::string_view> arguments, PerfOptions& options, b
     }
   }
 
+  // A server does not let go of regions that a request in flight still refers to: Triton keeps one
+  // for ever when its connection ends first.
+  if (*shared) (*generator)->Drain(std::min<Nanos>(plan.measure.drain_limit, 10s));
   reporter->End(levels);
   for (const load::Conclusion& conclusion : conclusions) reporter->Conclude(conclusion);
   int exit_code = Judge(options, levels, conclusions);

@@ -32,6 +32,13 @@ struct EnumNames<cli::OutputFormat> {
       {"markdown", cli::OutputFormat::kMarkdown}};
 };
 template <>
+struct EnumNames<cli::SharedMemoryKind> {
+  static constexpr std::pair<std::string_view, cli::SharedMemoryKind> kNames[] = {
+      {"none", cli::SharedMemoryKind::kNone},
+      {"system", cli::SharedMemoryKind::kSystem},
+      {"cuda", cli::SharedMemoryKind::kCuda}};
+};
+template <>
 struct EnumNames<cli::Progress> {
   static constexpr std::pair<std::string_view, cli::Progress> kNames[] = {
       {"auto", cli::Progress::kAuto},
@@ -322,6 +329,20 @@ const options::Table<PerfOptions>& PerfTable() {
                      .value = "N",
                      .help = "Of random data and arrivals; a run is repeated by its seed.",
                      .default_text = "from the clock, reported"});
+    t.Add(&O::shared_memory,
+          {.name = "shared-memory",
+           .value = "KIND",
+           .help = "Where inputs and outputs lie: in the requests and answers, or in memory that "
+                   "the server on this machine shares."});
+    t.Add(&O::output_shared_memory_size,
+          {.name = "output-shared-memory-size",
+           .value = "BYTES",
+           .help = "Room for an output whose size the model leaves open, per inference.",
+           .limits = {1, 1e12}});
+    t.Add(&O::shared_memory_required,
+          {.name = "shared-memory-required",
+           .help = "A server that cannot share memory is an error, instead of said and done "
+                   "without."});
     t.Group("Measurement");
     t.Add(&O::requests, {.name = "requests",
                          .aliases = {"request-count"},
@@ -355,6 +376,44 @@ const options::Table<PerfOptions>& PerfTable() {
     t.Add(&O::percentiles, {.name = "percentiles",
                             .value = "LIST",
                             .help = "Which percentiles to report, such as 50,99,99.9."});
+    t.Group("Metrics");
+    t.Add(&O::collect_metrics,
+          {.name = "collect-metrics",
+           .help = "Reads metrics endpoints (Prometheus text or OpenMetrics) while measuring: "
+                   "utilization, power, memory and energy per GPU, CPU and memory."});
+    t.Add(&O::metrics_urls, {.name = "metrics-url",
+                             .value = "URL",
+                             .help = "An endpoint; may be given several times.",
+                             .default_text = "http://HOST:8002/metrics of the server"});
+    t.Add(&O::metrics_interval_ms, {.name = "metrics-interval",
+                                    .value = "MS",
+                                    .help = "How often they are read, in milliseconds; and at the "
+                                            "window's two edges.",
+                                    .limits = {10, 3.6e6}});
+    t.Add(&O::metrics, {.name = "metric",
+                        .value = "NAME",
+                        .help = "A further metric to record, with all its labels."});
+    t.Group("Server traces");
+    t.Add(&O::trace_levels,
+          {.name = "trace-level",
+           .value = "LEVEL",
+           .help = "Triton's trace of the model during the run: OFF, TIMESTAMPS or TENSORS; the "
+                   "last two together, given twice. What was set before is put back."});
+    t.Add(&O::trace_rate, {.name = "trace-rate",
+                           .value = "N",
+                           .help = "One request in so many is traced.",
+                           .limits = {1, 4294967295.0},
+                           .default_text = "as it is set"});
+    t.Add(&O::trace_count, {.name = "trace-count",
+                            .value = "N",
+                            .help = "Traces so many and no more; -1: no limit.",
+                            .limits = {-1, 2147483647.0},
+                            .default_text = "as it is set"});
+    t.Add(&O::log_frequency, {.name = "log-frequency",
+                              .value = "N",
+                              .help = "A new trace file after so many; 0: one at the end.",
+                              .limits = {0, 4294967295.0},
+                              .default_text = "as it is set"});
     AddCompatRows(t);
     t.Group("Client");
     t.Add(&O::workers, {.name = "workers",

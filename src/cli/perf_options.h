@@ -15,6 +15,7 @@
 
 namespace sextant::cli {
 
+enum class SharedMemoryKind { kNone, kSystem, kCuda };
 enum class Progress { kAuto, kNone, kLine, kJson };
 
 // --warmup: auto, a number of requests, or a time.
@@ -64,6 +65,9 @@ struct PerfOptions : CompatOptions, PerfStreamOptions {
   size_t rows = 0;
   std::optional<double> atol, rtol;
   std::optional<uint64_t> seed;
+  SharedMemoryKind shared_memory = SharedMemoryKind::kNone;
+  uint64_t output_shared_memory_size = 102400;
+  bool shared_memory_required = false;
 
   std::optional<uint64_t> requests;
   DurationChoice duration;
@@ -71,6 +75,13 @@ struct PerfOptions : CompatOptions, PerfStreamOptions {
   Nanos timeout{60s};
   std::optional<double> max_error_rate, max_wrong_outputs;
   std::string percentiles = "50,90,95,99";
+
+  std::vector<std::string> trace_levels;
+  std::optional<int64_t> trace_rate, trace_count, log_frequency;
+
+  bool collect_metrics = false;
+  std::vector<std::string> metrics_urls, metrics;
+  uint64_t metrics_interval_ms = 1000;
 
   size_t workers = 0, connections = 0;
   bool spin = false;

@@ -7,9 +7,13 @@
 #include "base/host.h"
 #include "cli/perf_arrivals.h"
 #include "cli/perf_compat.h"
+#include "cli/perf_composing.h"
 #include "cli/perf_data.h"
+#include "cli/perf_metrics.h"
 #include "cli/perf_shard.h"
+#include "cli/perf_shared_memory.h"
 #include "cli/perf_sweep.h"
+#include "cli/perf_trace.h"
 
 namespace sextant::cli {
 namespace {
@@ -118,6 +122,11 @@ std::vector<options::Mistake> MakePlan(const PerfOptions& options, Plan& plan) {
   } else {
     add(target.error().message());
   }
+  if (const auto models = ParseComposingModels(options.bls_composing_models); !models.has_value())
+    add(models.error().message());
+  for (std::string& mistake : CheckMetricsOptions(options)) add(std::move(mistake));
+  for (std::string& mistake : CheckTraceOptions(options)) add(std::move(mistake));
+  for (std::string& mistake : CheckSharedMemoryOptions(options)) add(std::move(mistake));
   for (const std::string& shape : options.shapes) check(ParseShape(shape, plan.shapes));
   for (const std::string& range : options.random_ranges)
     check(ParseRandomRange(range, plan.ranges));

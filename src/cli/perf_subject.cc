@@ -49,56 +49,7 @@ bool Has(const std::vector<std::string>& list, std::string_view word) {
   return std::find(list.begin(), list.end(), word) != list.end();
 }
 
-// The steps of an ensemble, and those of ensembles among them.
-void AddSteps(const kserve::ModelConfig& config, kserve::ControlClient& client, Subject& subject) {
-  for (const auto& step : config.ensemble_scheduling().step()) {
-    const std::string version =
-        step.model_version() > 0 ? Format("{}", step.model_version()) : std::string();
-    const std::pair<std::string, std::string> model{step.model_name(), version};
-    if (std::find(subject.composing.begin(), subject.composing.end(), model) !=
-        subject.composing.end())
-      continue;
-    subject.composing.push_back(model);
-    if (Result<kserve::ModelConfig> inner = client.FetchModelConfig(model.first, version);
-        inner.has_value())
-      AddSteps(*inner, client, subject);
-  }
-}
-
-// --bls-composing-models: NAME[:VERSION], separated by commas.
-Result<void> AddBlsModels(const PerfOptions& options, kserve::ControlClient& client,
-                          Subject& subject) {
-  for (const std::string& list : options.bls_composing_models) {
-    for (const std::string_view part : Split(list, ',')) {
-      const std::string_view entry = TrimSpace(part);
-      const size_t colon = entry.find(':');
-      std::string name(TrimSpace(entry.substr(0, colon)));
-      std::string version(colon == std::string_view::npos ? ""
-                                                          : TrimSpace(entry.substr(colon + 1)));
-      if (name.empty()) continue;
-      SEXTANT_ASSIGN(const kserve::ModelConfig config, client.FetchModelConfig(name, version),
-                     Format("--bls-composing-models: model '{}'", Printable(name, 60)));
-      subject.composing.emplace_back(std::move(name), std::move(version));
-      AddSteps(config, client, subject);
-    }
-  }
-  return {};
-}
-
 }  // namespace
-
-Result<std::vector<kserve::ModelStatistics>> FetchAllStatistics(const PerfOptions& options,
-                                                                const Subject& subject,
-                                                                kserve::ControlClient& client) {
-  SEXTANT_ASSIGN(std::vector<kserve::ModelStatistics> all,
-                 client.FetchStatistics(options.model, options.model_version));
-  for (const auto& [name, version] : subject.composing) {
-    SEXTANT_ASSIGN(std::vector<kserve::ModelStatistics> more,
-                   client.FetchStatistics(name, version));
-    for (kserve::ModelStatistics& statistics : more) all.push_back(std::move(statistics));
-  }
-  return all;
-}
 
 Result<Subject> AskServer(const PerfOptions& options, const Plan& plan,
                           kserve::ControlClient& client) {
@@ -126,9 +77,8 @@ Result<Subject> AskServer(const PerfOptions& options, const Plan& plan,
   SEXTANT_ASSIGN(subject.streams, ResolveStreams(options, plan.streams, plan.seed, target.protocol,
                                                  options.model, subject.config));
   for (const std::string& note : subject.streams.notes) subject.absent.push_back(note);
-  if (subject.config) AddSteps(*subject.config, client, subject);
-  SEXTANT_TRY(AddBlsModels(options, client, subject));
   subject.statistics = client.FetchStatistics(options.model, options.model_version).has_value();
+  SEXTANT_ASSIGN(subject.composing, FindComposingModels(options, subject.config, client));
   if (!subject.statistics)
     subject.absent.emplace_back(
         "no model statistics: server-side queue and compute times are not reported");
@@ -141,8 +91,8 @@ Result<Subject> AskServer(const PerfOptions& options, const Plan& plan,
 }
 
 Result<std::map<int64_t, std::unique_ptr<load::RequestSet>>> EncodeRequests(
-    const PerfOptions& options, const Plan& plan, const Subject& subject,
-    const load::DataSet& data) {
+    const PerfOptions& options, const Plan& plan, const Subject& subject, const load::DataSet& data,
+    const load::SharedTensors* shared) {
   std::map<int64_t, std::unique_ptr<load::RequestSet>> out;
   for (const run::LoadPoint& point : plan.points) {
     if (out.contains(point.batch_size)) continue;
@@ -167,6 +117,7 @@ Result<std::map<int64_t, std::unique_ptr<load::RequestSet>>> EncodeRequests(
              .check_outputs = !data.expected().empty(),
              .tolerance = OutputTolerance(options),
              .http_fields = {},
+             .shared = shared,
              .parameters = subject.streams.parameters,
              .patch = subject.streams.patch}));
   }

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/perf_composing.h"
 #include "cli/perf_plan.h"
 #include "load/requests.h"
 
@@ -18,10 +19,9 @@ struct Subject {
   kserve::ModelMetadata metadata;
   std::optional<kserve::ModelConfig> config;
   load::ModelSignature signature;
+  std::vector<ModelRef> composing;  // models behind it
   bool statistics = false;
   bool binary_tensors = true;
-  // Models that the measured one calls, whose statistics are asked for too: name and version.
-  std::vector<std::pair<std::string, std::string>> composing;
   std::vector<std::string> absent;  // said once
   StreamSubject streams;
 };
@@ -30,14 +30,9 @@ struct Subject {
 Result<Subject> AskServer(const PerfOptions& options, const Plan& plan,
                           kserve::ControlClient& client);
 
-// The counters of the model and of those that it calls.
-Result<std::vector<kserve::ModelStatistics>> FetchAllStatistics(const PerfOptions& options,
-                                                                const Subject& subject,
-                                                                kserve::ControlClient& client);
-
 // Requests for every batch size of the plan, checked before the first one is sent.
 Result<std::map<int64_t, std::unique_ptr<load::RequestSet>>> EncodeRequests(
-    const PerfOptions& options, const Plan& plan, const Subject& subject,
-    const load::DataSet& data);
+    const PerfOptions& options, const Plan& plan, const Subject& subject, const load::DataSet& data,
+    const load::SharedTensors* shared);
 
 }  // namespace sextant::cli

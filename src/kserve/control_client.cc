@@ -77,8 +77,59 @@ class HttpControlClient final : public ControlClient {
                    Get(model.empty() ? "/v2/models/stats" : ModelPath(model, version) + "/stats"));
     return ParseStatistics(body);
   }
+  Result<void> RegisterSystemMemory(const SharedRegion& region) override {
+    text::Json body{text::Json::Object()};
+    body.Set("key", region.key);
+    body.Set("offset", region.offset);
+    body.Set("byte_size", region.byte_size);
+    return Post(RegionPath(region.name) + "/register", text::FormatJson(body));
+  }
+  Result<void> UnregisterSystemMemory(const std::string& name) override {
+    return Post(RegionPath(name) + "/unregister", "{}");
+  }
+  Result<TraceValues> FetchTraceSettings(const std::string& model) override {
+    SEXTANT_ASSIGN(const std::string body, Get(TracePath(model)));
+    SEXTANT_ASSIGN(const text::Json json, text::ParseJson(body), "trace settings");
+    if (!json.IsObject()) return Corrupt("trace settings: not a JSON object");
+    TraceValues out;
+    for (const auto& [name, value] : json.object()) {
+      std::vector<std::string>& words = out[name];
+      if (const auto word = value.AsString()) words.emplace_back(*word);
+      if (!value.IsArray()) continue;
+      for (const text::Json& element : value.array())
+        words.emplace_back(element.AsString().value_or(""));
+    }
+    return out;
+  }
+  Result<void> SetTraceSettings(const std::string& model, const TraceChanges& changes) override {
+    text::Json body{text::Json::Object()};
+    for (const auto& [name, words] : changes) {
+      if (!words) {
+        body.Set(name, text::Json());
+      } else if (name == "trace_level") {
+        text::Json::Array list;
+        for (const std::string& word : *words) list.emplace_back(word);
+        body.Set(name, std::move(list));
+      } else {
+        body.Set(name, words->empty() ? "" : words->front());
+      }
+    }
+    return Post(TracePath(model), text::FormatJson(body));
+  }
 
  private:
+  static std::string TracePath(const std::string& model) {
+    return (model.empty() ? "/v2" : ModelPath(model, "")) + "/trace/setting";
+  }
+  static std::string RegionPath(const std::string& name) {
+    return "/v2/systemsharedmemory/region/" + net::PercentEncodePathSegment(name);
+  }
+  Result<void> Post(const std::string& path, const std::string& body) {
+    SEXTANT_ASSIGN(const net::HttpReplyText reply,
+                   client_.Call("POST", path_prefix_ + path, body, timeout_), "POST " + path);
+    if (reply.status != 200) return HttpError(reply).In("POST " + path);
+    return {};
+  }
   Result<std::string> Get(const std::string& path) {
     SEXTANT_ASSIGN(net::HttpReplyText reply, client_.Call("GET", path_prefix_ + path, {}, timeout_),
                    "GET " + path);
@@ -159,6 +210,44 @@ class GrpcControlClient final : public ControlClient {
         Call<inference::ModelStatisticsResponse>(
             "ModelStatistics", Named<inference::ModelStatisticsRequest>(model, version)));
     return FromProto(response);
+  }
+  Result<void> RegisterSystemMemory(const SharedRegion& region) override {
+    inference::SystemSharedMemoryRegisterRequest request;
+    request.set_name(region.name);
+    request.set_key(region.key);
+    request.set_offset(region.offset);
+    request.set_byte_size(region.byte_size);
+    SEXTANT_TRY(
+        Call<inference::SystemSharedMemoryRegisterResponse>("SystemSharedMemoryRegister", request));
+    return {};
+  }
+  Result<void> UnregisterSystemMemory(const std::string& name) override {
+    inference::SystemSharedMemoryUnregisterRequest request;
+    request.set_name(name);
+    SEXTANT_TRY(Call<inference::SystemSharedMemoryUnregisterResponse>(
+        "SystemSharedMemoryUnregister", request));
+    return {};
+  }
+  Result<TraceValues> FetchTraceSettings(const std::string& model) override {
+    inference::TraceSettingRequest request;
+    request.set_model_name(model);
+    SEXTANT_ASSIGN(const auto response,
+                   Call<inference::TraceSettingResponse>("TraceSetting", request));
+    TraceValues out;
+    for (const auto& [name, setting] : response.settings())
+      out[name].assign(setting.value().begin(), setting.value().end());
+    return out;
+  }
+  Result<void> SetTraceSettings(const std::string& model, const TraceChanges& changes) override {
+    inference::TraceSettingRequest request;
+    request.set_model_name(model);
+    for (const auto& [name, words] : changes) {
+      auto& setting = (*request.mutable_settings())[name];  // without a value: taken back
+      if (!words) continue;
+      for (const std::string& word : *words) setting.add_value(word);
+    }
+    SEXTANT_TRY(Call<inference::TraceSettingResponse>("TraceSetting", request));
+    return {};
   }
 
  private:

@@ -2,7 +2,9 @@
 // it done so far. The same questions over HTTP or gRPC. Blocking, with a deadline on each call.
 #pragma once
 
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,12 +12,18 @@
 #include "base/result.h"
 #include "kserve/metadata.h"
 #include "kserve/model_config.h"
+#include "kserve/shared_memory.h"
 #include "net/socket.h"
 
 namespace sextant::kserve {
 
 enum class Protocol : uint8_t { kHttp, kGrpc };
 std::string_view ProtocolName(Protocol protocol);
+
+// Trace settings by their names in Triton's extension. A change to nothing takes back what was set:
+// a model then follows the server's settings again.
+using TraceValues = std::map<std::string, std::vector<std::string>>;
+using TraceChanges = std::map<std::string, std::optional<std::vector<std::string>>>;
 
 // Errors of all calls: kUnavailable (no connection), kDeadlineExceeded, kNotFound (no such model),
 // kUnsupported (the server has no such call), kInvalidArgument or kInternal (the server's own
@@ -34,6 +42,12 @@ class ControlClient {
   // Of the model, one entry per version; with an empty name, of all models.
   virtual Result<std::vector<ModelStatistics>> FetchStatistics(const std::string& model,
                                                                const std::string& version) = 0;
+  // Tells the server of a shared memory object, or to forget the region of that name.
+  virtual Result<void> RegisterSystemMemory(const SharedRegion& region) = 0;
+  virtual Result<void> UnregisterSystemMemory(const std::string& name) = 0;
+  // Of the model, or with an empty name the server's own.
+  virtual Result<TraceValues> FetchTraceSettings(const std::string& model) = 0;
+  virtual Result<void> SetTraceSettings(const std::string& model, const TraceChanges& changes) = 0;
 };
 
 // `authority` is the name the server is addressed by ("localhost:8000"), `path_prefix` what stands

@@ -100,6 +100,8 @@ void Generator::LevelRun::ApplyLoad(Instant origin, std::shared_ptr<std::atomic<
                     .order = plan_.order,
                     .part = part,
                     .random = random.Fork(1)};
+    load.parts = plan_.requests->output_parts() / workers_.size();
+    load.first_part = i * load.parts;
     if (closed_loop()) {
       load.concurrency = Share(static_cast<size_t>(plan_.load.value), i);
       if (load.concurrency == 0) load.requests = nullptr;
@@ -241,6 +243,7 @@ bool Generator::LevelRun::WarmupSettled() {
 // answer, for it stalls or is overloaded, must not move the window's edges. Nothing is asked again
 // of one that did not answer the first time.
 void Generator::LevelRun::AskStatistics(Counters& into, const Counters& first) {
+  if (hooks_.edge) hooks_.edge();
   if (!hooks_.statistics) return;
   into = std::async(std::launch::async, [this, first] {
            if (first.valid() && !first.get().has_value()) return first.get();
@@ -495,6 +498,13 @@ void Generator::LevelRun::CollectClient() {
     if (window_s > 0)
       client.cpu_share_max = std::max(client.cpu_share_max, Seconds(window_cpu_[i]) / window_s);
   }
+}
+
+void Generator::Drain(Nanos limit) {
+  const Instant deadline = SteadyNow() + limit;
+  const auto busy = [](const auto& worker) { return worker->ReadTotals().in_flight > 0; };
+  while (std::any_of(workers_.begin(), workers_.end(), busy) && SteadyNow() < deadline)
+    std::this_thread::sleep_for(1ms);
 }
 
 run::Level Generator::Measure(const LevelPlan& plan, const MeasureOptions& options,

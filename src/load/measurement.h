@@ -87,6 +87,8 @@ struct LevelPlan {
 struct MeasureHooks {
   std::function<void(const LiveFigures&)> progress;  // about four times a second
   std::function<bool()> stop;                        // true: end early
+  // The window begins or ends now; must not wait.
+  std::function<void()> edge;
   // The server's counters; absent where the server has none.
   std::function<Result<std::vector<kserve::ModelStatistics>>()> statistics;
   // Whose statistics are the measured model's; those of others are of models that it calls. Empty:
@@ -105,6 +107,8 @@ class Generator {
   run::Level Measure(const LevelPlan& plan, const MeasureOptions& options,
                      const MeasureHooks& hooks);
   size_t workers() const { return workers_.size(); }
+  // Waits until what the last level left in flight is answered, or the time is over.
+  void Drain(Nanos limit);
 
  private:
   class LevelRun;

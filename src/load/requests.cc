@@ -6,6 +6,7 @@
 #include "base/strings.h"
 #include "kserve/infer_grpc.h"
 #include "kserve/infer_http.h"
+#include "kserve/infer_shared.h"
 #include "net/http1.h"
 
 namespace sextant::load {
@@ -113,14 +114,31 @@ Result<std::unique_ptr<RequestSet>> RequestSet::Encode(const ModelSignature& mod
     return InvalidArgument(Format("batch size {} is above the model's max_batch_size of {}",
                                   options.batch_size, model.max_batch_size));
   }
+  if (options.shared != nullptr && (options.patch.any() || !options.parameters.empty())) {
+    return Unsupported(
+        "--shared-memory goes with requests that are all alike: leave out --streaming, sequences "
+        "and "
+        "request parameters, or the shared memory");
+  }
   std::unique_ptr<RequestSet> set(new RequestSet(data, options));
   if (options.protocol == kserve::Protocol::kGrpc)
     set->patch_ = RequestPatch::ForGrpc(options.patch);
   // Request k starts at row k * batch, until that has come around to row 0.
   const size_t batch = static_cast<size_t>(options.batch_size);
   const size_t distinct = data.rows() / std::gcd(data.rows(), batch);
-  for (size_t k = 0; k < distinct; ++k)
-    SEXTANT_TRY(set->EncodeOne(model, options, k * batch % data.rows()));
+  if (options.shared != nullptr) {
+    for (size_t part = 0; part < options.shared->parts(); ++part) {
+      const auto outputs = options.shared->Outputs(part, batch);
+      set->output_pieces_.push_back(options.protocol == kserve::Protocol::kHttp
+                                        ? kserve::EncodeHttpSharedOutputs(outputs)
+                                        : kserve::EncodeGrpcSharedOutputs(outputs));
+    }
+  }
+  for (size_t k = 0; k < distinct; ++k) {
+    const size_t row = k * batch % data.rows();
+    SEXTANT_TRY(options.shared != nullptr ? set->EncodeShared(model, options, row)
+                                          : set->EncodeOne(model, options, row));
+  }
   // The lists no longer move: spans may refer to them.
   for (size_t k = 0; k < distinct; ++k) set->requests_[k].pieces = set->piece_lists_[k];
   return set;
@@ -220,6 +238,60 @@ void RequestSet::Join(std::vector<std::string_view>& pieces, size_t first) {
   pieces.push_back(owned_.emplace_back(std::move(joined)));
 }
 
+// The first part of a request whose tensors lie in shared memory; all second parts have one size.
+Result<void> RequestSet::EncodeShared(const ModelSignature& model, const RequestOptions& options,
+                                      size_t first_row) {
+  const size_t batch = static_cast<size_t>(options.batch_size);
+  SEXTANT_ASSIGN(const std::vector<BatchInput> inputs, GatherBatch(model, data_, first_row, batch));
+  std::vector<kserve::InferInput> headers;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    headers.push_back(inputs[i].input);
+    headers.back().shared_memory = shared_->Input(i, first_row, batch);
+  }
+  const size_t tail = output_pieces_.empty() ? 0 : output_pieces_[0].size();
+  std::string text;
+  if (options.protocol == kserve::Protocol::kHttp) {
+    const std::string json = kserve::EncodeHttpSharedInputs(headers);
+    text = Format(
+        "POST {}{}/infer HTTP/1.1\r\nHost: {}\r\n{}Content-Type: application/json\r\n"
+        "Content-Length: {}\r\n\r\n{}",
+        options.path_prefix, kserve::ModelPath(model.name, options.model_version),
+        options.authority, options.http_fields, json.size() + tail, json);
+  } else {
+    const std::string header =
+        kserve::EncodeGrpcSharedInputs(model.name, options.model_version, headers);
+    net::AppendGrpcPrefix(text, static_cast<uint32_t>(header.size() + tail));
+    text += header;
+  }
+  piece_lists_.push_back({owned_.emplace_back(std::move(text))});
+  requests_.push_back({.bytes = piece_lists_.back()[0].size() + tail,
+                       .first_row = static_cast<uint32_t>(first_row)});
+  return {};
+}
+
+bool RequestSet::Matches(const DataSet::Column& expected, std::string_view got,
+                         std::string_view want) const {
+  if (!tolerance_) return got == want;
+  return kserve::AllClose(expected.tensor.type, got, want, tolerance_->absolute,
+                          tolerance_->relative);
+}
+
+uint32_t RequestSet::CountWrongShared(size_t index, size_t part) const {
+  const size_t batch = static_cast<size_t>(batch_size_);
+  std::vector<bool> wrong(batch);
+  for (const DataSet::Column& expected : data_.expected()) {
+    const std::string_view got = shared_->OutputBytes(expected.tensor.name, part);
+    size_t at = 0;
+    for (size_t i = 0; i < batch; ++i) {
+      const std::string_view want = expected.Row((requests_[index].first_row + i) % data_.rows());
+      if (got.size() < at + want.size() || !Matches(expected, got.substr(at, want.size()), want))
+        wrong[i] = true;
+      at += want.size();
+    }
+  }
+  return static_cast<uint32_t>(std::count(wrong.begin(), wrong.end(), true));
+}
+
 Result<uint32_t> RequestSet::CountWrong(size_t index, std::string_view body,
                                         std::string_view http_fields) const {
   std::optional<kserve::ResponseView> view;
@@ -240,17 +312,14 @@ Result<uint32_t> RequestSet::CountWrong(size_t index, std::string_view body,
       wrong.assign(batch, true);
       break;
     }
-    // Rows lie behind each other in both; expected rows may differ in size only for BYTES and open
-    // shapes.
+    // Rows lie behind each other in both; expected rows may differ in size only for BYTES and
+    // open shapes.
     size_t at = 0;
     for (size_t i = 0; i < batch; ++i) {
       const std::string_view want = expected.Row((requests_[index].first_row + i) % data_.rows());
       const std::string_view got =
           output->data.substr(std::min(at, output->data.size()), want.size());
-      const bool equal = tolerance_ ? kserve::AllClose(output->type, got, want,
-                                                       tolerance_->absolute, tolerance_->relative)
-                                    : got == want;
-      if (!equal) wrong[i] = true;
+      if (!Matches(expected, got, want)) wrong[i] = true;
       at += want.size();
     }
     // More than was expected: which row it belongs to cannot be told.

@@ -16,6 +16,7 @@
 #include "kserve/infer.h"
 #include "load/data.h"
 #include "load/patch.h"
+#include "load/shared_tensors.h"
 #include "net/grpc_client.h"
 
 namespace sextant::load {
@@ -52,7 +53,10 @@ struct RequestOptions {
   bool check_outputs = false;  // outputs will be compared
   // How far floats may be from what is expected; without, every bit counts.
   std::optional<Tolerance> tolerance;
-  std::string http_fields;        // further header lines, each with its CR LF
+  std::string http_fields;  // further header lines, each with its CR LF
+  // Tensors lie there instead of in the requests; must outlive the set. Without patch and
+  // parameters.
+  const SharedTensors* shared = nullptr;
   kserve::Parameters parameters;  // of every request
   PatchOptions patch;             // what each request says for itself
 };
@@ -73,6 +77,14 @@ class RequestSet {
   // Requests belong to sequences.
   bool sequences() const { return sequences_; }
 
+  // Outputs in shared memory: a request is its one piece and, behind it, that of the part which its
+  // outputs go to. Without: no parts.
+  size_t output_parts() const { return output_pieces_.size(); }
+  std::string_view output_piece(size_t part) const { return output_pieces_[part]; }
+  const SharedTensors* shared() const { return shared_; }
+  // As CountWrong, of the outputs that lie in that part.
+  uint32_t CountWrongShared(size_t index, size_t part) const;
+
   // Compares a response body (as received, without gRPC prefix) with the expected outputs of
   // request `index`: how many of its inferences were wrong. kCorrupt when it cannot be read.
   Result<uint32_t> CountWrong(size_t index, std::string_view body,
@@ -85,10 +97,14 @@ class RequestSet {
         protocol_(options.protocol),
         check_outputs_(options.check_outputs),
         tolerance_(options.tolerance),
+        shared_(options.shared),
         sequences_(options.patch.sequence != SequenceIdType::kNone) {}
   std::string_view Own(std::string text);
+  bool Matches(const DataSet::Column& expected, std::string_view got, std::string_view want) const;
   Result<void> EncodeOne(const ModelSignature& model, const RequestOptions& options,
                          size_t first_row);
+  Result<void> EncodeShared(const ModelSignature& model, const RequestOptions& options,
+                            size_t first_row);
   void AddHttpHead(std::string head, const RequestOptions& options,
                    std::vector<std::string_view>& pieces);
   // Makes one piece of `pieces` from `first` on, where that is small.
@@ -99,6 +115,8 @@ class RequestSet {
   const kserve::Protocol protocol_;
   const bool check_outputs_;
   const std::optional<Tolerance> tolerance_;
+  const SharedTensors* const shared_;
+  std::vector<std::string> output_pieces_;
   const bool sequences_;
   std::deque<std::string> owned_;  // heads, and whole requests where they are small
   std::deque<std::vector<std::string_view>> piece_lists_;

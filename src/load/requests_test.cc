@@ -246,11 +246,8 @@ TEST(RequestSet, AnOutputLongerThanExpectedIsWrongInABatchToo) {
       kModel, data, {.protocol = Protocol::kGrpc, .batch_size = 2, .check_outputs = true});
   const int64_t values[] = {0, 10, 20};
   kserve::InferResponse response;
-  response.outputs.push_back({"L",
-                              DataType::kInt64,
-                              {3, 1},
-                              std::string(reinterpret_cast<const char*>(values), 24),
-                              {}});
+  response.outputs.push_back(
+      {"L", DataType::kInt64, {3, 1}, std::string(reinterpret_cast<const char*>(values), 24), {}});
   EXPECT_EQ(*set->CountWrong(0, kserve::EncodeGrpcResponse(response), {}), 2u);
 }
 

@@ -272,7 +272,10 @@ void Worker::IssueRow(Instant scheduled, const RequestSet& set, size_t request,
   if (slot.in_window) ++window_open_;
   if (options_.timeout > Nanos(0)) Link(index, scheduled);
   const EncodedRequest& encoded = set.requests()[request];
-  if (!set.patch().any()) return channel_->Start(index, encoded, &slot.sent);
+  if (!set.patch().any()) {
+    return channel_->Start(index, load_.parts == 0 ? encoded : WithOutputs(index, encoded),
+                           &slot.sent);
+  }
   Special& special = *specials_[index];
   special.responses = 0;
   PatchValues values{.request_id = uint64_t{++slot.uses} << 32 | index};
@@ -304,6 +307,18 @@ void Worker::IssueOverdue() {
   overdue_.clear();
   overdue_from_ = 0;
   UpdateWindowDone();
+}
+
+const EncodedRequest& Worker::WithOutputs(uint32_t index, const EncodedRequest& request) {
+  while (shared_requests_.size() <= index) shared_requests_.emplace_back();
+  SharedRequest& out = shared_requests_[index];
+  // A worker has as many parts as it may have requests in flight, so none is had by two.
+  out.part = load_.first_part + index % load_.parts;
+  out.pieces = {request.pieces[0], slots_[index]->set->output_piece(out.part)};
+  out.request = request;
+  out.request.pieces = out.pieces;
+  if (slots_[index]->set->check_outputs()) slots_[index]->set->shared()->Poison(out.part);
+  return out.request;
 }
 
 uint32_t Worker::TakeSlot() {
@@ -350,11 +365,15 @@ void Worker::OnResponse(uint32_t index, const Answer& response) {
   }
   special.last = response.received;
   recorder_.OnResponse(response.received);
-  if (slot.set->check_outputs()) CheckOutputs(slot, response);
+  if (slot.set->check_outputs()) CheckOutputs(index, response);
 }
 
-void Worker::CheckOutputs(const Slot& slot, const Answer& answer) {
-  const auto wrong = slot.set->CountWrong(slot.request, answer.body, answer.fields);
+void Worker::CheckOutputs(uint32_t index, const Answer& answer) {
+  const Slot& slot = *slots_[index];
+  const Result<uint32_t> wrong =
+      slot.set->output_parts() == 0
+          ? slot.set->CountWrong(slot.request, answer.body, answer.fields)
+          : slot.set->CountWrongShared(slot.request, shared_requests_[index].part);
   const auto batch = static_cast<uint64_t>(slot.set->batch_size());
   recorder_.OnChecked({slot.scheduled, slot.sent, answer.received}, slot.in_window, batch,
                       wrong.has_value() ? *wrong : batch);
@@ -378,7 +397,7 @@ void Worker::Finish(uint32_t index, const Answer& answer) {
       recorder_.OnResponses(slot.scheduled, slot.in_window, specials_[index]->responses,
                             specials_[index]->first);
     } else if (slot.set->check_outputs()) {
-      CheckOutputs(slot, answer);
+      CheckOutputs(index, answer);
     }
   } else {
     recorder_.OnFailure(stamps, slot.in_window, answer.outcome, answer.text);

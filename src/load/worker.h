@@ -5,8 +5,10 @@
 // Threads: the public calls come from the controller and are carried out on the worker's thread.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <condition_variable>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -45,6 +47,8 @@ struct WorkerLoad {
   // Requests are those of sequences: so many at once, `turn` saying whose comes next. 0: none.
   size_t sequences = 0;
   Sequences::Turn turn = Sequences::Turn::kLast;
+  // Outputs in shared memory: the parts that are this worker's, as many as it may have in flight.
+  size_t first_part = 0, parts = 0;
 };
 
 struct WorkerOptions {
@@ -118,6 +122,13 @@ class Worker final : public ChannelListener {
     Instant first, last;
   };
 
+  // A request whose outputs go to the part of its slot: what goes out is put together here.
+  struct SharedRequest {
+    std::array<std::string_view, 2> pieces;
+    EncodedRequest request;
+    size_t part = 0;
+  };
+
   Worker(const WorkerOptions& options, std::unique_ptr<net::EventLoop> loop, size_t index,
          size_t workers);
   void Run();
@@ -131,13 +142,14 @@ class Worker final : public ChannelListener {
   void IssueRow(Instant scheduled, const RequestSet& set, size_t request,
                 const Sequences::Step* step);
   void EndSequence(Special& special, const Answer& answer);
-  void CheckOutputs(const Slot& slot, const Answer& answer);
+  void CheckOutputs(uint32_t index, const Answer& answer);
   // Ends the sequences that have nothing in flight, where the load is over.
   void CloseSequences(Instant now);
   void IssueOverdue();
   uint32_t TakeSlot();
   uint32_t TakeRequest();
   Instant NextDue();
+  const EncodedRequest& WithOutputs(uint32_t slot, const EncodedRequest& request);
   void Finish(uint32_t slot, const Answer& answer);
   void Link(uint32_t slot, Instant now);
   void Unlink(uint32_t slot);
@@ -167,6 +179,7 @@ class Worker final : public ChannelListener {
   std::vector<Instant> overdue_;
   size_t overdue_from_ = 0;
   std::vector<uint32_t> free_slots_;
+  std::deque<SharedRequest> shared_requests_;  // by slot; empty without shared memory
   uint32_t oldest_ = UINT32_MAX, newest_ = UINT32_MAX;
   Instant next_expiry_{};    // no deadline is earlier
   int64_t window_open_ = 0;  // requests of the window in flight

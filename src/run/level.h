@@ -60,6 +60,31 @@ struct ServerRecord {
          compute_output_us = 0;
 };
 
+// One quantity that a metrics endpoint told, over the window.
+struct MetricRecord {
+  std::string source;  // the endpoint's URL
+  std::string
+      quantity;        // "gpu_utilization", "cpu_utilization", ...; or a further metric's own name
+  std::string family;  // the metric it was read from
+  std::string device;  // a GPU's UUID; empty: the machine
+  std::string labels;  // of further metrics: {a="b",...}
+  std::string unit;    // "ratio", "bytes", "W", "J", ...; empty: not known
+  uint64_t samples = 0;
+  std::optional<double> min, mean, max;  // of what goes up and down; the mean is over time
+  std::optional<double> increase;        // of a counter, restarts included, over
+  double span_s = 0;                     // the time between first and last reading
+};
+
+// How reading one endpoint went, over the window.
+struct MetricSourceRecord {
+  std::string source;
+  uint64_t scrapes = 0, failed = 0;
+  uint64_t missed = 0;  // times to read that passed while the one before still ran
+  double longest_s = 0;
+  std::string fault;  // of the first that failed
+  uint64_t bad_lines = 0;
+};
+
 // What the measurement itself cost, and whether that limited it.
 struct ClientRecord {
   int workers = 0;
@@ -127,6 +152,8 @@ struct Level {
   ClientRecord client;
   std::vector<ServerRecord> server;     // the measured model's versions
   std::vector<ServerRecord> composing;  // models that it calls: an ensemble's, a BLS model's
+  std::vector<MetricSourceRecord> metric_sources;
+  std::vector<MetricRecord> metrics;
   std::vector<SecondRecord> series;
   stats::LevelState state = stats::LevelState::kShort;
   std::vector<std::string> notes;  // for people

@@ -9,6 +9,7 @@
 
 #include "base/strings.h"
 #include "base/units.h"
+#include "run/metrics_text.h"
 #include "run/print_streams.h"
 #include "text/csv.h"
 #include "text/json.h"
@@ -225,6 +226,7 @@ std::string FormatLevel(const Level& level) {
   out += '\n';
   AppendClientCost(level, out);
   AppendServer(level, out);
+  out += FormatMetrics(level);
   AppendFormat(out, "  State: {}; window {:.3f} s ({}), warm-up {:.1f} s ({}, {} requests)\n",
                StateText(level), level.window_s, level.window_rule, level.warmup_s,
                level.warmup_rule, level.warmup_requests);

@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "base/strings.h"
+#include "run/metrics_text.h"
 #include "text/csv.h"
 
 namespace sextant::run {
@@ -267,6 +268,11 @@ std::vector<Column> CsvColumns(const PerfAnalyzerForm& form, std::span<const Lev
   const auto zero = [](const Level&) { return std::string("0"); };
   add(closed ? "Concurrency" : "Request Rate", [](const Level& l) { return Number(l.load.value); });
   add("Inferences/Second", [](const Level& l) { return Number(l.throughput.value); });
+  if (std::any_of(levels.begin(), levels.end(),
+                  [](const Level& l) { return l.responses.has_value(); })) {
+    add("Response Throughput",
+        [](const Level& l) { return l.responses ? Number(l.responses->rate.value) : "0"; });
+  }
   add("Client Send", zero);
   if (server) {
     add("Network+Server Send/Recv", [](const Level& l) {
@@ -298,6 +304,10 @@ std::vector<Column> CsvColumns(const PerfAnalyzerForm& form, std::span<const Lev
     add("request/response", zero);
     add("response wait",
         [](const Level& l) { return Format("{}", Micros(l.service.histogram.mean())); });
+    if (std::any_of(levels.begin(), levels.end(), HasGpuFigures)) {
+      for (size_t i = 0; i < kGpuCsvColumns.size(); ++i)
+        add(kGpuCsvColumns[i], [i](const Level& l) { return GpuCsvCells(l)[i]; });
+    }
   }
   return out;
 }

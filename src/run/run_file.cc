@@ -46,6 +46,11 @@ class Writer {
     }
     out.Set(name, std::move(list));
   }
+  // Absent when empty: what most runs do not have.
+  template <typename T>
+  void ListIfAny(std::string_view name, const std::vector<T>& v, auto&& visit) {
+    if (!v.empty()) List(name, v, visit);
+  }
   Json out{Json::Object()};
 };
 
@@ -118,6 +123,10 @@ class Reader {
       }
       return true;
     });
+  }
+  template <typename T>
+  void ListIfAny(std::string_view name, std::vector<T>& v, auto&& visit) {
+    if (in.Find(name) != nullptr) List(name, v, visit);
   }
   void Fault(std::string_view text) {
     if (fault.empty()) fault = text;
@@ -260,6 +269,33 @@ void Visit(V& v, SequenceRecord& s) {
 }
 
 template <typename V>
+void Visit(V& v, MetricSourceRecord& s) {
+  v.Field("source", s.source);
+  v.Field("scrapes", s.scrapes);
+  v.Field("failed", s.failed);
+  v.Field("missed", s.missed);
+  v.Field("longest_s", s.longest_s);
+  v.Field("fault", s.fault);
+  v.Field("bad_lines", s.bad_lines);
+}
+
+template <typename V>
+void Visit(V& v, MetricRecord& m) {
+  v.Field("source", m.source);
+  v.Field("quantity", m.quantity);
+  v.Field("family", m.family);
+  v.Field("device", m.device);
+  v.Field("labels", m.labels);
+  v.Field("unit", m.unit);
+  v.Field("samples", m.samples);
+  v.Field("min", m.min);
+  v.Field("mean", m.mean);
+  v.Field("max", m.max);
+  v.Field("increase", m.increase);
+  v.Field("span_s", m.span_s);
+}
+
+template <typename V>
 void Visit(V& v, ClientRecord& c) {
   v.Field("workers", c.workers);
   v.Field("cpu_share", c.cpu_share);
@@ -347,6 +383,8 @@ void Visit(V& v, Level& level) {
   v.Object("client", level.client, kVisit);
   v.List("server", level.server, kVisit);
   v.List("composing", level.composing, kVisit);
+  v.ListIfAny("metric_sources", level.metric_sources, kVisit);
+  v.ListIfAny("metrics", level.metrics, kVisit);
   v.List("series", level.series, kVisit);
   v.Field("notes", level.notes);
 }

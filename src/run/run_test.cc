@@ -4,6 +4,7 @@
 
 #include "base/files.h"
 #include "base/strings.h"
+#include "run/metrics_text.h"
 #include "run/print.h"
 #include "run/print_perf_analyzer.h"
 #include "run/run_file.h"
@@ -78,6 +79,48 @@ Level MakeLevel() {
                           .p99_ns = 2.1e7,
                           .max_ns = 2.2e7,
                           .in_flight = 4});
+  level.metric_sources.push_back({.source = "http://127.0.0.1:8002/metrics",
+                                  .scrapes = 7,
+                                  .failed = 1,
+                                  .fault = "no answer within 1 s"});
+  const auto gauge = [&](std::string_view quantity, std::string_view device, double mean,
+                         double max) {
+    level.metrics.push_back({.source = "http://127.0.0.1:8002/metrics",
+                             .quantity = std::string(quantity),
+                             .device = std::string(device),
+                             .samples = 6,
+                             .min = mean / 2,
+                             .mean = mean,
+                             .max = max,
+                             .span_s = 5});
+  };
+  for (const char* gpu : {"GPU-a", "GPU-b"}) {
+    gauge("gpu_utilization", gpu, 0.5, 0.75);
+    gauge("gpu_memory_used", gpu, 1e9, 2147483648.0);
+    gauge("gpu_memory_total", gpu, 17179869184.0, 17179869184.0);
+  }
+  gauge("gpu_power", "GPU-a", 181.25, 200);
+  level.metrics.push_back({.source = "http://127.0.0.1:8002/metrics",
+                           .quantity = "gpu_energy",
+                           .device = "GPU-a",
+                           .unit = "J",
+                           .samples = 6,
+                           .increase = 900,
+                           .span_s = 5});
+  gauge("cpu_utilization", "", 0.25, 0.5);
+  gauge("memory_used", "", 1e9, 1073741824.0);
+  level.metrics.push_back({.source = "http://127.0.0.1:8002/metrics",
+                           .quantity = "cpu_busy",
+                           .samples = 6,
+                           .increase = 5,
+                           .span_s = 5});
+  level.metrics.push_back({.source = "http://127.0.0.1:8002/metrics",
+                           .quantity = "mine_total",
+                           .labels = "{a=\"b\"}",
+                           .samples = 6,
+                           .increase = 10,
+                           .span_s = 5});
+  gauge("pending", "", 3.5, 7);
   level.state = stats::LevelState::kStable;
   level.notes = {"a note"};
   return level;
@@ -149,6 +192,13 @@ TEST(FormatLevel, SpeaksPerfAnalyzersWordsWithIntervalsBeside) {
         "    Avg request latency: 19900 usec (overhead 100 usec + queue 5000 usec + compute input "
         "0 usec + compute infer 14800 usec + "
         "compute output 0 usec)\n",
+        "  Metrics (http://127.0.0.1:8002/metrics):\n",
+        "    GPU-a: utilization 50.0% (max 75.0%), power 181.2 W (max 200.0 W), memory max 2.0 GiB "
+        "of 16.0 GiB, energy 900.0 J (0.4509 J per inference)\n",
+        "    GPU-b: utilization 50.0% (max 75.0%), memory max 2.0 GiB of 16.0 GiB\n",
+        "    Machine: CPU 25.0% (max 50.0%), CPU 1.00 cores busy, memory max 1.0 GiB\n",
+        "    mine_total{a=\"b\"}: +10 (2 per second)\n", "    pending: mean 3.5, min 1.75, max 7\n",
+        "    1 of 7 readings failed: no answer within 1 s\n",
         "  State: stable; window 5.000 s (interval), warm-up 0.5 s (mser, 100 requests)\n",
         "  Note: a note\n"}) {
     EXPECT_NE(text.find(line), std::string::npos) << line << "\nin\n" << text;
@@ -211,15 +261,32 @@ TEST(FormatTable, IsAligned) {
 }
 
 TEST(PerfAnalyzerCsv, HasItsColumnsOrderAndUnits) {
-  Level slow = MakeLevel(), fast = MakeLevel();
+  Level slow = MakeLevel();
+  slow.metrics.clear();
+  Level fast = slow;
   fast.load.value = 8;
   fast.throughput.value = 865.572;
   EXPECT_EQ(PerfAnalyzerCsv({}, std::vector<Level>{fast, slow}),
-            "Concurrency,Inferences/Second,Client Send,Network+Server Send/Recv,Server "
-            "Queue,Server Compute Input,Server Compute Infer,Server Compute "
+            "Concurrency,Inferences/Second,Response Throughput,Client Send,Network+Server "
+            "Send/Recv,Server Queue,Server Compute Input,Server Compute Infer,Server Compute "
             "Output,Client Recv,p50 latency,p90 latency,p95 latency,p99 latency\n"
-            "4,399.2,0,699,5000,0,14800,0,0,20496,20889,20955,20987\n"
-            "8,865.572,0,699,5000,0,14800,0,0,20496,20889,20955,20987\n");
+            "4,399.2,600,0,699,5000,0,14800,0,0,20496,20889,20955,20987\n"
+            "8,865.572,600,0,699,5000,0,14800,0,0,20496,20889,20955,20987\n");
+}
+
+TEST(PerfAnalyzerCsv, HasGpuColumnsAsDeviceAndValueWhenVerbose) {
+  EXPECT_EQ(GpuCsvCells(MakeLevel()),
+            (std::array<std::string, 4>{"GPU-a:0.5;GPU-b:0.5;", "GPU-a:181.25;",
+                                        "GPU-a:2147483648;GPU-b:2147483648;",
+                                        "GPU-a:17179869184;GPU-b:17179869184;"}));
+  EXPECT_EQ(GpuCsvCells(Level()), (std::array<std::string, 4>{}));
+  const std::vector<Level> levels{MakeLevel()};
+  EXPECT_EQ(PerfAnalyzerCsv({}, levels).find("GPU"), std::string::npos);
+  const std::string csv = PerfAnalyzerCsv({.verbose_csv = true}, levels);
+  EXPECT_NE(csv.find(",Avg GPU Utilization,Avg GPU Power Usage,Max GPU Memory Usage,Total GPU "
+                     "Memory\n"),
+            std::string::npos);
+  EXPECT_NE(csv.find(",GPU-a:0.5;GPU-b:0.5;,GPU-a:181.25;,"), std::string::npos);
 }
 
 void CollectMembers(const text::Json& json, std::set<std::string>& names) {

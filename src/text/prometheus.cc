@@ -23,11 +23,33 @@ void AppendEscaped(std::string& out, std::string_view text, bool quotes) {
 
 }  // namespace
 
+std::string_view MetricTypeName(MetricType type) {
+  switch (type) {
+    case MetricType::kCounter:
+      return "counter";
+    case MetricType::kGauge:
+      return "gauge";
+    case MetricType::kHistogram:
+      return "histogram";
+    case MetricType::kGaugeHistogram:
+      return "gaugehistogram";
+    case MetricType::kSummary:
+      return "summary";
+    case MetricType::kInfo:
+      return "info";
+    case MetricType::kStateSet:
+      return "stateset";
+    case MetricType::kUnknown:
+      break;
+  }
+  return "unknown";
+}
+
 void PrometheusWriter::Family(std::string_view name, std::string_view help, MetricType type) {
   name_ = name;
   AppendFormat(text_, "# HELP {} ", name);
   AppendEscaped(text_, help, false);
-  AppendFormat(text_, "\n# TYPE {} {}\n", name, type == MetricType::kCounter ? "counter" : "gauge");
+  AppendFormat(text_, "\n# TYPE {} {}\n", name, MetricTypeName(type));
 }
 
 void PrometheusWriter::Sample(Labels labels, double value) {

@@ -60,7 +60,7 @@ def _read(path):
 
 
 class Server:
-    """A running server: `ports` has http and grpc."""
+    """A running server: `ports` has http, grpc and metrics."""
 
     def __init__(self, process, ports, log_path):
         self.process = process
@@ -169,7 +169,7 @@ def _free_ports(count):
 
 
 @contextlib.contextmanager
-def real_triton(models, python_file):
+def real_triton(models, python_file, options=()):
     with tempfile.TemporaryDirectory(prefix="sextant_peers_") as folder:
         repository, log = os.path.join(folder, "models"), os.path.join(folder, "log")
         for name, config in models.items():
@@ -179,7 +179,8 @@ def real_triton(models, python_file):
         command = [TRITON, f"--model-repository={repository}", "--exit-timeout-secs=5"]
         for service, port in ("http", http_port), ("grpc", grpc_port), ("metrics", metrics_port):
             command += [f"--{service}-address=127.0.0.1", f"--{service}-port={port}"]
-        server = Server(_start(command, log), {"http": http_port, "grpc": grpc_port}, log)
+        ports = {"http": http_port, "grpc": grpc_port, "metrics": metrics_port}
+        server = Server(_start(command + list(options), log), ports, log)
         try:
             server.wait_for("answer that Triton is ready", server._answers_ready, 60)
             yield server
@@ -227,6 +228,9 @@ class Run:
         self.text = _read(self._path)
         self._folder.cleanup()
         return self
+
+    def interrupt(self):
+        self._process.send_signal(signal.SIGINT)
 
     def kill(self):
         if self._process.poll() is None:

@@ -8,13 +8,21 @@ import signal
 import sys
 
 import agreement
+import beyond
 import faults
 import streams
 import golden  # puts tests/golden into the path, where compat looks too
 import compat
 from processes import Failure
 
-CASES = {**agreement.CASES, **faults.CASES, **streams.CASES, **compat.CASES, **golden.CASES}
+CASES = {
+    **agreement.CASES,
+    **faults.CASES,
+    **streams.CASES,
+    **compat.CASES,
+    **golden.CASES,
+    **beyond.CASES,
+}
 
 
 def main():
