@@ -7,6 +7,7 @@ find_package(Protobuf 3.21 REQUIRED)
 find_package(yaml-cpp 0.7 REQUIRED)
 find_package(Boost 1.74 REQUIRED)  # headers only: Boost.Math
 find_package(ZLIB REQUIRED)
+find_package(OpenSSL 3.0 REQUIRED)
 pkg_check_modules(NGHTTP2 REQUIRED IMPORTED_TARGET libnghttp2>=1.52)
 find_path(RAPIDJSON_INCLUDE_DIR rapidjson/reader.h REQUIRED)
 include(GoogleTest)

@@ -11,6 +11,7 @@
 #include "base/process.h"
 #include "base/random.h"
 #include "base/result.h"
+#include "base/secrets.h"
 #include "base/stop.h"
 #include "base/strings.h"
 #include "base/units.h"
@@ -238,6 +239,18 @@ TEST(Host, FactsOfThisMachine) {
 
 TEST(Clock, WallTimeIsPrintedInUtc) {
   EXPECT_EQ(FormatWallTime(WallTime(1700000000123ms)), "2023-11-14T22:13:20.123Z");
+}
+
+TEST(Secrets, AreTakenOutOfTextsAlsoWhereTheTextWasCut) {
+  AddSecret("hunter2-long-token");
+  AddSecret("Bearer hunter2-long-token");
+  AddSecret("abc");  // too short to be looked for
+  EXPECT_EQ(RedactSecrets("a hunter2-long-token b hunter2-long-token"), "a [secret] b [secret]");
+  EXPECT_EQ(RedactSecrets("Authorization: Bearer hunter2-long-token\r\n"),
+            "Authorization: [secret]\r\n");
+  EXPECT_EQ(RedactSecrets("cut: hunter2-lo"), "cut: [secret]");
+  EXPECT_EQ(RedactSecrets("abc hunt"), "abc [secret]");
+  EXPECT_EQ(RedactSecrets("abc hun"), "abc hun");
 }
 
 }  // namespace
