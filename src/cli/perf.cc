@@ -66,23 +66,27 @@ int Run(std::span<const std::string_view> arguments) {
   if (options.self_test) return RunSelfTest(options);
 
   // Everything that can be wrong is found out before the first request.
-  Target& target = plan.target;
-  Result<net::Address> address = net::FindListening(target.where, options.control_timeout);
-  if (!address.has_value()) return Fail(address.error());
-  target.address = *address;
-  auto control = kserve::MakeControlClient(target.protocol, target.address, target.authority,
-                                           target.path_prefix, options.control_timeout);
+  const Target& target = plan.target;
+  auto credentials =
+      Credentials::Create(options, target, [](const Error& error) { PrintError("perf", error); });
+  if (!credentials.has_value()) return Fail(credentials.error());
+  Result<Connection> connection = Reach(target, options.control_timeout);
+  if (!connection.has_value()) return Fail(connection.error());
+  const load::Endpoint& first = connection->endpoints.front();
+  auto control = kserve::MakeControlClient(
+      target.protocol, first.address, first.authority, target.path_prefix, options.control_timeout,
+      {.tls = first.tls.get(), .headers = [&] { return (*credentials)->headers(); }});
   if (!control.has_value()) return Fail(control.error());
   Result<Subject> subject = AskServer(options, target, **control);
   if (!subject.has_value()) return Fail(subject.error());
   Result<load::DataSet> data = MakeData(options, plan, subject->signature);
   if (!data.has_value()) return Fail(data.error());
-  auto requests = EncodeRequests(options, plan, *subject, *data);
+  auto requests = EncodeRequests(options, plan, *subject, *data, *connection, **credentials);
   if (!requests.has_value()) return Fail(requests.error());
   std::optional<run::RunWriter> run_file;
   if (!options.output_file.empty()) {
-    Result<run::RunWriter> created =
-        run::RunWriter::Create(options.output_file, MakeHeader(options, plan, *subject, *data));
+    Result<run::RunWriter> created = run::RunWriter::Create(
+        options.output_file, MakeHeader(options, plan, *connection, *subject, *data));
     if (!created.has_value()) return Fail(created.error());
     run_file = *std::move(created);
   }
@@ -90,15 +94,17 @@ int Run(std::span<const std::string_view> arguments) {
   if (!stop.has_value()) return Fail(stop.error());
   auto generator = load::Generator::Start(
       {.channel = {.protocol = target.protocol,
-                   .address = target.address,
-                   .authority = target.authority,
+                   .endpoints = connection->endpoints,
                    .timeout = options.timeout,
                    .max_connections = options.connections == 0
                                           ? 0
                                           : std::max<size_t>(1, options.connections / plan.workers),
-                   .keep_bodies = !data->expected().empty()},
+                   .keep_bodies = !data->expected().empty(),
+                   .metadata = GrpcMetadata(options, **credentials),
+                   .live_header = (*credentials)->live()},
        .timeout = options.timeout,
-       .spin = options.spin},
+       .spin = options.spin,
+       .retries = static_cast<uint16_t>(options.retries)},
       plan.workers);
   if (!generator.has_value()) return Fail(generator.error());
   if (!options.quiet) PrintBanner(options, plan, *subject, *data);

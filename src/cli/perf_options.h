@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "kserve/control_client.h"
+#include "cli/perf_transport.h"
 #include "load/range.h"
 #include "load/schedule.h"
 #include "options/table.h"
@@ -26,10 +26,8 @@ struct DurationChoice {
   std::optional<Nanos> time;
 };
 
-struct PerfOptions {
+struct PerfOptions : TransportOptions {
   std::string model, model_version;
-  std::string url;  // empty: the protocol's default
-  kserve::Protocol protocol = kserve::Protocol::kHttp;
   Nanos control_timeout{10s};
 
   load::CountList batch{{1}, "1"};
@@ -62,6 +60,9 @@ struct PerfOptions {
 };
 
 const options::Table<PerfOptions>& PerfTable();
+// Parts of it: the URL, and TLS and header fields.
+void AddUrlRows(options::Table<PerfOptions>& table);
+void AddTransportRows(options::Table<PerfOptions>& table);
 
 // `sextant perf --self-test`: this machine's ceiling per protocol against the null server.
 int RunSelfTest(const PerfOptions& options);

@@ -7,18 +7,8 @@
 
 #include "cli/perf_options.h"
 #include "load/measurement.h"
-#include "net/socket.h"
 
 namespace sextant::cli {
-
-// Where requests go.
-struct Target {
-  kserve::Protocol protocol = kserve::Protocol::kHttp;
-  net::HostPort where;
-  std::string path_prefix;
-  net::Address address;
-  std::string authority;
-};
 
 // What the options amount to, beyond what the table checks.
 struct Plan {
@@ -29,7 +19,7 @@ struct Plan {
   size_t workers = 1;
   load::MeasureOptions measure;
   std::vector<run::LoadPoint> points;
-  Target target;  // without its address
+  Target target;
 };
 
 // All mistakes that the option table cannot see, at once. Pure but for what it asks of this

@@ -60,7 +60,7 @@ Result<Subject> AskServer(const PerfOptions& options, const Target& target,
   } else if (server.error().code() == ErrorCode::kUnavailable ||
              server.error().code() == ErrorCode::kDeadlineExceeded ||
              server.error().code() == ErrorCode::kCorrupt) {
-    return std::move(server).error().In(Format("the server at {}", target.authority));
+    return std::move(server).error().In(Format("the server at {}", target.authority()));
   } else {
     subject.absent.push_back("no server metadata: " + server.error().message());
   }
@@ -117,20 +117,30 @@ Result<load::DataSet> MakeData(const PerfOptions& options, const Plan& plan,
 }
 
 Result<std::map<int64_t, std::unique_ptr<load::RequestSet>>> EncodeRequests(
-    const PerfOptions& options, const Plan& plan, const Subject& subject,
-    const load::DataSet& data) {
+    const PerfOptions& options, const Plan& plan, const Subject& subject, const load::DataSet& data,
+    const Connection& connection, const Credentials& credentials) {
+  std::string http_fields;
+  for (const net::HeaderField& field : credentials.fixed())
+    AppendFormat(http_fields, "{}: {}\r\n", field.name, field.value);
+  const bool http = plan.target.protocol == kserve::Protocol::kHttp;
   std::map<int64_t, std::unique_ptr<load::RequestSet>> out;
   for (const run::LoadPoint& point : plan.points) {
     if (out.contains(point.batch_size)) continue;
-    SEXTANT_ASSIGN(out[point.batch_size],
-                   load::RequestSet::Encode(subject.signature, data,
-                                            {.protocol = plan.target.protocol,
-                                             .authority = plan.target.authority,
-                                             .path_prefix = plan.target.path_prefix,
-                                             .model_version = options.model_version,
-                                             .batch_size = point.batch_size,
-                                             .json_tensors = !subject.binary_tensors,
-                                             .check_outputs = !data.expected().empty()}));
+    SEXTANT_ASSIGN(
+        out[point.batch_size],
+        load::RequestSet::Encode(
+            subject.signature, data,
+            {.protocol = plan.target.protocol,
+             .authority = plan.target.authority(),
+             .path_prefix = plan.target.path_prefix,
+             .model_version = options.model_version,
+             .batch_size = point.batch_size,
+             .json_tensors = !subject.binary_tensors,
+             .check_outputs = !data.expected().empty(),
+             .http_fields = http_fields,
+             .open_head =
+                 http && (connection.endpoints.size() > 1 || credentials.live() != nullptr),
+             .compression = http ? options.http_compression : options.grpc_compression}));
   }
   return out;
 }

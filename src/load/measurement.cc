@@ -39,8 +39,15 @@ size_t GrpcConnectionsFor(size_t concurrency) { return std::max<size_t>(1, (conc
 
 Result<std::unique_ptr<Generator>> Generator::Start(const WorkerOptions& options, size_t workers) {
   std::unique_ptr<Generator> generator(new Generator());
+  if (options.channel.endpoints.size() > 1) {
+    for (const Endpoint& endpoint : options.channel.endpoints)
+      generator->endpoints_.push_back(endpoint.name);
+  }
   for (size_t i = 0; i < workers; ++i) {
-    SEXTANT_ASSIGN(auto worker, Worker::Start(options, i));
+    // Few connections per worker must not all go to the same servers.
+    WorkerOptions own = options;
+    own.channel.first_endpoint = i % options.channel.endpoints.size();
+    SEXTANT_ASSIGN(auto worker, Worker::Start(own, i));
     generator->workers_.push_back(std::move(worker));
   }
   return generator;
@@ -54,6 +61,7 @@ class Generator::LevelRun {
   LevelRun(Generator& generator, const LevelPlan& plan, const MeasureOptions& options,
            const MeasureHooks& hooks)
       : workers_(generator.workers_),
+        endpoints_(generator.endpoints_),
         plan_(plan),
         options_(options),
         hooks_(hooks),
@@ -115,6 +123,7 @@ class Generator::LevelRun {
   const std::vector<kserve::ModelStatistics>* Answer(const Counters& asked);
 
   std::vector<std::unique_ptr<Worker>>& workers_;
+  const std::vector<std::string>& endpoints_;
   const LevelPlan& plan_;
   const MeasureOptions& options_;
   const MeasureHooks& hooks_;
@@ -515,7 +524,8 @@ void Generator::LevelRun::Collect() {
                 .blocks = &series_.blocks(),
                 .block_length = series_.length(),
                 .window = end_ - begin_,
-                .batch_size = plan_.load.batch_size},
+                .batch_size = plan_.load.batch_size,
+                .endpoints = endpoints_},
                options_, level_);
   level_.client.limits = FindClientLimits(level_, options_.spin);
   level_.client.limited = !level_.client.limits.empty();

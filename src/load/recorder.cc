@@ -1,6 +1,7 @@
 #include "load/recorder.h"
 
 #include "base/host.h"
+#include "base/secrets.h"
 #include "base/strings.h"
 #include "net/grpc.h"
 
@@ -53,9 +54,17 @@ void WindowRecord::Merge(const WindowRecord& other) {
   checked += other.checked;
   wrong += other.wrong;
   MergeTally(wrong_requests, other.wrong_requests);
+  retries += other.retries;
   in_flight_ns += other.in_flight_ns;
   in_flight_max += other.in_flight_max;
   lag.Merge(other.lag);
+  if (endpoints.size() < other.endpoints.size()) endpoints.resize(other.endpoints.size());
+  for (size_t i = 0; i < other.endpoints.size(); ++i) {
+    endpoints[i].succeeded += other.endpoints[i].succeeded;
+    endpoints[i].failed += other.endpoints[i].failed;
+    endpoints[i].completed += other.endpoints[i].completed;
+    endpoints[i].latency.Merge(other.endpoints[i].latency);
+  }
   first_scheduled = std::min(first_scheduled, other.first_scheduled);
   last_done = std::max(last_done, other.last_done);
 }
@@ -131,9 +140,21 @@ void Recorder::OnFailure(const RequestStamps& t, bool in_window, const OutcomeCl
   CountOverlap(t);
   if (!in_window) return;
   OutcomeTally& tally = record_->failures[outcome];
-  if (tally.count++ == 0) tally.example = Printable(message);
+  // A server may repeat what it was sent.
+  if (tally.count++ == 0) tally.example = Printable(RedactSecrets(message));
   tally.latency.Record((t.done - t.scheduled).count());
   record_->last_done = std::max(record_->last_done, t.done);
+}
+
+void Recorder::OnEndpoint(const RequestStamps& t, bool in_window, uint32_t endpoint,
+                          bool succeeded) {
+  if (record_ == nullptr) return;
+  if (endpoint >= record_->endpoints.size()) record_->endpoints.resize(endpoint + 1);
+  EndpointTally& tally = record_->endpoints[endpoint];
+  if (succeeded && window_.Holds(t.done)) ++tally.completed;
+  if (!in_window) return;
+  ++(succeeded ? tally.succeeded : tally.failed);
+  if (succeeded) tally.latency.Record((t.done - t.scheduled).count());
 }
 
 void Recorder::OnChecked(const RequestStamps& t, bool in_window, uint64_t items, uint64_t wrong) {

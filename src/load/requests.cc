@@ -86,20 +86,35 @@ Result<std::string> JsonRequest(const std::vector<BatchInput>& inputs) {
   return kserve::EncodeHttpJsonRequest(joined);
 }
 
-std::string HttpHeader(const ModelSignature& model, const RequestOptions& options,
-                       const std::string& json, uint64_t body_bytes) {
-  std::string head = Format("POST {}{}/infer HTTP/1.1\r\nHost: {}\r\n{}", options.path_prefix,
-                            kserve::ModelPath(model.name, options.model_version), options.authority,
-                            options.http_fields);
+std::string HttpRequestLine(const ModelSignature& model, const RequestOptions& options) {
+  return Format("POST {}{}/infer HTTP/1.1\r\n", options.path_prefix,
+                kserve::ModelPath(model.name, options.model_version));
+}
+
+// What follows the request line. `json_bytes`: of the JSON in front of binary tensors, before
+// compression.
+std::string HttpFields(const RequestOptions& options, uint64_t json_bytes, uint64_t body_bytes) {
+  std::string head;
+  if (!options.open_head) AppendFormat(head, "Host: {}\r\n", options.authority);
+  if (options.compression != net::Compression::kNone)
+    AppendFormat(head, "Content-Encoding: {}\r\n", net::CompressionName(options.compression));
+  head += options.http_fields;
   if (options.json_tensors) {
     head += "Content-Type: application/json\r\n";
   } else {
     AppendFormat(
         head, "Content-Type: application/octet-stream\r\nInference-Header-Content-Length: {}\r\n",
-        json.size());
+        json_bytes);
   }
   AppendFormat(head, "Content-Length: {}\r\n\r\n", body_bytes);
-  return head + json;
+  return head;
+}
+
+std::string Joined(std::span<const std::string_view> pieces) {
+  std::string out;
+  out.reserve(TotalSize(pieces));
+  for (const std::string_view piece : pieces) out += piece;
+  return out;
 }
 
 }  // namespace
@@ -144,46 +159,69 @@ Result<void> RequestSet::EncodeOne(const ModelSignature& model, const RequestOpt
   for (const kserve::TensorMetadata& output : model.outputs)
     outputs.push_back({.name = output.name, .binary = true});
 
+  // The body or message: what describes the tensors, then the tensors.
   std::vector<std::string_view> pieces;
-  if (options.protocol == kserve::Protocol::kHttp && options.json_tensors) {
-    SEXTANT_ASSIGN(const std::string json, JsonRequest(inputs));
-    pieces.push_back(owned_.emplace_back(HttpHeader(model, options, json, json.size())));
-  } else if (options.protocol == kserve::Protocol::kHttp) {
-    const std::string json = kserve::EncodeHttpRequestHeader(headers, outputs, {}, {});
+  const bool http = options.protocol == kserve::Protocol::kHttp;
+  if (http && options.json_tensors) {
+    SEXTANT_ASSIGN(std::string json, JsonRequest(inputs));
+    pieces.push_back(owned_.emplace_back(std::move(json)));
+  } else if (http) {
     pieces.push_back(
-        owned_.emplace_back(HttpHeader(model, options, json, json.size() + tensor_bytes)));
+        owned_.emplace_back(kserve::EncodeHttpRequestHeader(headers, outputs, {}, {})));
     for (const BatchInput& entry : inputs)
       pieces.insert(pieces.end(), entry.pieces.begin(), entry.pieces.end());
   } else {
-    std::string header = kserve::EncodeGrpcRequestHeader(model.name, options.model_version, headers,
-                                                         outputs, {}, {});
-    uint64_t message_bytes = header.size();
-    for (const BatchInput& entry : inputs)
-      message_bytes += kserve::EncodeRawInputHeader(entry.bytes).size() + entry.bytes;
-    if (message_bytes > INT32_MAX) {
-      return InvalidArgument(
-          Format("a request of {} bytes is beyond gRPC's 2 GiB: use HTTP or a smaller batch",
-                 message_bytes));
-    }
-    std::string prefix;
-    net::AppendGrpcPrefix(prefix, static_cast<uint32_t>(message_bytes));
-    pieces.push_back(owned_.emplace_back(prefix + header));
+    pieces.push_back(owned_.emplace_back(kserve::EncodeGrpcRequestHeader(
+        model.name, options.model_version, headers, outputs, {}, {})));
     for (const BatchInput& entry : inputs) {
       pieces.push_back(owned_.emplace_back(kserve::EncodeRawInputHeader(entry.bytes)));
       pieces.insert(pieces.end(), entry.pieces.begin(), entry.pieces.end());
     }
   }
-  const uint64_t bytes = TotalSize(pieces);
-  if (pieces.size() > 1 && bytes <= kCopyBelow && copied_bytes_ + bytes <= kCopyTotal) {
-    std::string joined;
-    joined.reserve(bytes);
-    for (const std::string_view piece : pieces) joined += piece;
-    copied_bytes_ += bytes;
-    pieces.assign(1, owned_.emplace_back(std::move(joined)));
+  const size_t json_bytes = pieces.front().size();
+  if (options.compression != net::Compression::kNone)
+    pieces.assign(1, owned_.emplace_back(net::Compress(options.compression, Joined(pieces))));
+  // What goes before it; of HTTP the request line may stand alone, for what is put in behind it.
+  const uint64_t body_bytes = TotalSize(pieces);
+  size_t apart = 0;
+  if (http) {
+    std::string head = HttpRequestLine(model, options);
+    if (options.open_head) {
+      pieces.insert(pieces.begin(), owned_.emplace_back(std::move(head)));
+      head.clear();
+      apart = 1;
+    }
+    head += HttpFields(options, json_bytes, body_bytes);
+    pieces.insert(pieces.begin() + static_cast<ptrdiff_t>(apart),
+                  owned_.emplace_back(std::move(head)));
+  } else {
+    if (body_bytes > INT32_MAX) {
+      return InvalidArgument(Format(
+          "a request of {} bytes is beyond gRPC's 2 GiB: use HTTP or a smaller batch", body_bytes));
+    }
+    std::string prefix;
+    net::AppendGrpcPrefix(prefix, static_cast<uint32_t>(body_bytes),
+                          options.compression != net::Compression::kNone);
+    pieces.insert(pieces.begin(), owned_.emplace_back(std::move(prefix)));
   }
+  AddRequest(std::move(pieces), apart, first_row);
+  return {};
+}
+
+void RequestSet::AddRequest(std::vector<std::string_view> pieces, size_t apart, size_t first_row) {
+  const uint64_t bytes = TotalSize(pieces);
+  // Small requests in one piece; of large ones, at least the head and what describes the tensors.
+  size_t joined = std::min(pieces.size(), apart + 2);
+  if (bytes <= kCopyBelow && copied_bytes_ + bytes <= kCopyTotal) {
+    copied_bytes_ += bytes;
+    joined = pieces.size();
+  }
+  const auto first = pieces.begin() + static_cast<ptrdiff_t>(apart);
+  const auto last = pieces.begin() + static_cast<ptrdiff_t>(joined);
+  const std::string_view one = owned_.emplace_back(Joined({first, last}));
+  pieces.insert(pieces.erase(first, last), one);
   piece_lists_.push_back(std::move(pieces));
   requests_.push_back({.bytes = bytes, .first_row = static_cast<uint32_t>(first_row)});
-  return {};
 }
 
 Result<uint32_t> RequestSet::CountWrong(size_t index, std::string_view body,

@@ -14,6 +14,7 @@
 #include "kserve/control_client.h"
 #include "kserve/infer.h"
 #include "load/data.h"
+#include "net/compress.h"
 #include "net/grpc_client.h"
 
 namespace sextant::load {
@@ -33,6 +34,11 @@ struct RequestOptions {
   bool json_tensors = false;   // HTTP: inputs as JSON instead of binary data
   bool check_outputs = false;  // outputs will be compared
   std::string http_fields;     // further header lines, each with its CR LF
+  // HTTP: the request line is a piece of its own and Host is left out, for the channel to put in
+  // what depends on the server and the time.
+  bool open_head = false;
+  // Of bodies and messages, done here, once. gRPC calls must say it as well (grpc-encoding).
+  net::Compression compression = net::Compression::kNone;
 };
 
 class RequestSet {
@@ -60,6 +66,8 @@ class RequestSet {
         check_outputs_(options.check_outputs) {}
   Result<void> EncodeOne(const ModelSignature& model, const RequestOptions& options,
                          size_t first_row);
+  // `apart`: how many pieces at the beginning stay as they are.
+  void AddRequest(std::vector<std::string_view> pieces, size_t apart, size_t first_row);
 
   const DataSet& data_;
   const int64_t batch_size_;

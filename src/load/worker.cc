@@ -27,6 +27,7 @@ Result<std::unique_ptr<Worker>> Worker::Start(const WorkerOptions& options, size
 
 Worker::Worker(const WorkerOptions& options, std::unique_ptr<net::EventLoop> loop)
     : options_(options),
+      several_endpoints_(options.channel.endpoints.size() > 1),
       loop_(std::move(loop)),
       recorder_(blocks_),
       channel_(MakeChannel(*loop_, *this, options.channel)) {}
@@ -138,8 +139,10 @@ size_t Worker::CancelAll() {
     load_ = WorkerLoad();
     for (uint32_t i = 0; i < slots_.size(); ++i) {
       if (!slots_[i]->busy) continue;
-      channel_->Cancel(i);
-      Finish(i, {.outcome = {OutcomeKind::kUnfinished}, .received = SteadyNow()});
+      const uint32_t endpoint = channel_->Cancel(i);
+      Finish(
+          i,
+          {.outcome = {OutcomeKind::kUnfinished}, .endpoint = endpoint, .received = SteadyNow()});
       ++cancelled;
     }
   });
@@ -153,7 +156,8 @@ void Worker::Run() {
     const Instant now = load_.schedule != nullptr ? SteadyNow() : loop_->turn_start();
     ExpireDeadlines(now);
     // What needs precision is waited for; deadlines and blocks are looked at on every tick.
-    const Instant wake = std::min(IssueDue(now), channel_->Tick(now));
+    Instant wake = std::min(IssueDue(now), channel_->Tick(now));
+    if (!retries_.empty()) wake = std::min(wake, SendRetries(now));
     if (!prepared_.load(std::memory_order_relaxed)) prepared_ = channel_->Prepared();
 
     const Nanos wait = options_.spin            ? Nanos(0)
@@ -235,6 +239,7 @@ uint32_t Worker::TakeSlot() {
 
 void Worker::OnAnswer(uint32_t slot, const Answer& answer) {
   last_reading_ = answer.received;
+  if (options_.retries > 0 && Retry(slot, answer)) return;
   Finish(slot, answer);
   if (load_.concurrency == 0) return;
   if (closed_in_flight_ > load_.concurrency) {  // the load has been lowered
@@ -251,6 +256,34 @@ void Worker::OnAnswer(uint32_t slot, const Answer& answer) {
   if (!Issue(answer.received)) UpdateWindowDone();
 }
 
+bool Worker::Retry(uint32_t index, const Answer& answer) {
+  Slot& slot = *slots_[index];
+  const OutcomeClass& outcome = answer.outcome;
+  // Only where the request has had no effect, or the server asks for it.
+  const bool may = outcome.kind == OutcomeKind::kConnect || outcome.kind == OutcomeKind::kReset ||
+                   (outcome.kind == OutcomeKind::kHttp && outcome.code == 503) ||
+                   (outcome.kind == OutcomeKind::kGrpc &&
+                    outcome.code == static_cast<int>(net::GrpcStatus::kUnavailable));
+  if (!may || slot.retries >= options_.retries) return false;
+  ++slot.retries;
+  recorder_.OnRetry(slot.in_window);
+  slot.retry_at = answer.received + ConnectBackoff(slot.retries);
+  retries_.emplace(slot.retry_at, index);
+  return true;
+}
+
+Instant Worker::SendRetries(Instant now) {
+  while (!retries_.empty() && retries_.top().first <= now) {
+    const auto [at, index] = retries_.top();
+    retries_.pop();
+    Slot& slot = *slots_[index];
+    if (!slot.busy || slot.retry_at != at) continue;
+    slot.retry_at = Instant();
+    channel_->Start(index, slot.set->requests()[slot.request], &ignored_stamp_);
+  }
+  return retries_.empty() ? Instant::max() : retries_.top().first;
+}
+
 void Worker::Finish(uint32_t index, const Answer& answer) {
   Slot& slot = *slots_[index];
   const RequestStamps stamps{slot.scheduled, slot.sent, answer.received};
@@ -265,9 +298,12 @@ void Worker::Finish(uint32_t index, const Answer& answer) {
   } else {
     recorder_.OnFailure(stamps, slot.in_window, answer.outcome, answer.text);
   }
+  if (several_endpoints_ && answer.endpoint != kNoEndpoint)
+    recorder_.OnEndpoint(stamps, slot.in_window, answer.endpoint, answer.outcome.ok());
   finished_.store(finished_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   const bool in_window = slot.in_window;
   slot.busy = slot.in_window = false;
+  if (slot.retries > 0) slot.retries = 0, slot.retry_at = Instant();
   free_slots_.push_back(index);
   if (in_window && --window_open_ == 0) UpdateWindowDone();
 }
@@ -303,8 +339,9 @@ void Worker::ExpireDeadlines(Instant now) {
   if (now < next_expiry_) return;
   while (oldest_ != kNone && slots_[oldest_]->deadline <= now) {
     const uint32_t index = oldest_;
-    channel_->Cancel(index);
+    const uint32_t endpoint = channel_->Cancel(index);
     OnAnswer(index, {.outcome = {OutcomeKind::kTimeout},
+                     .endpoint = endpoint,
                      .received = now,
                      .text = "no answer within the timeout"});
   }

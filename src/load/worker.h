@@ -10,6 +10,7 @@
 #include <memory>
 #include <queue>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "load/channel.h"
@@ -36,8 +37,9 @@ struct WorkerLoad {
 
 struct WorkerOptions {
   ChannelOptions channel;
-  Nanos timeout{0};   // of a request, from its start; 0: none
-  bool spin = false;  // never sleep: lower latency for a whole core
+  Nanos timeout{0};      // of a request, from its start; 0: none
+  bool spin = false;     // never sleep: lower latency for a whole core
+  uint16_t retries = 0;  // how often a request may be sent again that a server has not had
 };
 
 class Worker final : public ChannelListener {
@@ -84,6 +86,8 @@ class Worker final : public ChannelListener {
     uint32_t request = 0;
     bool in_window = false;
     bool busy = false;
+    uint16_t retries = 0;
+    Instant retry_at{};  // when it is sent again; zero: it is with the channel
     // Neighbours in the list of requests in flight, by deadline.
     uint32_t earlier = UINT32_MAX, later = UINT32_MAX;
   };
@@ -99,12 +103,17 @@ class Worker final : public ChannelListener {
   bool Issue(Instant scheduled);
   uint32_t TakeSlot();
   void Finish(uint32_t slot, const Answer& answer);
+  // Puts a failed request back for another attempt, if it may have one.
+  bool Retry(uint32_t slot, const Answer& answer);
+  // Returns when the next one is due.
+  Instant SendRetries(Instant now);
   void Link(uint32_t slot, Instant now);
   void Unlink(uint32_t slot);
   void ExpireDeadlines(Instant now);
   void UpdateWindowDone();
 
   const WorkerOptions options_;
+  const bool several_endpoints_;
   std::unique_ptr<net::EventLoop> loop_;
   BlockExchange blocks_;
   Recorder recorder_;
@@ -117,6 +126,10 @@ class Worker final : public ChannelListener {
   std::priority_queue<Instant, std::vector<Instant>, std::greater<>>
       restarts_;  // after connection failures
   int connect_failures_ = 0;
+  std::priority_queue<std::pair<Instant, uint32_t>, std::vector<std::pair<Instant, uint32_t>>,
+                      std::greater<>>
+      retries_;              // by time; those of slots that have ended meanwhile are passed over
+  Instant ignored_stamp_{};  // slip and service time are the first attempt's
 
   std::vector<std::unique_ptr<Slot>> slots_;  // connections write to them: they never move
   std::vector<uint32_t> free_slots_;

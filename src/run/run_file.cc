@@ -233,6 +233,17 @@ void Visit(V& v, ServerRecord& s) {
 }
 
 template <typename V>
+void Visit(V& v, EndpointRecord& e) {
+  v.Field("name", e.name);
+  v.Field("succeeded", e.succeeded);
+  v.Field("failed", e.failed);
+  v.Field("request_rate_per_s", e.request_rate);
+  v.Field("p50_ns", e.p50_ns);
+  v.Field("p99_ns", e.p99_ns);
+  v.Object("latency_ns", e.latency, kVisit);
+}
+
+template <typename V>
 void Visit(V& v, ClientRecord& c) {
   v.Field("workers", c.workers);
   v.Field("cpu_share", c.cpu_share);
@@ -302,6 +313,7 @@ void Visit(V& v, Level& level) {
   v.Field("failed", level.failed);
   v.Field("unfinished", level.unfinished);
   v.Field("overflow", level.overflow);
+  v.Field("retries", level.retries);
   v.Field("checked_outputs", level.checked_outputs);
   v.Field("wrong_outputs", level.wrong_outputs);
   v.Field("completed", level.completed);
@@ -317,6 +329,7 @@ void Visit(V& v, Level& level) {
   v.Field("little_ratio", level.little_ratio);
   v.Object("client", level.client, kVisit);
   v.List("server", level.server, kVisit);
+  v.List("endpoints", level.endpoints, kVisit);
   v.List("series", level.series, kVisit);
   v.Field("notes", level.notes);
 }

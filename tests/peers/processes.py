@@ -169,7 +169,7 @@ def _free_ports(count):
 
 
 @contextlib.contextmanager
-def real_triton(models, python_file):
+def real_triton(models, python_file, flags=()):
     with tempfile.TemporaryDirectory(prefix="sextant_peers_") as folder:
         repository, log = os.path.join(folder, "models"), os.path.join(folder, "log")
         for name, config in models.items():
@@ -178,6 +178,7 @@ def real_triton(models, python_file):
         command = [TRITON, f"--model-repository={repository}", "--exit-timeout-secs=5"]
         for service, port in ("http", http_port), ("grpc", grpc_port), ("metrics", metrics_port):
             command += [f"--{service}-address=127.0.0.1", f"--{service}-port={port}"]
+        command += flags
         server = Server(_start(command, log), {"http": http_port, "grpc": grpc_port}, log)
         try:
             server.wait_for("answer that Triton is ready", server._answers_ready, 60)

@@ -9,9 +9,10 @@ import sys
 
 import agreement
 import faults
+import transport
 from processes import Failure
 
-CASES = {**agreement.CASES, **faults.CASES}
+CASES = {**agreement.CASES, **faults.CASES, **transport.CASES}
 
 
 def main():
