@@ -154,7 +154,7 @@ class GrpcChannel final : public Channel, public net::GrpcClientListener {
         loop_, *this, counters_, methods_[EndpointOf(index)], index)});
   }
 
-  void TakeLiveHeader() {
+  [[gnu::noinline, gnu::cold]] void TakeLiveHeader() {
     live_version_ = options_.live_header->version();
     net::HeaderField field = options_.live_header->field();
     for (char& c : field.name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));

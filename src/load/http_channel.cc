@@ -185,7 +185,7 @@ class HttpChannel final : public Channel, public net::HttpClientListener {
   uint32_t EndpointOf(uint32_t link) const { return links_[link].endpoint; }
 
   // An idle connection of the server whose turn it is comes to the end of the list.
-  void BringNextEndpointForward() {
+  [[gnu::noinline, gnu::cold]] void BringNextEndpointForward() {
     for (size_t tries = 0; tries < options_.endpoints.size(); ++tries) {
       const uint32_t wanted = static_cast<uint32_t>(turn_++ % options_.endpoints.size());
       const auto found = std::find_if(idle_.rbegin(), idle_.rend(),
@@ -255,15 +255,17 @@ class HttpChannel final : public Channel, public net::HttpClientListener {
   void Send(uint32_t link, uint32_t slot, const EncodedRequest& request, Instant* sent) {
     links_[link].slot = slot;
     link_of_slot_[slot] = link;
-    std::span<const std::string_view> pieces = request.pieces;
-    if (inserts_fields_) {
-      // Behind the request line, which has been encoded as a piece of its own.
-      std::vector<std::string_view>& own = links_[link].pieces;
-      own.assign(pieces.begin(), pieces.end());
-      own.insert(own.begin() + 1, FieldsOf(EndpointOf(link)));
-      pieces = own;
-    }
-    links_[link].connection->Send(pieces, options_.keep_bodies, sent);
+    links_[link].connection->Send(inserts_fields_ ? WithFields(link, request) : request.pieces,
+                                  options_.keep_bodies, sent);
+  }
+
+  // The fields go behind the request line, which has been encoded as a piece of its own.
+  [[gnu::noinline]] std::span<const std::string_view> WithFields(uint32_t link,
+                                                                 const EncodedRequest& request) {
+    std::vector<std::string_view>& own = links_[link].pieces;
+    own.assign(request.pieces.begin(), request.pieces.end());
+    own.insert(own.begin() + 1, FieldsOf(EndpointOf(link)));
+    return own;
   }
 
   net::EventLoop& loop_;

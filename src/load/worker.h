@@ -104,9 +104,9 @@ class Worker final : public ChannelListener {
   uint32_t TakeSlot();
   void Finish(uint32_t slot, const Answer& answer);
   // Puts a failed request back for another attempt, if it may have one.
-  bool Retry(uint32_t slot, const Answer& answer);
+  [[gnu::noinline, gnu::cold]] bool Retry(uint32_t slot, const Answer& answer);
   // Returns when the next one is due.
-  Instant SendRetries(Instant now);
+  [[gnu::noinline, gnu::cold]] Instant SendRetries(Instant now);
   void Link(uint32_t slot, Instant now);
   void Unlink(uint32_t slot);
   void ExpireDeadlines(Instant now);

@@ -69,6 +69,11 @@ struct TlsBio {
     }
     return accepted;
   }
+  // Called where a server asks and no certificate has been set.
+  static int Asked(SSL* ssl, X509**, EVP_PKEY**) {
+    static_cast<TlsStream*>(BIO_get_data(SSL_get_rbio(ssl)))->asked_ = true;
+    return 0;  // goes on without one
+  }
   static BIO_METHOD* Method() {
     static BIO_METHOD* const method = [] {
       BIO_METHOD* made = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "sextant");
@@ -210,6 +215,7 @@ Result<std::unique_ptr<TlsContext>> TlsContext::CreateClient(const TlsClientOpti
                         options.key_file.empty() ? options.certificate_file : options.key_file,
                         options.key_type));
   }
+  SSL_CTX_set_client_cert_cb(handle, &TlsBio::Asked);
   SSL_CTX_set_session_cache_mode(handle, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
   SSL_CTX_sess_set_new_cb(handle, [](SSL* ssl, SSL_SESSION* session) {
     static_cast<TlsPeer*>(SSL_get_app_data(ssl))->Remember(session);
@@ -355,6 +361,16 @@ IoResult TlsStream::Read(int fd, char* buffer, size_t size) {
                                 static_cast<int>(std::min<size_t>(size - out.bytes, 1U << 30)));
     if (result <= 0) {
       const IoResult failed = Failed(result, read_wants_write_, SSL_ERROR_WANT_READ);
+      // Some servers just hang up on a client without a certificate.
+      if (asked_ && untried_ && (failed.closed || failed.error != 0)) {
+        broken_ = true;
+        if (failed.error != EPROTO) {
+          fault_ = "the server wants a client's certificate, and closed the connection without one";
+          if (!context_.client_.certificate_remedy.empty())
+            fault_ += ": " + context_.client_.certificate_remedy;
+        }
+        return {.error = EPROTO};
+      }
       // What was read before counts first; the end is met again by the next call.
       return out.bytes > 0 ? out : failed;
     }

@@ -132,6 +132,7 @@ class TlsStream {
   bool read_wants_write_ = false, write_wants_read_ = false;
   bool untried_ = true, broken_ = false;
   std::string fault_, certificate_names_;
+  bool asked_ = false;  // for a certificate that this client does not have
 };
 
 }  // namespace sextant::net

@@ -44,18 +44,17 @@ def tritons_grpc_under_tls(sextant):
             command = [sextant, "perf", "-m", MODEL, "-i", "grpc", "-u",
                        f"127.0.0.1:{server.ports['grpc']}", "--ssl-grpc-use-ssl",
                        "--ssl-grpc-root-certifications-file", file("ca.pem")]
-            refused = Run([*command])
-            text = refused.wait()
+            refused = Run(command).wait()
+            text = refused.text
             print(f"  without a certificate: {text.strip().splitlines()[-1]}")
             expect(refused.exit_code == 1, f"exit code {refused.exit_code} without a certificate")
             expect("wants a client's certificate" in text, "the reason is not named")
             measured = Run([*command, "--ssl-grpc-certificate-chain-file", file("client.pem"),
                             "--ssl-grpc-private-key-file", file("client.key"), "--requests",
-                            "500", "--concurrency-range", "4"])
-            text = measured.wait()
-            print(text)
+                            "500", "--concurrency-range", "4"]).wait()
+            print(measured.text)
             expect(measured.exit_code == 0, f"exit code {measured.exit_code}")
-            expect(parse_report(text)[0]["requests"] == 500, "not all requests were answered")
+            expect(parse_report(measured.text)[0]["requests"] == 500, "not all requests were answered")
 
 
 CASES = {"tritons_grpc_under_tls": tritons_grpc_under_tls}
