@@ -9,7 +9,8 @@ import figures
 import harness
 import results
 
-PROGRAMS = {'http': ['wrk'], 'grpc': ['h2load'], 'instructions': ['valgrind'],
+PROGRAMS = {'http': ['wrk'], 'grpc': ['h2load'], 'tls': ['wrk', 'h2load', 'openssl'],
+            'instructions': ['valgrind'],
             'program': ['strip']}
 
 

@@ -59,10 +59,10 @@ def http(bench):
                          f'{statistics.median(theirs):.2f} µs')
 
 
-def h2load_run(url, message, connections, streams, count):
+def h2load_run(url, message, connections, streams, count, scheme='http'):
     done = run(['h2load', '-t1', f'-c{connections}', f'-m{streams}', f'-n{count}', '-d', message,
                 '-H', 'content-type: application/grpc', '-H', 'te: trailers',
-                f'http://{url}{GRPC_PATH}'])
+                f'{scheme}://{url}{GRPC_PATH}'])
     succeeded = int(re.search(r'(\d+) succeeded', done.out).group(1))
     if succeeded != count:
         raise Failure(f'h2load met errors: {done.out}')
@@ -105,6 +105,58 @@ def streaming(bench):
     with bench.serve() as server:
         yield from against_h2load(bench, server, ((1, 1, 0.8), (16, 1, 0.8), (1, 16, 0.8)),
                                   ' of a stream', group='streaming', more=('--streaming',))
+
+
+# --- TLS -----------------------------------------------------------------------------------------
+
+def certificate(bench):
+    """A server's own, and its key."""
+    cert, key = bench.file('.pem'), bench.file('.key')
+    run(['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256',
+         '-nodes', '-days', 2, '-subj', '/CN=localhost', '-addext',
+         'subjectAltName=DNS:localhost,IP:127.0.0.1', '-keyout', key, '-out', cert])
+    return cert, key
+
+
+def tls(bench):
+    cert, key = certificate(bench)
+    with bench.serve() as plain:
+        request = bench.request_bytes('http', plain.url('http'))
+        message = bench.request_bytes('grpc', plain.url('grpc'))
+    trust = ('--ssl-https-ca-certificates-file', cert)
+    with bench.serve(flags=('--tls-cert', cert, '--tls-key', key)) as server:
+        script = wrk_script(bench, request)
+
+        def ours(protocol, c):
+            scheme, roots = ('https', trust) if protocol == 'http' else (
+                'grpcs', ('--ssl-grpc-root-certifications-file', cert))
+            done, level, _ = bench.perf(
+                protocol, f'{scheme}://{server.url(protocol)}', '--input-data', 'zero',
+                '--concurrency-range', c, '--connections', c, '--duration', f'{bench.seconds}s',
+                '--warmup', 0, *roots)
+            return done.cpu / level['succeeded'] * 1e6
+
+        def wrk(c):
+            done = run(['wrk', '-t1', f'-c{c}', f'-d{max(1, round(bench.seconds))}s', '-s', script,
+                        f'https://{server.url("http")}{INFER_PATH}'])
+            count = int(re.search(r'(\d+) requests in', done.out).group(1))
+            if count == 0 or 'Non-2xx' in done.out:
+                raise Failure(f'wrk met errors: {done.out}')
+            return done.cpu / count * 1e6
+
+        def h2load(c):
+            count = 1000 * c if bench.quick else 20_000 * min(c, 4)
+            return h2load_run(server.url('grpc'), message, c, 1, count,
+                              'https').cpu / count * 1e6
+        for protocol, name, theirs in (('http', 'wrk', wrk), ('grpc', 'h2load', h2load)):
+            for c in (1, 16):
+                mine, other = paired(bench, f'tls {protocol} c={c}',
+                                     lambda p=protocol, c=c: ours(p, c), lambda t=theirs, c=c: t(c))
+                ratio, quartiles = ratio_of(mine, other)
+                yield Figure('tls', f'client CPU per request under TLS, of {name}\'s, c = {c}',
+                             ratio, '×', 1.0, spread=quartiles,
+                             detail=f'{statistics.median(mine):.2f} against '
+                             f'{statistics.median(other):.2f} µs')
 
 
 def inference_count(url):
@@ -501,5 +553,5 @@ def program(bench):
     yield Figure('program', 'stripped binary', stripped.stat().st_size / 2**20, 'MiB', 30 / 1.048576)
 
 
-ALL = {f.__name__: f for f in (program, http, grpc, streaming, peer, instructions, allocations, latency,
-                               open_loop, large, data, many, long)}
+ALL = {f.__name__: f for f in (program, http, grpc, streaming, tls, peer, instructions, allocations,
+                               latency, open_loop, large, data, many, long)}

@@ -170,7 +170,7 @@ class Bench:
         self._files += 1
         return self.directory / f'{self._files}{suffix}'
 
-    def serve(self, config=None, name='null'):
+    def serve(self, config=None, name='null', flags=()):
         repository = self.directory / f'repository-{self._files}'
         self._files += 1
         (repository / name).mkdir(parents=True)
@@ -178,7 +178,7 @@ class Bench:
         (repository / name / 'config.pbtxt').write_text(text)
         return Server([SEXTANT, 'serve', '--model-repository', repository, '--http-address',
                        '127.0.0.1', '--http-port', 0, '--grpc-port', 0, '--allow-metrics=false',
-                       '--http-thread-count', 1])
+                       '--http-thread-count', 1, *flags])
 
     def request_bytes(self, protocol, url, elements=16):
         """The engine's own request, in a file."""

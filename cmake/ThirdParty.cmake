@@ -9,6 +9,7 @@ find_package(Boost 1.74 REQUIRED)  # headers only: Boost.Math
 find_package(ZLIB REQUIRED)
 find_package(PNG 1.6 REQUIRED)
 find_package(JPEG REQUIRED)  # libjpeg-turbo
+find_package(OpenSSL 3.0 REQUIRED)
 pkg_check_modules(NGHTTP2 REQUIRED IMPORTED_TARGET libnghttp2>=1.52)
 find_path(RAPIDJSON_INCLUDE_DIR rapidjson/reader.h REQUIRED)
 include(GoogleTest)

@@ -19,12 +19,12 @@ packages=(
   'g++>=4:12.2' 'cmake>=3.25' ninja-build ccache pkg-config ca-certificates
   'python3>=3.11' python3-venv
   'libfmt-dev>=9' 'libyaml-cpp-dev>=0.7' rapidjson-dev 'libprotobuf-dev>=3.21' protobuf-compiler
-  'libboost-dev>=1.74' 'libnghttp2-dev>=1.52' zlib1g-dev
+  'libboost-dev>=1.74' 'libnghttp2-dev>=1.52' zlib1g-dev 'libssl-dev>=3.0'
   'libpng-dev>=1.6' 'libjpeg62-turbo-dev>=1:2.1' libgtest-dev
 )
 test_packages=(
   clang-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev lld-19 valgrind libc6-dbg
-  wrk nghttp2-client curl jq
+  wrk nghttp2-client curl jq openssl
   libb64-0d       # perf_analyzer
   'libpython3.11' # Triton's Python backend
 )

@@ -11,6 +11,7 @@
 #include "base/process.h"
 #include "base/random.h"
 #include "base/result.h"
+#include "base/secrets.h"
 #include "base/stop.h"
 #include "base/strings.h"
 #include "base/units.h"
@@ -253,6 +254,18 @@ TEST(WallTimes, AreReadWithTheirZone) {
                            "2026-02-30T18:05:00Z", "2026-11-21T25:05:00Z", "2026-11-21T18:05:00.Z",
                            "2026-11-21T18:05:00+1:00", "2026-11-21T18:05:00Zx", "-5"})
     EXPECT_EQ(read(text), "not a time") << text;
+}
+
+TEST(Secrets, AreTakenOutOfTextsAlsoWhereTheTextWasCut) {
+  AddSecret("hunter2-long-token");
+  AddSecret("Bearer hunter2-long-token");
+  AddSecret("abc");  // too short to be looked for
+  EXPECT_EQ(RedactSecrets("a hunter2-long-token b hunter2-long-token"), "a [secret] b [secret]");
+  EXPECT_EQ(RedactSecrets("Authorization: Bearer hunter2-long-token\r\n"),
+            "Authorization: [secret]\r\n");
+  EXPECT_EQ(RedactSecrets("cut: hunter2-lo"), "cut: [secret]");
+  EXPECT_EQ(RedactSecrets("abc hunt"), "abc [secret]");
+  EXPECT_EQ(RedactSecrets("abc hun"), "abc hun");
 }
 
 }  // namespace

@@ -33,11 +33,11 @@ Result<std::vector<run::Level>> MeasureProtocol(kserve::Protocol protocol, int p
       const auto requests,
       load::RequestSet::Encode(model, data, {.protocol = protocol, .authority = authority}));
   SEXTANT_ASSIGN(const net::Address address, net::FindListening({"127.0.0.1", port}, 5s));
-  SEXTANT_ASSIGN(const auto generator,
-                 load::Generator::Start(
-                     {.channel = {.protocol = protocol, .address = address, .authority = authority},
-                      .timeout = 10s},
-                     workers));
+  SEXTANT_ASSIGN(
+      const auto generator,
+      load::Generator::Start(
+          {.channel = {.protocol = protocol, .endpoints = {{address, authority}}}, .timeout = 10s},
+          workers));
   std::vector<run::Level> levels;
   for (const double concurrency : {1.0, 16.0, 64.0}) {
     if (stop.received()) break;

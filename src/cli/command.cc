@@ -8,6 +8,7 @@
 #include <cstdlib>
 
 #include "base/files.h"
+#include "base/secrets.h"
 
 namespace sextant::cli {
 
@@ -61,7 +62,7 @@ size_t TerminalWidth() {
 
 void PrintError(std::string_view command, const Error& error) {
   std::fprintf(stderr, "sextant %.*s: %s\n", static_cast<int>(command.size()), command.data(),
-               error.message().c_str());
+               RedactSecrets(error.message()).c_str());
 }
 
 }  // namespace sextant::cli

@@ -81,12 +81,16 @@ int Measure(std::span<const std::string_view> arguments, PerfOptions& options, b
   if (!options.merge.empty()) return RunMerge(options);
 
   // Everything that can be wrong is found out before the first request.
-  Target& target = plan.target;
-  Result<net::Address> address = net::FindListening(target.where, options.control_timeout);
-  if (!address.has_value()) return Fail(address.error());
-  target.address = *address;
-  auto control = kserve::MakeControlClient(target.protocol, target.address, target.authority,
-                                           target.path_prefix, options.control_timeout);
+  const Target& target = plan.target;
+  auto credentials =
+      Credentials::Create(options, target, [](const Error& error) { PrintError("perf", error); });
+  if (!credentials.has_value()) return Fail(credentials.error());
+  Result<Connection> connection = Reach(target, options.control_timeout);
+  if (!connection.has_value()) return Fail(connection.error());
+  const load::Endpoint& first = connection->endpoints.front();
+  auto control = kserve::MakeControlClient(
+      target.protocol, first.address, first.authority, target.path_prefix, options.control_timeout,
+      {.tls = first.tls.get(), .headers = [&] { return (*credentials)->headers(); }});
   if (!control.has_value()) return Fail(control.error());
   Result<Subject> subject = AskServer(options, plan, **control);
   if (!subject.has_value()) return Fail(subject.error());
@@ -105,29 +109,32 @@ int Measure(std::span<const std::string_view> arguments, PerfOptions& options, b
   if (!shared.has_value()) return Fail(shared.error());
   const auto traces = TraceSettings::Set(options, **control);
   if (!traces.has_value()) return Fail(traces.error());
-  auto requests =
-      EncodeRequests(options, plan, *subject, *data, *shared ? &(*shared)->tensors() : nullptr);
+  auto requests = EncodeRequests(options, plan, *subject, *data, *connection, **credentials,
+                                 *shared ? &(*shared)->tensors() : nullptr);
   if (!requests.has_value()) return Fail(requests.error());
   std::optional<run::RunWriter> run_file;
   if (!options.output_file.empty()) {
-    Result<run::RunWriter> created =
-        run::RunWriter::Create(options.output_file, MakeHeader(options, plan, *subject, *data));
+    Result<run::RunWriter> created = run::RunWriter::Create(
+        options.output_file, MakeHeader(options, plan, *connection, *subject, *data));
     if (!created.has_value()) return Fail(created.error());
     run_file = *std::move(created);
   }
-  auto generator = load::Generator::Start({.channel = {.protocol = target.protocol,
-                                                       .address = target.address,
-                                                       .authority = target.authority,
-                                                       .timeout = options.timeout,
-                                                       .max_connections = options.connections,
-                                                       .keep_bodies = !data->expected().empty(),
-                                                       .streaming = subject->streams.streaming,
-                                                       .streams = options.streams,
-                                                       .decoupled = subject->streams.decoupled},
-                                           .timeout = options.timeout,
-                                           .spin = options.spin,
-                                           .sequences = subject->streams.sequences},
-                                          plan.workers);
+  auto generator =
+      load::Generator::Start({.channel = {.protocol = target.protocol,
+                                          .endpoints = connection->endpoints,
+                                          .timeout = options.timeout,
+                                          .max_connections = options.connections,
+                                          .keep_bodies = !data->expected().empty(),
+                                          .metadata = GrpcMetadata(options, **credentials),
+                                          .streaming = subject->streams.streaming,
+                                          .streams = options.streams,
+                                          .decoupled = subject->streams.decoupled,
+                                          .live_header = (*credentials)->live()},
+                              .timeout = options.timeout,
+                              .spin = options.spin,
+                              .sequences = subject->streams.sequences,
+                              .retries = static_cast<uint16_t>(options.retries)},
+                             plan.workers);
   if (!generator.has_value()) return Fail(generator.error());
   if (*shared) subject->absent.push_back("shared memory: " + (*shared)->Describe());
   const std::unique_ptr<Reporter> reporter = MakeReporter(options, plan, *subject, *data);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <set>
 
 namespace sextant::cli {
 
@@ -29,9 +30,19 @@ Result<std::unique_ptr<metrics::Collector>> StartMetrics(const PerfOptions& opti
   collect.timeout = std::clamp<Nanos>(collect.interval, 500ms, 5s);
   std::vector<std::string> urls = options.metrics_urls;
   if (urls.empty()) {
-    const bool v6 = target.where.host.find(':') != std::string::npos;
-    urls.push_back(
-        Format("http://{}{}{}:8002/metrics", v6 ? "[" : "", target.where.host, v6 ? "]" : ""));
+    // Several servers on one host share its endpoint.
+    std::set<std::string> hosts;
+    for (const Target::Server& server : target.servers) {
+      const std::string& host = server.where.host;
+      if (host.empty() || !hosts.insert(host).second) continue;
+      const bool v6 = host.find(':') != std::string::npos;
+      urls.push_back(Format("http://{}{}{}:8002/metrics", v6 ? "[" : "", host, v6 ? "]" : ""));
+    }
+    if (urls.empty()) {
+      return InvalidArgument(
+          "--collect-metrics: a Unix socket does not say where the metrics are; give "
+          "--metrics-url");
+    }
   }
   for (const std::string& url : urls) {
     SEXTANT_ASSIGN(metrics::Endpoint endpoint, metrics::ParseEndpoint(url), "--metrics-url");

@@ -7,11 +7,6 @@
 namespace sextant::options {
 
 template <>
-struct EnumNames<kserve::Protocol> {
-  static constexpr std::pair<std::string_view, kserve::Protocol> kNames[] = {
-      {"http", kserve::Protocol::kHttp}, {"grpc", kserve::Protocol::kGrpc}};
-};
-template <>
 struct EnumNames<load::RateProfile::Shape> {
   static constexpr std::pair<std::string_view, load::RateProfile::Shape> kNames[] = {
       {"linear", load::RateProfile::Shape::kLinear}, {"step", load::RateProfile::Shape::kStep}};
@@ -167,14 +162,7 @@ const options::Table<PerfOptions>& PerfTable() {
                               .value = "VERSION",
                               .help = "Its version.",
                               .default_text = "the server's choice"});
-    t.Add(&O::url,
-          {.name = "url",
-           .letter = 'u',
-           .value = "URL",
-           .help = "The server: HOST:PORT, or http://HOST:PORT/PREFIX, or grpc://HOST:PORT.",
-           .default_text = "localhost:8000, with gRPC localhost:8001"});
-    t.Add(&O::protocol,
-          {.name = "protocol", .letter = 'i', .value = "PROTOCOL", .help = "How to speak to it."});
+    AddUrlRows(t);
     t.Add(&O::control_timeout, {.name = "control-timeout",
                                 .value = "TIME",
                                 .help = "Limit of a metadata or statistics call.",
@@ -376,6 +364,7 @@ const options::Table<PerfOptions>& PerfTable() {
     t.Add(&O::percentiles, {.name = "percentiles",
                             .value = "LIST",
                             .help = "Which percentiles to report, such as 50,99,99.9."});
+    AddTransportRows(t);
     t.Group("Metrics");
     t.Add(&O::collect_metrics,
           {.name = "collect-metrics",

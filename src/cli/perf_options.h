@@ -7,6 +7,7 @@
 
 #include "cli/perf_compat_options.h"
 #include "cli/perf_streams.h"
+#include "cli/perf_transport.h"
 #include "kserve/control_client.h"
 #include "load/range.h"
 #include "load/schedule.h"
@@ -30,10 +31,8 @@ struct DurationChoice {
   std::optional<Nanos> time;
 };
 
-struct PerfOptions : CompatOptions, PerfStreamOptions {
+struct PerfOptions : TransportOptions, CompatOptions, PerfStreamOptions {
   std::string model, model_version;
-  std::string url;  // empty: the protocol's default
-  kserve::Protocol protocol = kserve::Protocol::kHttp;
   Nanos control_timeout{10s};
 
   load::CountList batch{{1}, "1"};
@@ -96,6 +95,9 @@ struct PerfOptions : CompatOptions, PerfStreamOptions {
 };
 
 const options::Table<PerfOptions>& PerfTable();
+// Parts of it: the URL, and TLS and header fields.
+void AddUrlRows(options::Table<PerfOptions>& table);
+void AddTransportRows(options::Table<PerfOptions>& table);
 
 // `sextant perf --self-test`: this machine's ceiling per protocol against the null server.
 int RunSelfTest(const PerfOptions& options);

@@ -18,37 +18,6 @@
 namespace sextant::cli {
 namespace {
 
-Result<Target> ParseUrl(const PerfOptions& options) {
-  Target target{.protocol = options.protocol};
-  std::string_view text = options.url;
-  if (const size_t scheme_end = text.find("://"); scheme_end != std::string_view::npos) {
-    const std::string_view scheme = text.substr(0, scheme_end);
-    text.remove_prefix(scheme_end + 3);
-    if (scheme == "grpc") {
-      target.protocol = kserve::Protocol::kGrpc;
-    } else if (scheme != "http") {
-      return InvalidArgument(
-          Format("--url: the scheme '{}' is not supported; there are http and grpc",
-                 Printable(scheme, 20)));
-    }
-  }
-  if (const size_t slash = text.find('/'); slash != std::string_view::npos) {
-    target.path_prefix = text.substr(slash);
-    while (target.path_prefix.ends_with('/')) target.path_prefix.pop_back();
-    text = text.substr(0, slash);
-  }
-  const int port = target.protocol == kserve::Protocol::kGrpc ? 8001 : 8000;
-  Result<net::HostPort> where = net::ParseHostPort(text.empty() ? "localhost" : text, port);
-  if (!where.has_value()) return std::move(where).error().In("--url");
-  target.where = *std::move(where);
-  if (target.protocol == kserve::Protocol::kGrpc && !target.path_prefix.empty())
-    return InvalidArgument("--url: gRPC has no path prefix");
-  const bool v6 = target.where.host.find(':') != std::string::npos;
-  target.authority =
-      Format("{}{}{}:{}", v6 ? "[" : "", target.where.host, v6 ? "]" : "", target.where.port);
-  return target;
-}
-
 Result<std::vector<double>> ParsePercentiles(std::string_view text) {
   std::vector<double> out;
   for (const std::string_view part : Split(text, ',')) {
@@ -117,11 +86,9 @@ std::vector<options::Mistake> MakePlan(const PerfOptions& options, Plan& plan) {
     if (!file.empty() && !IsDirectory(directory))
       add(Format("'{}': the directory does not exist", file));
   }
-  if (Result<Target> target = ParseUrl(options); target.has_value()) {
-    plan.target = *std::move(target);
-  } else {
-    add(target.error().message());
-  }
+  std::vector<std::string> target_mistakes;
+  plan.target = ParseTarget(options, target_mistakes);
+  for (std::string& mistake : target_mistakes) add(std::move(mistake));
   if (const auto models = ParseComposingModels(options.bls_composing_models); !models.has_value())
     add(models.error().message());
   for (std::string& mistake : CheckMetricsOptions(options)) add(std::move(mistake));

@@ -9,18 +9,8 @@
 #include "load/find_max.h"
 #include "load/generate.h"
 #include "load/measurement.h"
-#include "net/socket.h"
 
 namespace sextant::cli {
-
-// Where requests go.
-struct Target {
-  kserve::Protocol protocol = kserve::Protocol::kHttp;
-  net::HostPort where;
-  std::string path_prefix;
-  net::Address address;
-  std::string authority;
-};
 
 // What the options amount to, beyond what the table checks.
 struct Plan {
@@ -38,7 +28,7 @@ struct Plan {
   load::Part shard;  // of them, this machine's
   std::optional<WallTime> start_at;
   std::optional<load::FindMaxRules> find_max;  // its load is set for each batch size
-  Target target;                               // without its address
+  Target target;
   StreamPlan streams;
 };
 

@@ -29,21 +29,23 @@ text::Json HostJson() {
 
 }  // namespace
 
-text::Json MakeHeader(const PerfOptions& options, const Plan& plan, const Subject& subject,
-                      const load::DataSet& data) {
+text::Json MakeHeader(const PerfOptions& options, const Plan& plan, const Connection& connection,
+                      const Subject& subject, const load::DataSet& data) {
   text::Json header{text::Json::Object()};
   header.Set("tool", Format("sextant {}", Version()));
   header.Set("command", "perf");
   header.Set("started", FormatWallTime(WallNow()));
   text::Json settings{text::Json::Object()};
-  for (const options::Row& row : PerfTable().rows()) settings.Set(row.spec.name, row.get(&options));
+  for (const options::Row& row : PerfTable().rows())
+    settings.Set(row.spec.name, ShownOption(row, &options));
   header.Set("options", std::move(settings));
   header.Set("seed", plan.seed);
   header.Set("workers", static_cast<uint64_t>(plan.workers));
   header.Set("host", HostJson());
   text::Json server{text::Json::Object()};
-  server.Set("address", plan.target.address.text());
-  server.Set("authority", plan.target.authority);
+  server.Set("address", connection.endpoints.front().address.text());
+  server.Set("authority", plan.target.authority());
+  server.Set("tls", plan.target.secure);
   server.Set("protocol", kserve::ProtocolName(plan.target.protocol));
   server.Set("name", subject.server.name);
   server.Set("version", subject.server.version);
@@ -81,7 +83,7 @@ void PrintBanner(const PerfOptions& options, const Plan& plan, const Subject& su
           "  Load: {} level{}, {}\n"
           "  Client: {} worker{}, seed {}, request timeout {}\n",
           options.model, options.model_version.empty() ? "" : " version " + options.model_version,
-          subject.server.name, subject.server.version, plan.target.authority,
+          subject.server.name, subject.server.version, plan.target.names(),
           kserve::ProtocolName(plan.target.protocol), data.description(), plan.points.size(),
           plan.points.size() == 1 ? "" : "s",
           IsOpenLoop(options) ? "open loop, arrivals: " + plan.arrivals.Describe() : "closed loop",

@@ -6,8 +6,8 @@
 
 namespace sextant::cli {
 
-text::Json MakeHeader(const PerfOptions& options, const Plan& plan, const Subject& subject,
-                      const load::DataSet& data);
+text::Json MakeHeader(const PerfOptions& options, const Plan& plan, const Connection& connection,
+                      const Subject& subject, const load::DataSet& data);
 
 void PrintBanner(const PerfOptions& options, const Plan& plan, const Subject& subject,
                  const load::DataSet& data);

@@ -61,7 +61,7 @@ Result<Subject> AskServer(const PerfOptions& options, const Plan& plan,
   } else if (server.error().code() == ErrorCode::kUnavailable ||
              server.error().code() == ErrorCode::kDeadlineExceeded ||
              server.error().code() == ErrorCode::kCorrupt) {
-    return std::move(server).error().In(Format("the server at {}", target.authority));
+    return std::move(server).error().In(Format("the server at {}", target.authority()));
   } else {
     subject.absent.push_back("no server metadata: " + server.error().message());
   }
@@ -92,7 +92,12 @@ Result<Subject> AskServer(const PerfOptions& options, const Plan& plan,
 
 Result<std::map<int64_t, std::unique_ptr<load::RequestSet>>> EncodeRequests(
     const PerfOptions& options, const Plan& plan, const Subject& subject, const load::DataSet& data,
+    const Connection& connection, const Credentials& credentials,
     const load::SharedTensors* shared) {
+  std::string http_fields;
+  for (const net::HeaderField& field : credentials.fixed())
+    AppendFormat(http_fields, "{}: {}\r\n", field.name, field.value);
+  const bool http = plan.target.protocol == kserve::Protocol::kHttp;
   std::map<int64_t, std::unique_ptr<load::RequestSet>> out;
   for (const run::LoadPoint& point : plan.points) {
     if (out.contains(point.batch_size)) continue;
@@ -107,7 +112,7 @@ Result<std::map<int64_t, std::unique_ptr<load::RequestSet>>> EncodeRequests(
         load::RequestSet::Encode(
             subject.signature, data,
             {.protocol = plan.target.protocol,
-             .authority = plan.target.authority,
+             .authority = plan.target.authority(),
              .path_prefix = plan.target.path_prefix,
              .model_version = options.model_version,
              .batch_size = point.batch_size,
@@ -116,7 +121,10 @@ Result<std::map<int64_t, std::unique_ptr<load::RequestSet>>> EncodeRequests(
              .binary_known = subject.binary_tensors,
              .check_outputs = !data.expected().empty(),
              .tolerance = OutputTolerance(options),
-             .http_fields = {},
+             .http_fields = http_fields,
+             .open_head =
+                 http && (connection.endpoints.size() > 1 || credentials.live() != nullptr),
+             .compression = http ? options.http_compression : options.grpc_compression,
              .shared = shared,
              .parameters = subject.streams.parameters,
              .patch = subject.streams.patch}));

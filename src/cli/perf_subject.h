@@ -33,6 +33,7 @@ Result<Subject> AskServer(const PerfOptions& options, const Plan& plan,
 // Requests for every batch size of the plan, checked before the first one is sent.
 Result<std::map<int64_t, std::unique_ptr<load::RequestSet>>> EncodeRequests(
     const PerfOptions& options, const Plan& plan, const Subject& subject, const load::DataSet& data,
+    const Connection& connection, const Credentials& credentials,
     const load::SharedTensors* shared);
 
 }  // namespace sextant::cli

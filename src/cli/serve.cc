@@ -93,6 +93,28 @@ const options::Table<Options>& Table() {
            .value = "SECONDS",
            .help = "How long requests in flight may take after a signal.",
            .limits = {0, 86400}});
+    t.Add(&Options::http_unix, {.name = "http-unix",
+                                .value = "PATH",
+                                .help = "HTTP on a Unix socket as well.",
+                                .is_file = true});
+    t.Add(&Options::grpc_unix, {.name = "grpc-unix",
+                                .value = "PATH",
+                                .help = "gRPC on a Unix socket as well.",
+                                .is_file = true});
+    t.Add(&Options::tls_certificate,
+          {.name = "tls-cert",
+           .value = "FILE",
+           .help = "Serves HTTP and gRPC under TLS with this certificate and its chain, PEM.",
+           .is_file = true});
+    t.Add(&Options::tls_key, {.name = "tls-key",
+                              .value = "FILE",
+                              .help = "The certificate's key, PEM.",
+                              .is_file = true});
+    t.Add(&Options::tls_client_ca,
+          {.name = "tls-client-ca",
+           .value = "FILE",
+           .help = "Only clients with a certificate of these authorities, PEM.",
+           .is_file = true});
     t.Group("Records");
     t.Add(&Options::log_verbose, {.name = "log-verbose",
                                   .value = "LEVEL",

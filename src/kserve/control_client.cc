@@ -1,5 +1,6 @@
 #include "kserve/control_client.h"
 
+#include "base/secrets.h"
 #include "base/strings.h"
 #include "net/blocking.h"
 #include "net/http1.h"
@@ -17,7 +18,9 @@ std::string ErrorText(const net::HttpReplyText& reply) {
       if (member != nullptr && member->AsString()) return std::string(*member->AsString());
     }
   }
-  return reply.body.empty() ? std::string(net::HttpReason(reply.status)) : Printable(reply.body);
+  // A server may repeat what it was sent.
+  return reply.body.empty() ? std::string(net::HttpReason(reply.status))
+                            : Printable(RedactSecrets(reply.body));
 }
 
 Error HttpError(const net::HttpReplyText& reply) {
@@ -50,8 +53,12 @@ Error HttpError(const net::HttpReplyText& reply) {
 
 class HttpControlClient final : public ControlClient {
  public:
-  HttpControlClient(net::BlockingHttpClient client, std::string path_prefix, Nanos timeout)
-      : client_(std::move(client)), path_prefix_(std::move(path_prefix)), timeout_(timeout) {}
+  HttpControlClient(net::BlockingHttpClient client, std::string path_prefix, Nanos timeout,
+                    const ControlExtras& extras)
+      : client_(std::move(client)),
+        path_prefix_(std::move(path_prefix)),
+        timeout_(timeout),
+        headers_(extras.headers) {}
 
   Result<bool> ServerReady() override { return Health("/v2/health/ready"); }
   Result<ServerMetadata> FetchServerMetadata() override {
@@ -131,25 +138,33 @@ class HttpControlClient final : public ControlClient {
     return {};
   }
   Result<std::string> Get(const std::string& path) {
-    SEXTANT_ASSIGN(net::HttpReplyText reply, client_.Call("GET", path_prefix_ + path, {}, timeout_),
-                   "GET " + path);
+    SEXTANT_ASSIGN(net::HttpReplyText reply, Call(path), "GET " + path);
     if (reply.status != 200) return HttpError(reply).In("GET " + path);
     return std::move(reply.body);
   }
   Result<bool> Health(const std::string& path) {
-    SEXTANT_ASSIGN(const net::HttpReplyText reply,
-                   client_.Call("GET", path_prefix_ + path, {}, timeout_), "GET " + path);
+    SEXTANT_ASSIGN(const net::HttpReplyText reply, Call(path), "GET " + path);
     return reply.status == 200;
+  }
+  Result<net::HttpReplyText> Call(const std::string& path) {
+    if (headers_) {
+      std::string fields;
+      for (const net::HeaderField& field : headers_())
+        AppendFormat(fields, "{}: {}\r\n", field.name, field.value);
+      client_.SetExtraFields(std::move(fields));
+    }
+    return client_.Call("GET", path_prefix_ + path, {}, timeout_);
   }
 
   net::BlockingHttpClient client_;
   const std::string path_prefix_;
   const Nanos timeout_;
+  const std::function<std::vector<net::HeaderField>()> headers_;
 };
 
 Error GrpcError(const net::GrpcReplyText& reply) {
   const std::string text =
-      Format("gRPC {}: {}", net::GrpcStatusName(reply.status), reply.status_message);
+      Format("gRPC {}: {}", net::GrpcStatusName(reply.status), RedactSecrets(reply.status_message));
   switch (static_cast<net::GrpcStatus>(reply.status)) {
     case net::GrpcStatus::kNotFound:
       return NotFound(text);
@@ -170,8 +185,8 @@ Error GrpcError(const net::GrpcReplyText& reply) {
 
 class GrpcControlClient final : public ControlClient {
  public:
-  GrpcControlClient(net::BlockingGrpcClient client, Nanos timeout)
-      : client_(std::move(client)), timeout_(timeout) {}
+  GrpcControlClient(net::BlockingGrpcClient client, Nanos timeout, const ControlExtras& extras)
+      : client_(std::move(client)), timeout_(timeout), headers_(extras.headers) {}
 
   Result<bool> ServerReady() override {
     SEXTANT_ASSIGN(const auto response, Call<inference::ServerReadyResponse>(
@@ -261,6 +276,7 @@ class GrpcControlClient final : public ControlClient {
   template <typename Response, typename Request>
   Result<Response> Call(const std::string& method, const Request& request) {
     const std::string path = "/inference.GRPCInferenceService/" + method;
+    if (headers_) client_.SetMetadata(headers_());
     SEXTANT_ASSIGN(const net::GrpcReplyText reply,
                    client_.Call(path, request.SerializeAsString(), timeout_), method);
     if (reply.status != 0) return GrpcError(reply).In(method);
@@ -272,6 +288,7 @@ class GrpcControlClient final : public ControlClient {
 
   net::BlockingGrpcClient client_;
   const Nanos timeout_;
+  const std::function<std::vector<net::HeaderField>()> headers_;
 };
 
 }  // namespace
@@ -286,21 +303,19 @@ std::string ModelPath(const std::string& model, const std::string& version) {
   return path;
 }
 
-Result<std::unique_ptr<ControlClient>> MakeControlClient(Protocol protocol,
-                                                         const net::Address& address,
-                                                         const std::string& authority,
-                                                         const std::string& path_prefix,
-                                                         Nanos timeout) {
+Result<std::unique_ptr<ControlClient>> MakeControlClient(
+    Protocol protocol, const net::Address& address, const std::string& authority,
+    const std::string& path_prefix, Nanos timeout, const ControlExtras& extras) {
   if (protocol == Protocol::kHttp) {
     SEXTANT_ASSIGN(net::BlockingHttpClient client,
-                   net::BlockingHttpClient::Create(address, authority));
+                   net::BlockingHttpClient::Create(address, authority, {}, extras.tls));
     return std::unique_ptr<ControlClient>(
-        std::make_unique<HttpControlClient>(std::move(client), path_prefix, timeout));
+        std::make_unique<HttpControlClient>(std::move(client), path_prefix, timeout, extras));
   }
   SEXTANT_ASSIGN(net::BlockingGrpcClient client,
-                 net::BlockingGrpcClient::Create(address, authority));
+                 net::BlockingGrpcClient::Create(address, authority, {}, extras.tls));
   return std::unique_ptr<ControlClient>(
-      std::make_unique<GrpcControlClient>(std::move(client), timeout));
+      std::make_unique<GrpcControlClient>(std::move(client), timeout, extras));
 }
 
 }  // namespace sextant::kserve

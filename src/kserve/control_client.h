@@ -2,6 +2,7 @@
 // it done so far. The same questions over HTTP or gRPC. Blocking, with a deadline on each call.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -13,6 +14,7 @@
 #include "kserve/metadata.h"
 #include "kserve/model_config.h"
 #include "kserve/shared_memory.h"
+#include "net/hpack.h"
 #include "net/socket.h"
 
 namespace sextant::kserve {
@@ -50,13 +52,17 @@ class ControlClient {
   virtual Result<void> SetTraceSettings(const std::string& model, const TraceChanges& changes) = 0;
 };
 
+struct ControlExtras {
+  net::TlsPeer* tls = nullptr;  // null: plain text; must outlive the client
+  // Header fields of every call, asked for each time: a token may have changed.
+  std::function<std::vector<net::HeaderField>()> headers;
+};
+
 // `authority` is the name the server is addressed by ("localhost:8000"), `path_prefix` what stands
 // before /v2 in its paths (HTTP).
-Result<std::unique_ptr<ControlClient>> MakeControlClient(Protocol protocol,
-                                                         const net::Address& address,
-                                                         const std::string& authority,
-                                                         const std::string& path_prefix,
-                                                         Nanos timeout);
+Result<std::unique_ptr<ControlClient>> MakeControlClient(
+    Protocol protocol, const net::Address& address, const std::string& authority,
+    const std::string& path_prefix, Nanos timeout, const ControlExtras& extras = {});
 
 // "/v2/models/NAME[/versions/VERSION]", each name percent-encoded.
 std::string ModelPath(const std::string& model, const std::string& version);

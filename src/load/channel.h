@@ -8,8 +8,10 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/clock.h"
+#include "load/live_header.h"
 #include "load/recorder.h"
 #include "load/requests.h"
 #include "net/event_loop.h"
@@ -18,8 +20,12 @@
 
 namespace sextant::load {
 
+// Of a request that no endpoint has had.
+constexpr uint32_t kNoEndpoint = UINT32_MAX;
+
 struct Answer {
   OutcomeClass outcome;
+  uint32_t endpoint = kNoEndpoint;  // which of the channel's
   Instant received;
   std::string_view text;    // of a failure: what the peer or the system said
   std::string_view body;    // of a success, when the outputs are to be compared
@@ -51,8 +57,8 @@ class Channel {
   // to the kernel; both must stay in place until the answer. While the server cannot be reached the
   // answer (kConnect) may come from inside.
   virtual void Start(uint32_t slot, const EncodedRequest& request, Instant* sent) = 0;
-  // Forgets a request in flight; no answer follows.
-  virtual void Cancel(uint32_t slot) = 0;
+  // Forgets a request in flight; no answer follows. Returns the endpoint that had it.
+  virtual uint32_t Cancel(uint32_t slot) = 0;
 
   // Work that waits for time (reconnecting); returns when to be called again.
   virtual Instant Tick(Instant now) = 0;
@@ -64,10 +70,18 @@ class Channel {
   net::TransferCounters counters_;
 };
 
+// A server that requests may go to.
+struct Endpoint {
+  net::Address address;
+  std::string authority;                        // how it is addressed
+  std::string name = authority;                 // in reports
+  std::shared_ptr<net::TlsPeer> tls = nullptr;  // null: plain text
+};
+
 struct ChannelOptions {
   kserve::Protocol protocol = kserve::Protocol::kHttp;
-  net::Address address;
-  std::string authority;
+  std::vector<Endpoint> endpoints;         // at least one; connections go to them in turn
+  size_t first_endpoint = 0;               // whose turn it is first
   Nanos timeout{0};                        // told to a gRPC server; 0: none
   size_t max_connections = 0;              // 0: HTTP as many as requests in flight
   bool keep_bodies = false;                // outputs are to be compared
@@ -75,6 +89,8 @@ struct ChannelOptions {
   bool streaming = false;                  // gRPC: requests over bidirectional streams
   size_t streams = 6;                      // on each connection, at most
   bool decoupled = false;                  // a request ends with its final response
+  // Sent with every request; HTTP requests must have been encoded with room for it. Null: none.
+  std::shared_ptr<const LiveHeader> live_header = nullptr;
 };
 
 std::unique_ptr<Channel> MakeChannel(net::EventLoop& loop, ChannelListener& listener,

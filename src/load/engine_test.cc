@@ -144,8 +144,7 @@ run::Level Measure(const net::Address& address, Setup setup) {
   const auto requests =
       *RequestSet::Encode(kModel, data, {.protocol = setup.protocol, .authority = "test"});
   const auto generator = *Generator::Start({.channel = {.protocol = setup.protocol,
-                                                        .address = address,
-                                                        .authority = "test",
+                                                        .endpoints = {{address, "test"}},
                                                         .timeout = setup.timeout},
                                             .timeout = setup.timeout},
                                            setup.workers);
@@ -392,7 +391,7 @@ TEST(ClosedLoop, ConcurrencyIsWhatWasAskedForAtEveryLevelOfASweep) {
   const DataSet data = *GenerateData(kModel, {.rows = 1});
   const auto requests = *RequestSet::Encode(kModel, data, {.authority = "test"});
   const auto generator = *Generator::Start(
-      {.channel = {.address = server.address(kserve::Protocol::kHttp), .authority = "test"},
+      {.channel = {.endpoints = {{server.address(kserve::Protocol::kHttp), "test"}}},
        .timeout = 5s},
       2);
   for (const double concurrency : {6.0, 1.0, 11.0, 3.0}) {
@@ -418,7 +417,7 @@ TEST(Interruption, LeavesALevelThatIsReportedAsItIs) {
   const DataSet data = *GenerateData(kModel, {.rows = 1});
   const auto requests = *RequestSet::Encode(kModel, data, {.authority = "test"});
   const auto generator = *Generator::Start(
-      {.channel = {.address = server.address(kserve::Protocol::kHttp), .authority = "test"},
+      {.channel = {.endpoints = {{server.address(kserve::Protocol::kHttp), "test"}}},
        .timeout = 5s},
       1);
   const Instant begin = SteadyNow();

@@ -14,17 +14,24 @@ constexpr uint32_t kNone = UINT32_MAX;
 class GrpcChannel final : public Channel, public net::GrpcClientListener {
  public:
   GrpcChannel(net::EventLoop& loop, ChannelListener& listener, const ChannelOptions& options)
-      : loop_(loop),
-        listener_(listener),
-        options_(options),
-        method_{.authority = options.authority,
-                .path = std::string(kGrpcInferPath),
-                .metadata = options.metadata,
-                .timeout = options.timeout} {}
+      : loop_(loop), listener_(listener), options_(options) {
+    for (const Endpoint& endpoint : options.endpoints) {
+      methods_.push_back({.authority = endpoint.authority,
+                          .path = std::string(kGrpcInferPath),
+                          .metadata = options.metadata,
+                          .timeout = options.timeout,
+                          .secure = endpoint.tls != nullptr});
+    }
+    if (options.live_header != nullptr) {
+      for (net::GrpcMethod& method : methods_) method.metadata.emplace_back();
+      TakeLiveHeader();
+    }
+  }
 
   void Prepare(size_t count) override {
     wanted_ = std::max<size_t>(
-        1, options_.max_connections > 0 ? std::min(count, options_.max_connections) : count);
+        options_.endpoints.size(),
+        options_.max_connections > 0 ? std::min(count, options_.max_connections) : count);
     while (links_.size() < wanted_) AddLink();
     for (size_t i = 0; i < wanted_; ++i) Revive(i);
   }
@@ -37,6 +44,8 @@ class GrpcChannel final : public Channel, public net::GrpcClientListener {
 
   void Start(uint32_t slot, const EncodedRequest& request, Instant* sent) override {
     if (slot >= place_of_slot_.size()) place_of_slot_.resize(slot + 1);
+    if (options_.live_header != nullptr && options_.live_header->version() != live_version_)
+      TakeLiveHeader();
     const uint32_t link = Choose();
     if (link != kNone) return Send(link, slot, request, sent);
     place_of_slot_[slot] = {};
@@ -49,15 +58,16 @@ class GrpcChannel final : public Channel, public net::GrpcClientListener {
     waiting_.Add({slot, &request, sent});
   }
 
-  void Cancel(uint32_t slot) override {
+  uint32_t Cancel(uint32_t slot) override {
     const Place place = place_of_slot_[slot];
     if (place.link == kNone) {
       waiting_.Remove(slot);
-      return;
+      return kNoEndpoint;
     }
     place_of_slot_[slot] = {};
     links_[place.link].connection->Cancel(place.stream);
     ServeWaiting();
+    return EndpointOf(place.link);
   }
 
   Instant Tick(Instant now) override {
@@ -83,7 +93,9 @@ class GrpcChannel final : public Channel, public net::GrpcClientListener {
   void OnGrpcResponse(net::GrpcClientConnection& connection, uint32_t slot,
                       const net::GrpcResponse& response) override {
     place_of_slot_[slot] = {};
-    Answer answer{.received = response.received, .body = response.message};
+    Answer answer{.endpoint = EndpointOf(connection.index()),
+                  .received = response.received,
+                  .body = response.message};
     if (response.status != 0)
       answer.outcome = {OutcomeKind::kGrpc, response.status}, answer.text = response.status_message;
     listener_.OnAnswer(slot, answer);
@@ -113,7 +125,10 @@ class GrpcChannel final : public Channel, public net::GrpcClientListener {
                                                                      : OutcomeKind::kReset;
     for (const uint32_t slot : slots) {
       place_of_slot_[slot] = {};
-      listener_.OnAnswer(slot, {.outcome = {outcome}, .received = now, .text = reason});
+      listener_.OnAnswer(slot, {.outcome = {outcome},
+                                .endpoint = EndpointOf(connection.index()),
+                                .received = now,
+                                .text = reason});
     }
     if (kind == net::FailureKind::kConnect && !AnyUsable()) waiting_.FailAll(listener_, reason);
   }
@@ -128,10 +143,21 @@ class GrpcChannel final : public Channel, public net::GrpcClientListener {
     uint32_t link = kNone, stream = 0;
   };
 
+  uint32_t EndpointOf(size_t link) const {
+    return static_cast<uint32_t>((options_.first_endpoint + link) % options_.endpoints.size());
+  }
+
   void AddLink() {
     const auto index = static_cast<uint32_t>(links_.size());
-    links_.push_back(
-        {std::make_unique<net::GrpcClientConnection>(loop_, *this, counters_, method_, index)});
+    links_.push_back({std::make_unique<net::GrpcClientConnection>(
+        loop_, *this, counters_, methods_[EndpointOf(index)], index)});
+  }
+
+  [[gnu::noinline, gnu::cold]] void TakeLiveHeader() {
+    live_version_ = options_.live_header->version();
+    const net::HeaderField field = options_.live_header->grpc_field();
+    for (net::GrpcMethod& method : methods_) method.metadata.back() = field;
+    for (Link& link : links_) link.connection->MethodChanged();
   }
 
   void Revive(size_t link) {
@@ -140,7 +166,8 @@ class GrpcChannel final : public Channel, public net::GrpcClientListener {
     l.down = false;
     l.connecting = true;
     l.connection->Abandon();
-    l.connection->Connect(options_.address);
+    const Endpoint& to = options_.endpoints[EndpointOf(link)];
+    l.connection->Connect(to.address, to.tls.get());
   }
 
   bool AnyUsable() const {
@@ -173,7 +200,8 @@ class GrpcChannel final : public Channel, public net::GrpcClientListener {
   net::EventLoop& loop_;
   ChannelListener& listener_;
   const ChannelOptions options_;
-  const net::GrpcMethod method_;
+  std::vector<net::GrpcMethod> methods_;  // per endpoint
+  uint32_t live_version_ = 0;
   std::vector<Link> links_;
   std::vector<Place> place_of_slot_;
   WaitingRequests waiting_;

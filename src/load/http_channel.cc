@@ -1,7 +1,10 @@
 // HTTP/1.1: one request at a time on each connection, as many connections as requests in flight.
+#include <algorithm>
+#include <deque>
 #include <memory>
 #include <vector>
 
+#include "base/strings.h"
 #include "load/waiting_requests.h"
 
 namespace sextant::load {
@@ -14,10 +17,17 @@ constexpr size_t kMaxConnecting = 128;
 class HttpChannel final : public Channel, public net::HttpClientListener {
  public:
   HttpChannel(net::EventLoop& loop, ChannelListener& listener, const ChannelOptions& options)
-      : loop_(loop), listener_(listener), options_(options) {}
+      : loop_(loop),
+        listener_(listener),
+        options_(options),
+        several_(options.endpoints.size() > 1),
+        inserts_fields_(several_ || options.live_header != nullptr),
+        turn_(options.first_endpoint) {}
 
   void Prepare(size_t count) override {
     if (options_.max_connections > 0) count = std::min(count, options_.max_connections);
+    // Each server gets its share, however few requests are in flight.
+    if (several_) count = std::max(count, options_.endpoints.size());
     wanted_ = count;
     while (links_.size() < count) AddLink();
     ConnectMore();
@@ -29,6 +39,7 @@ class HttpChannel final : public Channel, public net::HttpClientListener {
     if (slot >= link_of_slot_.size()) link_of_slot_.resize(slot + 1, kNone);
     // The connection that answered last is the warmest.
     if (!idle_.empty()) {
+      if (several_) BringNextEndpointForward();
       const uint32_t link = idle_.back();
       idle_.pop_back();
       return Send(link, slot, request, sent);
@@ -45,11 +56,11 @@ class HttpChannel final : public Channel, public net::HttpClientListener {
     ConnectMore();
   }
 
-  void Cancel(uint32_t slot) override {
+  uint32_t Cancel(uint32_t slot) override {
     const uint32_t link = link_of_slot_[slot];
     if (link == kNone) {
       waiting_.Remove(slot);
-      return;
+      return kNoEndpoint;
     }
     // An answer that still comes would be taken for the next request's: the connection goes.
     Link& broken = links_[link];
@@ -59,6 +70,7 @@ class HttpChannel final : public Channel, public net::HttpClientListener {
     ++counters_.disconnects;
     Lost(link);
     ConnectMore();
+    return EndpointOf(link);
   }
 
   Instant Tick(Instant now) override {
@@ -87,7 +99,7 @@ class HttpChannel final : public Channel, public net::HttpClientListener {
     const uint32_t slot = links_[link].slot;
     links_[link].slot = kNone;
     link_of_slot_[slot] = kNone;
-    Answer answer{.received = response.received};
+    Answer answer{.endpoint = EndpointOf(link), .received = response.received};
     if (response.status == 200) {
       answer.body = response.body;
       answer.fields = response.fields;
@@ -111,14 +123,34 @@ class HttpChannel final : public Channel, public net::HttpClientListener {
     const uint32_t slot = links_[link].slot;
     links_[link].slot = kNone;
     if (kind == net::FailureKind::kConnect) {
-      --connecting_;
+      // Under TLS a server may still refuse a client whose handshake is done.
+      const bool was_open = links_[link].connected;
+      if (was_open) {
+        std::erase(idle_, link);
+        Lost(link);
+      } else {
+        --connecting_;
+        links_[link].dead = true;
+        dead_.push_back(link);
+      }
       ++connect_failures_;
       connect_fault_ = reason;
-      links_[link].dead = true;
-      dead_.push_back(link);
       const Nanos backoff = ConnectBackoff(connect_failures_);
       retry_at_ = std::min(retry_at_, SteadyNow() + backoff);
-      waiting_.FailAll(listener_, reason);
+      if (awaiting && slot != kNone) {
+        link_of_slot_[slot] = kNone;
+        listener_.OnAnswer(slot, {.outcome = {OutcomeKind::kConnect},
+                                  .endpoint = EndpointOf(link),
+                                  .received = SteadyNow(),
+                                  .text = reason});
+      }
+      // While others answer, what waits for them goes on waiting, but for the one request that this
+      // connection would have carried.
+      if (several_ && open_ > 0) {
+        waiting_.FailOne(listener_, connect_fault_, EndpointOf(link));
+      } else {
+        waiting_.FailAll(listener_, connect_fault_);
+      }
       return;
     }
     std::erase(idle_, link);
@@ -127,7 +159,10 @@ class HttpChannel final : public Channel, public net::HttpClientListener {
       link_of_slot_[slot] = kNone;
       const OutcomeKind outcome =
           kind == net::FailureKind::kProtocol ? OutcomeKind::kProtocol : OutcomeKind::kReset;
-      listener_.OnAnswer(slot, {.outcome = {outcome}, .received = SteadyNow(), .text = reason});
+      listener_.OnAnswer(slot, {.outcome = {outcome},
+                                .endpoint = EndpointOf(link),
+                                .received = SteadyNow(),
+                                .text = reason});
     }
     ConnectMore();
   }
@@ -138,13 +173,51 @@ class HttpChannel final : public Channel, public net::HttpClientListener {
     uint32_t slot = kNone;
     bool connected = false;
     bool dead = false;  // in dead_
+    uint32_t endpoint = 0;
+    std::vector<std::string_view> pieces;  // of its request, with our fields among them
   };
+  // The header fields that depend on the server and on the token, as text.
+  struct Fields {
+    uint32_t version = UINT32_MAX;
+    const std::string* text = nullptr;
+  };
+
+  uint32_t EndpointOf(uint32_t link) const { return links_[link].endpoint; }
+
+  // An idle connection of the server whose turn it is comes to the end of the list.
+  [[gnu::noinline, gnu::cold]] void BringNextEndpointForward() {
+    for (size_t tries = 0; tries < options_.endpoints.size(); ++tries) {
+      const uint32_t wanted = static_cast<uint32_t>(turn_++ % options_.endpoints.size());
+      const auto found = std::find_if(idle_.rbegin(), idle_.rend(),
+                                      [&](uint32_t link) { return EndpointOf(link) == wanted; });
+      if (found != idle_.rend()) return std::swap(*found, idle_.back());
+    }
+  }
+
+  const std::string& FieldsOf(uint32_t endpoint) {
+    fields_.resize(options_.endpoints.size());
+    Fields& fields = fields_[endpoint];
+    const uint32_t version = options_.live_header == nullptr ? 0 : options_.live_header->version();
+    if (fields.version != version) {
+      fields.version = version;
+      std::string text = Format("Host: {}\r\n", options_.endpoints[endpoint].authority);
+      if (options_.live_header != nullptr) {
+        const net::HeaderField field = options_.live_header->field();
+        AppendFormat(text, "{}: {}\r\n", field.name, field.value);
+      }
+      // Earlier texts stay: requests on their way may refer to them.
+      fields.text = &texts_.emplace_back(std::move(text));
+    }
+    return *fields.text;
+  }
 
   void AddLink() {
     const auto index = static_cast<uint32_t>(links_.size());
     links_.push_back(
         {.connection = std::make_unique<net::HttpClientConnection>(loop_, *this, counters_, index),
-         .dead = true});
+         .dead = true,
+         .endpoint =
+             static_cast<uint32_t>((options_.first_endpoint + index) % options_.endpoints.size())});
     idle_.reserve(links_.size());
     dead_.push_back(index);
   }
@@ -165,7 +238,8 @@ class HttpChannel final : public Channel, public net::HttpClientListener {
       dead_.pop_back();
       links_[link].dead = false;
       ++connecting_;
-      links_[link].connection->Connect(options_.address);
+      const Endpoint& to = options_.endpoints[EndpointOf(link)];
+      links_[link].connection->Connect(to.address, to.tls.get());
     }
   }
 
@@ -181,12 +255,27 @@ class HttpChannel final : public Channel, public net::HttpClientListener {
   void Send(uint32_t link, uint32_t slot, const EncodedRequest& request, Instant* sent) {
     links_[link].slot = slot;
     link_of_slot_[slot] = link;
-    links_[link].connection->Send(request.pieces, options_.keep_bodies, sent);
+    links_[link].connection->Send(inserts_fields_ ? WithFields(link, request) : request.pieces,
+                                  options_.keep_bodies, sent);
+  }
+
+  // The fields go behind the request line, which has been encoded as a piece of its own.
+  [[gnu::noinline]] std::span<const std::string_view> WithFields(uint32_t link,
+                                                                 const EncodedRequest& request) {
+    std::vector<std::string_view>& own = links_[link].pieces;
+    own.assign(request.pieces.begin(), request.pieces.end());
+    own.insert(own.begin() + 1, FieldsOf(EndpointOf(link)));
+    return own;
   }
 
   net::EventLoop& loop_;
   ChannelListener& listener_;
   const ChannelOptions options_;
+  const bool several_;         // endpoints
+  const bool inserts_fields_;  // Host and the like
+  size_t turn_;                // the endpoint that is next, where there are several
+  std::vector<Fields> fields_;
+  std::deque<std::string> texts_;
   std::vector<Link> links_;
   std::vector<uint32_t> idle_, dead_;
   std::vector<uint32_t> link_of_slot_;

@@ -112,6 +112,22 @@ void ComputeResponses(const ResponseTally& tally, std::span<const Block> blocks,
   out.per_request = tally.per_request;
 }
 
+void FillEndpoints(const LevelInput& input, double window_s, run::Level& level) {
+  for (size_t i = 0; i < input.endpoints.size(); ++i) {
+    run::EndpointRecord& endpoint = level.endpoints.emplace_back();
+    endpoint.name = input.endpoints[i];
+    if (i >= input.record->endpoints.size()) continue;  // it was sent nothing
+    const EndpointTally& tally = input.record->endpoints[i];
+    endpoint.succeeded = tally.succeeded;
+    endpoint.failed = tally.failed;
+    if (window_s > 0) endpoint.request_rate = static_cast<double>(tally.completed) / window_s;
+    endpoint.latency = tally.latency;
+    if (tally.latency.count() == 0) continue;
+    endpoint.p50_ns = tally.latency.Quantile(0.5);
+    endpoint.p99_ns = tally.latency.Quantile(0.99);
+  }
+}
+
 }  // namespace
 
 void ComputeLevel(const LevelInput& input, const MeasureOptions& options, run::Level& level) {
@@ -128,6 +144,8 @@ void ComputeLevel(const LevelInput& input, const MeasureOptions& options, run::L
   level.succeeded = record.succeeded;
   level.completed = record.completed;
   level.overflow = record.overflow;
+  level.retries = record.retries;
+  FillEndpoints(input, window_s, level);
   level.checked_outputs = record.checked;
   level.wrong_outputs = record.wrong;
   level.failed = level.unfinished = 0;

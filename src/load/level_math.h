@@ -33,6 +33,7 @@ struct LevelInput {
   Nanos block_length{0};
   Nanos window{0};
   int64_t batch_size = 1;
+  std::vector<std::string> endpoints;  // their names, where there are several
 };
 // Fills in everything that follows from the records: counts, rates, latencies, intervals, state.
 void ComputeLevel(const LevelInput& input, const MeasureOptions& options, run::Level& level);

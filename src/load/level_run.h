@@ -39,6 +39,7 @@ class Generator::LevelRun {
   LevelRun(Generator& generator, const LevelPlan& plan, const MeasureOptions& options,
            const MeasureHooks& hooks)
       : workers_(generator.workers_),
+        endpoints_(generator.endpoints_),
         plan_(plan),
         schedule_length_(plan.load.mode == run::LoadMode::kRequestRate ? plan.arrivals.length()
                                                                        : std::nullopt),
@@ -127,6 +128,7 @@ class Generator::LevelRun {
   const std::vector<kserve::ModelStatistics>* Answer(const Counters& asked);
 
   std::vector<std::unique_ptr<Worker>>& workers_;
+  const std::vector<std::string>& endpoints_;
   const LevelPlan& plan_;
   const std::optional<Nanos> schedule_length_;  // of a schedule that ends
   const MeasureOptions options_;

@@ -15,11 +15,17 @@ size_t GrpcConnectionsFor(size_t concurrency) { return std::max<size_t>(1, (conc
 
 Result<std::unique_ptr<Generator>> Generator::Start(const WorkerOptions& options, size_t workers) {
   std::unique_ptr<Generator> generator(new Generator());
+  if (options.channel.endpoints.size() > 1) {
+    for (const Endpoint& endpoint : options.channel.endpoints)
+      generator->endpoints_.push_back(endpoint.name);
+  }
   for (size_t i = 0; i < workers; ++i) {
     WorkerOptions own = options;
     if (own.channel.max_connections > 0)
       own.channel.max_connections =
           std::max<size_t>(1, ShareOf(options.channel.max_connections, i, workers));
+    // Few connections per worker must not all go to the same servers.
+    own.channel.first_endpoint = i % options.channel.endpoints.size();
     SEXTANT_ASSIGN(auto worker, Worker::Start(own, i, workers));
     generator->workers_.push_back(std::move(worker));
   }
@@ -443,7 +449,8 @@ void Generator::LevelRun::Collect() {
                 .blocks = &series_.blocks(),
                 .block_length = series_.length(),
                 .window = end_ - begin_,
-                .batch_size = plan_.load.batch_size},
+                .batch_size = plan_.load.batch_size,
+                .endpoints = endpoints_},
                options_, level_);
   level_.client.limits = FindClientLimits(level_, options_.spin);
   level_.client.limited = !level_.client.limits.empty();

@@ -113,6 +113,7 @@ class Generator {
  private:
   class LevelRun;
   Generator() = default;
+  std::vector<std::string> endpoints_;  // their names, where there are several
   std::vector<std::unique_ptr<Worker>> workers_;
 };
 

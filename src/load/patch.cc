@@ -101,11 +101,12 @@ RequestPatch::Split RequestPatch::SplitHttp(std::string_view head, const PatchOp
   return {head.substr(0, begin), head.substr(begin, end - begin), head.substr(end)};
 }
 
-RequestPatch RequestPatch::ForHttp(std::string_view piece, const PatchOptions& options) {
+RequestPatch RequestPatch::ForHttp(std::string_view piece, const PatchOptions& options,
+                                   size_t place) {
   RequestPatch patch;
   if (options.sequence == SequenceIdType::kNone) return patch;
   patch.bytes_ = piece;
-  patch.piece_ = 1;
+  patch.piece_ = place;
   patch.text_id_ = options.sequence == SequenceIdType::kString;
   // Behind the name: its closing quote and a colon, and a text's opening quote.
   patch.sequence_ = Behind(piece, kIdName, patch.text_id_ ? 3 : 2);

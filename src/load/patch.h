@@ -51,7 +51,8 @@ class RequestPatch {
   };
   static kserve::Parameters Placeholders(const PatchOptions& options);
   static Split SplitHttp(std::string_view head, const PatchOptions& options);
-  static RequestPatch ForHttp(std::string_view piece, const PatchOptions& options);
+  // `place`: which of the request's pieces it is.
+  static RequestPatch ForHttp(std::string_view piece, const PatchOptions& options, size_t place);
 
   bool any() const { return !bytes_.empty(); }
   std::string_view bytes() const { return bytes_; }

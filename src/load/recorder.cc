@@ -1,6 +1,7 @@
 #include "load/recorder.h"
 
 #include "base/host.h"
+#include "base/secrets.h"
 #include "base/strings.h"
 #include "net/grpc.h"
 
@@ -55,6 +56,7 @@ void WindowRecord::Merge(const WindowRecord& other) {
   checked += other.checked;
   wrong += other.wrong;
   MergeTally(wrong_requests, other.wrong_requests);
+  retries += other.retries;
   in_flight_ns += other.in_flight_ns;
   in_flight_max += other.in_flight_max;
   lag.Merge(other.lag);
@@ -72,6 +74,13 @@ void WindowRecord::Merge(const WindowRecord& other) {
     sequences->abandoned += other.sequences->abandoned;
     sequences->latency.Merge(other.sequences->latency);
     sequences->requests.Merge(other.sequences->requests);
+  }
+  if (endpoints.size() < other.endpoints.size()) endpoints.resize(other.endpoints.size());
+  for (size_t i = 0; i < other.endpoints.size(); ++i) {
+    endpoints[i].succeeded += other.endpoints[i].succeeded;
+    endpoints[i].failed += other.endpoints[i].failed;
+    endpoints[i].completed += other.endpoints[i].completed;
+    endpoints[i].latency.Merge(other.endpoints[i].latency);
   }
   first_scheduled = std::min(first_scheduled, other.first_scheduled);
   last_done = std::max(last_done, other.last_done);
@@ -195,9 +204,26 @@ void Recorder::OnFailure(const RequestStamps& t, bool in_window, const OutcomeCl
   WindowRecord* const record = in_window ? RecordOf(t.scheduled) : nullptr;
   if (record == nullptr) return;
   OutcomeTally& tally = record->failures[outcome];
-  if (tally.count++ == 0) tally.example = Printable(message);
+  // A server may repeat what it was sent.
+  if (tally.count++ == 0) tally.example = Printable(RedactSecrets(message));
   tally.latency.Record((t.done - t.scheduled).count());
   record->last_done = std::max(record->last_done, t.done);
+}
+
+void Recorder::OnEndpoint(const RequestStamps& t, bool in_window, uint32_t endpoint,
+                          bool succeeded) {
+  if (record_ == nullptr) return;
+  const auto tally = [&](WindowRecord& record) -> EndpointTally& {
+    if (endpoint >= record.endpoints.size()) record.endpoints.resize(endpoint + 1);
+    return record.endpoints[endpoint];
+  };
+  if (succeeded && window_.Holds(t.done)) {
+    if (WindowRecord* const record = RecordOf(t.done)) ++tally(*record).completed;
+  }
+  WindowRecord* const record = in_window ? RecordOf(t.scheduled) : nullptr;
+  if (record == nullptr) return;
+  ++(succeeded ? tally(*record).succeeded : tally(*record).failed);
+  if (succeeded) tally(*record).latency.Record((t.done - t.scheduled).count());
 }
 
 void Recorder::OnChecked(const RequestStamps& t, bool in_window, uint64_t items, uint64_t wrong) {

@@ -63,6 +63,12 @@ struct SequenceTally {
   uint64_t completed = 0, abandoned = 0;
   stats::Histogram latency, requests;  // of completed ones
 };
+// What one of several servers did.
+struct EndpointTally {
+  uint64_t succeeded = 0, failed = 0;
+  uint64_t completed = 0;  // successes that ended within the window
+  stats::Histogram latency;
+};
 
 // Everything of one window, of one worker.
 struct WindowRecord {
@@ -75,7 +81,9 @@ struct WindowRecord {
   std::map<OutcomeClass, OutcomeTally> failures;
   uint64_t checked = 0, wrong = 0;  // inferences
   OutcomeTally wrong_requests;
-  double in_flight_ns = 0;  // integral over the window
+  uint64_t retries = 0;
+  std::vector<EndpointTally> endpoints;  // where there are several
+  double in_flight_ns = 0;               // integral over the window
   int64_t in_flight_max = 0;
   stats::Histogram lag{stats::Histogram::kCoarsePrecisionBits};
   Instant first_scheduled = Instant::max(), last_done = Instant::min();
@@ -202,6 +210,11 @@ class Recorder {
   }
   void OnFailure(const RequestStamps& t, bool in_window, const OutcomeClass& outcome,
                  std::string_view message);
+  void OnRetry(bool in_window) {
+    if (record_ != nullptr && in_window) ++record_->retries;
+  }
+  // Of a request that one of several servers had, after OnSuccess() or OnFailure().
+  void OnEndpoint(const RequestStamps& t, bool in_window, uint32_t endpoint, bool succeeded);
   // Of a success with `items` inferences, of which `wrong` were not as expected.
   void OnChecked(const RequestStamps& t, bool in_window, uint64_t items, uint64_t wrong);
   // A request that is still in flight when the window's record is taken.

@@ -84,20 +84,35 @@ Result<std::string> JsonRequest(const std::vector<BatchInput>& inputs,
   return kserve::EncodeHttpJsonRequest(joined, outputs, parameters);
 }
 
-std::string HttpHeader(const ModelSignature& model, const RequestOptions& options,
-                       const std::string& json, uint64_t body_bytes) {
-  std::string head = Format("POST {}{}/infer HTTP/1.1\r\nHost: {}\r\n{}", options.path_prefix,
-                            kserve::ModelPath(model.name, options.model_version), options.authority,
-                            options.http_fields);
+std::string HttpRequestLine(const ModelSignature& model, const RequestOptions& options) {
+  return Format("POST {}{}/infer HTTP/1.1\r\n", options.path_prefix,
+                kserve::ModelPath(model.name, options.model_version));
+}
+
+// What follows the request line. `json_bytes`: of the JSON in front of binary tensors, before
+// compression.
+std::string HttpFields(const RequestOptions& options, uint64_t json_bytes, uint64_t body_bytes) {
+  std::string head;
+  if (!options.open_head) AppendFormat(head, "Host: {}\r\n", options.authority);
+  if (options.compression != net::Compression::kNone)
+    AppendFormat(head, "Content-Encoding: {}\r\n", net::CompressionName(options.compression));
+  head += options.http_fields;
   if (options.json_tensors) {
     head += "Content-Type: application/json\r\n";
   } else {
     AppendFormat(
         head, "Content-Type: application/octet-stream\r\nInference-Header-Content-Length: {}\r\n",
-        json.size());
+        json_bytes);
   }
   AppendFormat(head, "Content-Length: {}\r\n\r\n", body_bytes);
-  return head + json;
+  return head;
+}
+
+std::string Joined(std::span<const std::string_view> pieces) {
+  std::string out;
+  out.reserve(TotalSize(pieces));
+  for (const std::string_view piece : pieces) out += piece;
+  return out;
 }
 
 }  // namespace
@@ -114,11 +129,19 @@ Result<std::unique_ptr<RequestSet>> RequestSet::Encode(const ModelSignature& mod
     return InvalidArgument(Format("batch size {} is above the model's max_batch_size of {}",
                                   options.batch_size, model.max_batch_size));
   }
-  if (options.shared != nullptr && (options.patch.any() || !options.parameters.empty())) {
+  const bool compressed = options.compression != net::Compression::kNone;
+  if (options.shared != nullptr &&
+      (options.patch.any() || !options.parameters.empty() || options.open_head || compressed)) {
     return Unsupported(
-        "--shared-memory goes with requests that are all alike: leave out --streaming, sequences "
-        "and "
-        "request parameters, or the shared memory");
+        "--shared-memory goes with requests that are all alike, to one server: leave out "
+        "--streaming, "
+        "sequences, request parameters, several URLs, tokens that are renewed, and compression");
+  }
+  if (compressed && options.patch.any()) {
+    return Unsupported(
+        "requests are compressed once, before the run, and those of streams and sequences are "
+        "never "
+        "the same twice: leave out the compression");
   }
   std::unique_ptr<RequestSet> set(new RequestSet(data, options));
   if (options.protocol == kserve::Protocol::kGrpc)
@@ -170,72 +193,105 @@ Result<void> RequestSet::EncodeOne(const ModelSignature& model, const RequestOpt
   for (const kserve::TensorMetadata& output : model.outputs)
     outputs.push_back({.name = output.name, .binary = !options.json_outputs});
 
+  // The body or message: what describes the tensors, then the tensors.
   kserve::Parameters parameters = RequestPatch::Placeholders(options.patch);
   parameters.insert(parameters.end(), options.parameters.begin(), options.parameters.end());
   std::vector<std::string_view> pieces;
-  if (options.protocol == kserve::Protocol::kHttp && options.json_tensors) {
+  const bool http = options.protocol == kserve::Protocol::kHttp;
+  if (http && options.json_tensors) {
     // A server that knows nothing of binary data must not be asked about it.
     if (!options.binary_known) outputs.clear();
-    SEXTANT_ASSIGN(const std::string json, JsonRequest(inputs, outputs, parameters));
-    AddHttpHead(HttpHeader(model, options, json, json.size()), options, pieces);
-  } else if (options.protocol == kserve::Protocol::kHttp) {
-    const std::string json = kserve::EncodeHttpRequestHeader(headers, outputs, {}, parameters);
-    AddHttpHead(HttpHeader(model, options, json, json.size() + tensor_bytes), options, pieces);
+    SEXTANT_ASSIGN(std::string json, JsonRequest(inputs, outputs, parameters));
+    pieces.push_back(Own(std::move(json)));
+  } else if (http) {
+    pieces.push_back(Own(kserve::EncodeHttpRequestHeader(headers, outputs, {}, parameters)));
     for (const BatchInput& entry : inputs)
       pieces.insert(pieces.end(), entry.pieces.begin(), entry.pieces.end());
   } else {
-    std::string header = kserve::EncodeGrpcRequestHeader(model.name, options.model_version, headers,
-                                                         outputs, {}, options.parameters);
-    uint64_t message_bytes = header.size();
-    if (patch_.any()) message_bytes += patch_.bytes().size() - net::kGrpcPrefixBytes;
-    for (const BatchInput& entry : inputs)
-      message_bytes += kserve::EncodeRawInputHeader(entry.bytes).size() + entry.bytes;
-    if (message_bytes > INT32_MAX) {
-      return InvalidArgument(
-          Format("a request of {} bytes is beyond gRPC's 2 GiB: use HTTP or a smaller batch",
-                 message_bytes));
-    }
-    std::string prefix;
-    if (patch_.any()) {
-      pieces.push_back(patch_.bytes());
-    } else {
-      net::AppendGrpcPrefix(prefix, static_cast<uint32_t>(message_bytes));
-    }
-    pieces.push_back(Own(prefix + header));
+    pieces.push_back(Own(kserve::EncodeGrpcRequestHeader(model.name, options.model_version, headers,
+                                                         outputs, {}, options.parameters)));
     for (const BatchInput& entry : inputs) {
       pieces.push_back(Own(kserve::EncodeRawInputHeader(entry.bytes)));
       pieces.insert(pieces.end(), entry.pieces.begin(), entry.pieces.end());
     }
   }
-  const uint64_t bytes = TotalSize(pieces);
-  const size_t shared = !patch_.any() ? 0 : options.protocol == kserve::Protocol::kGrpc ? 1 : 2;
-  Join(pieces, shared);
-  piece_lists_.push_back(std::move(pieces));
-  requests_.push_back(
-      {.pieces = {}, .bytes = bytes, .first_row = static_cast<uint32_t>(first_row)});
+  const size_t json_bytes = pieces.front().size();
+  if (options.compression != net::Compression::kNone)
+    pieces.assign(1, owned_.emplace_back(net::Compress(options.compression, Joined(pieces))));
+  size_t apart = 0;
+  if (http) {
+    apart = AddHttpHead(model, options, json_bytes, pieces);
+  } else {
+    SEXTANT_ASSIGN(apart, AddGrpcPrefix(options, pieces));
+  }
+  AddRequest(std::move(pieces), apart, first_row);
   return {};
 }
 
-void RequestSet::AddHttpHead(std::string head, const RequestOptions& options,
-                             std::vector<std::string_view>& pieces) {
-  const std::string_view kept = Own(std::move(head));
-  const RequestPatch::Split split = RequestPatch::SplitHttp(kept, options.patch);
-  pieces.push_back(split.before);
-  if (split.piece.empty()) return;
-  if (!patch_.any()) patch_ = RequestPatch::ForHttp(split.piece, options.patch);
-  pieces.push_back(patch_.bytes());
-  pieces.push_back(split.after);
+// The request line may stand alone, for what the channel puts in behind it. Where requests differ,
+// the JSON is in three pieces, of which the middle one is each request's own.
+size_t RequestSet::AddHttpHead(const ModelSignature& model, const RequestOptions& options,
+                               size_t json_bytes, std::vector<std::string_view>& pieces) {
+  const std::string fields = HttpFields(options, json_bytes, TotalSize(pieces));
+  std::string head = HttpRequestLine(model, options);
+  std::vector<std::string_view> front;
+  if (options.open_head) front.push_back(Own(std::exchange(head, {})));
+  head += fields;
+  size_t apart = front.size();
+  if (options.patch.sequence == SequenceIdType::kNone) {
+    front.push_back(Own(std::move(head)));
+  } else {
+    head += pieces.front();
+    pieces.erase(pieces.begin());
+    const RequestPatch::Split split = RequestPatch::SplitHttp(Own(std::move(head)), options.patch);
+    front.push_back(split.before);
+    if (!patch_.any()) patch_ = RequestPatch::ForHttp(split.piece, options.patch, front.size());
+    front.push_back(patch_.bytes());
+    apart = front.size();
+    front.push_back(split.after);
+  }
+  pieces.insert(pieces.begin(), front.begin(), front.end());
+  return apart;
 }
 
-void RequestSet::Join(std::vector<std::string_view>& pieces, size_t first) {
-  const uint64_t bytes = TotalSize(std::span(pieces).subspan(first));
-  if (pieces.size() - first < 2 || bytes > kCopyBelow || copied_bytes_ + bytes > kCopyTotal) return;
-  std::string joined;
-  joined.reserve(bytes);
-  for (size_t i = first; i < pieces.size(); ++i) joined += pieces[i];
-  copied_bytes_ += bytes;
-  pieces.resize(first);
-  pieces.push_back(owned_.emplace_back(std::move(joined)));
+Result<size_t> RequestSet::AddGrpcPrefix(const RequestOptions& options,
+                                         std::vector<std::string_view>& pieces) {
+  const uint64_t bytes = TotalSize(pieces);
+  if (bytes + patch_.bytes().size() > INT32_MAX) {
+    return InvalidArgument(
+        Format("a request of {} bytes is beyond gRPC's 2 GiB: use HTTP or a smaller batch", bytes));
+  }
+  if (patch_.any()) {
+    pieces.insert(pieces.begin(), patch_.bytes());
+    return 1;
+  }
+  std::string prefix;
+  net::AppendGrpcPrefix(prefix, static_cast<uint32_t>(bytes),
+                        options.compression != net::Compression::kNone);
+  pieces.insert(pieces.begin(), Own(std::move(prefix)));
+  return 0;
+}
+
+void RequestSet::AddRequest(std::vector<std::string_view> pieces, size_t apart, size_t first_row) {
+  const uint64_t bytes = TotalSize(pieces);
+  // Small requests in one piece; of large ones, at least the head and what describes the tensors.
+  size_t joined = std::min(pieces.size(), apart + 2);
+  const bool small = bytes <= kCopyBelow && copied_bytes_ + bytes <= kCopyTotal;
+  if (small) {
+    copied_bytes_ += bytes;
+    joined = pieces.size();
+  }
+  if (joined > apart + 1) {
+    const auto first = pieces.begin() + static_cast<ptrdiff_t>(apart);
+    const auto last = pieces.begin() + static_cast<ptrdiff_t>(joined);
+    std::string text = Joined({first, last});
+    const std::string_view one =
+        small ? owned_.emplace_back(std::move(text)) : Own(std::move(text));
+    pieces.insert(pieces.erase(first, last), one);
+  }
+  piece_lists_.push_back(std::move(pieces));
+  requests_.push_back(
+      {.pieces = {}, .bytes = bytes, .first_row = static_cast<uint32_t>(first_row)});
 }
 
 // The first part of a request whose tensors lie in shared memory; all second parts have one size.

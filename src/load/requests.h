@@ -17,6 +17,7 @@
 #include "load/data.h"
 #include "load/patch.h"
 #include "load/shared_tensors.h"
+#include "net/compress.h"
 #include "net/grpc_client.h"
 
 namespace sextant::load {
@@ -54,6 +55,11 @@ struct RequestOptions {
   // How far floats may be from what is expected; without, every bit counts.
   std::optional<Tolerance> tolerance;
   std::string http_fields;  // further header lines, each with its CR LF
+  // HTTP: the request line is a piece of its own and Host is left out, for the channel to put in
+  // what depends on the server and the time.
+  bool open_head = false;
+  // Of bodies and messages, done here, once. gRPC calls must say it as well (grpc-encoding).
+  net::Compression compression = net::Compression::kNone;
   // Tensors lie there instead of in the requests; must outlive the set. Without patch and
   // parameters.
   const SharedTensors* shared = nullptr;
@@ -105,10 +111,13 @@ class RequestSet {
                          size_t first_row);
   Result<void> EncodeShared(const ModelSignature& model, const RequestOptions& options,
                             size_t first_row);
-  void AddHttpHead(std::string head, const RequestOptions& options,
-                   std::vector<std::string_view>& pieces);
-  // Makes one piece of `pieces` from `first` on, where that is small.
-  void Join(std::vector<std::string_view>& pieces, size_t first);
+  // These put what goes before a body or message in front of its pieces, and return how many pieces
+  // at the beginning must stay as they are.
+  size_t AddHttpHead(const ModelSignature& model, const RequestOptions& options, size_t json_bytes,
+                     std::vector<std::string_view>& pieces);
+  Result<size_t> AddGrpcPrefix(const RequestOptions& options,
+                               std::vector<std::string_view>& pieces);
+  void AddRequest(std::vector<std::string_view> pieces, size_t apart, size_t first_row);
 
   const DataSet& data_;
   const int64_t batch_size_;

@@ -23,16 +23,23 @@ class StreamChannel final : public Channel, public net::GrpcClientListener {
         listener_(listener),
         options_(options),
         per_link_(static_cast<uint32_t>(std::max<size_t>(1, options.streams))),
-        // A deadline would be the stream's, not a request's.
-        method_{.authority = options.authority,
-                .path = std::string(kGrpcStreamPath),
-                .metadata = options.metadata} {}
+        live_(options.live_header != nullptr) {
+    for (const Endpoint& endpoint : options.endpoints) {
+      // A deadline would be the stream's, not a request's.
+      methods_.push_back({.authority = endpoint.authority,
+                          .path = std::string(kGrpcStreamPath),
+                          .metadata = options.metadata,
+                          .timeout = Nanos(0),
+                          .secure = endpoint.tls != nullptr});
+      if (live_) methods_.back().metadata.emplace_back();
+    }
+  }
 
   void Prepare(size_t count) override;
   bool Prepared() const override { return connections_up(wanted_) >= wanted_; }
   const std::string& ConnectFault() const override { return connect_fault_; }
   void Start(uint32_t slot, const EncodedRequest& request, Instant* sent) override;
-  void Cancel(uint32_t slot) override;
+  uint32_t Cancel(uint32_t slot) override;
   Instant Tick(Instant now) override;
   size_t connections() const override { return connections_up(links_.size()); }
 
@@ -65,6 +72,9 @@ class StreamChannel final : public Channel, public net::GrpcClientListener {
   };
 
   uint32_t LinkOf(uint32_t stream) const { return stream / per_link_; }
+  uint32_t EndpointOf(size_t link) const {
+    return static_cast<uint32_t>((options_.first_endpoint + link) % options_.endpoints.size());
+  }
   bool LinkUsable(uint32_t link) const {
     const net::GrpcClientConnection& connection = *links_[link].connection;
     return link < wanted_ && connection.ready() && !connection.draining();
@@ -94,7 +104,8 @@ class StreamChannel final : public Channel, public net::GrpcClientListener {
   ChannelListener& listener_;
   const ChannelOptions options_;
   const uint32_t per_link_;
-  const net::GrpcMethod method_;
+  const bool live_;
+  std::vector<net::GrpcMethod> methods_;  // of each endpoint
   std::vector<Link> links_;
   std::vector<Stream> streams_;  // per_link_ of each link, one link's after the other's
   std::vector<uint32_t> idle_;   // open with nothing in flight; may hold some that no longer are
@@ -110,11 +121,12 @@ class StreamChannel final : public Channel, public net::GrpcClientListener {
 
 void StreamChannel::Prepare(size_t count) {
   wanted_ = std::max<size_t>(
-      1, options_.max_connections > 0 ? std::min(count, options_.max_connections) : count);
+      options_.endpoints.size(),
+      options_.max_connections > 0 ? std::min(count, options_.max_connections) : count);
   while (links_.size() < wanted_) {
     const auto index = static_cast<uint32_t>(links_.size());
     links_.push_back({.connection = std::make_unique<net::GrpcClientConnection>(
-                          loop_, *this, counters_, method_, index)});
+                          loop_, *this, counters_, methods_[EndpointOf(index)], index)});
     streams_.resize(links_.size() * per_link_);
     idle_.reserve(streams_.size());
   }
@@ -127,7 +139,8 @@ void StreamChannel::Revive(size_t link) {
   l.down = false;
   l.connecting = true;
   l.connection->Abandon();
-  l.connection->Connect(options_.address);
+  const Endpoint& to = options_.endpoints[EndpointOf(link)];
+  l.connection->Connect(to.address, to.tls.get());
 }
 
 void StreamChannel::Start(uint32_t slot, const EncodedRequest& request, Instant* sent) {
@@ -143,15 +156,17 @@ void StreamChannel::Start(uint32_t slot, const EncodedRequest& request, Instant*
   waiting_.Add({slot, &request, sent});
 }
 
-void StreamChannel::Cancel(uint32_t slot) {
+uint32_t StreamChannel::Cancel(uint32_t slot) {
   Place& place = places_[slot];
   if (place.stream == kNone) {
     waiting_.Remove(slot);
-    return;
+    return kNoEndpoint;
   }
+  const uint32_t endpoint = EndpointOf(LinkOf(place.stream));
   // The server goes on with it; what it still answers finds no slot by its id.
   links_[LinkOf(place.stream)].connection->ForgetStamp(place.sent);
   Unlink(slot);
+  return endpoint;
 }
 
 Instant StreamChannel::Tick(Instant now) {
@@ -216,7 +231,10 @@ bool StreamChannel::TryOpen(uint32_t index) {
   Stream& stream = streams_[index];
   net::GrpcClientConnection& connection = *links_[LinkOf(index)].connection;
   if (stream.open || open_again_at_ != Instant::max() || !connection.CanStart()) return false;
-  stream = {.id = connection.OpenStream(method_, index), .open = true, .idle = stream.idle};
+  net::GrpcMethod& method = methods_[EndpointOf(LinkOf(index))];
+  // What a stream says at its beginning; a token that changes later is for the next.
+  if (live_) method.metadata.back() = options_.live_header->grpc_field();
+  stream = {.id = connection.OpenStream(method, index), .open = true, .idle = stream.idle};
   return true;
 }
 
@@ -276,7 +294,7 @@ void StreamChannel::OnGrpcMessage(net::GrpcClientConnection& connection, uint32_
   const uint32_t slot = FindSlot(view, index);
   if (slot == kNone) return;
   stream_failures_ = 0;
-  Answer answer{.outcome = {}, .received = received};
+  Answer answer{.outcome = {}, .endpoint = EndpointOf(connection.index()), .received = received};
   if (!view.error.empty()) {
     answer.outcome = {OutcomeKind::kStream};
     answer.text = view.error;
@@ -310,7 +328,10 @@ void StreamChannel::FailAll(uint32_t index, const OutcomeClass& outcome, std::st
     const uint32_t slot = streams_[index].oldest;
     links_[LinkOf(index)].connection->ForgetStamp(places_[slot].sent);
     Unlink(slot);
-    listener_.OnAnswer(slot, {.outcome = outcome, .received = now, .text = reason});
+    listener_.OnAnswer(slot, {.outcome = outcome,
+                              .endpoint = EndpointOf(LinkOf(index)),
+                              .received = now,
+                              .text = reason});
   }
 }
 

@@ -171,15 +171,15 @@ run::Level Measure(StreamServer& server, Setup setup) {
        .patch = {.request_id = setup.streaming,
                  .sequence = setup.sequences != nullptr ? SequenceIdType::kInteger
                                                         : SequenceIdType::kNone}});
-  const auto generator = *Generator::Start({.channel = {.protocol = setup.protocol,
-                                                        .address = server.address(setup.protocol),
-                                                        .authority = "test",
-                                                        .streaming = setup.streaming,
-                                                        .streams = setup.streams,
-                                                        .decoupled = setup.decoupled},
-                                            .timeout = setup.timeout,
-                                            .sequences = setup.sequences},
-                                           setup.workers);
+  const auto generator =
+      *Generator::Start({.channel = {.protocol = setup.protocol,
+                                     .endpoints = {{server.address(setup.protocol), "test"}},
+                                     .streaming = setup.streaming,
+                                     .streams = setup.streams,
+                                     .decoupled = setup.decoupled},
+                         .timeout = setup.timeout,
+                         .sequences = setup.sequences},
+                        setup.workers);
   setup.plan.requests = requests.get();
   return generator->Measure(setup.plan, setup.options, {});
 }

@@ -37,6 +37,14 @@ class WaitingRequests {
   void Remove(uint32_t slot) {
     std::erase_if(requests_, [slot](const WaitingRequest& r) { return r.slot == slot; });
   }
+  // Tells the oldest, that it would have been sent to `endpoint`.
+  void FailOne(ChannelListener& listener, std::string_view reason, uint32_t endpoint) {
+    if (requests_.empty()) return;
+    listener.OnAnswer(Take().slot, {.outcome = {OutcomeKind::kConnect},
+                                    .endpoint = endpoint,
+                                    .received = SteadyNow(),
+                                    .text = reason});
+  }
   // Tells those that wait now that there is no connection; what comes meanwhile waits again.
   void FailAll(ChannelListener& listener, std::string_view reason) {
     std::deque<WaitingRequest> failed;

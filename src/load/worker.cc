@@ -28,6 +28,7 @@ Result<std::unique_ptr<Worker>> Worker::Start(const WorkerOptions& options, size
 Worker::Worker(const WorkerOptions& options, std::unique_ptr<net::EventLoop> loop, size_t index,
                size_t workers)
     : options_(options),
+      several_endpoints_(options.channel.endpoints.size() > 1),
       loop_(std::move(loop)),
       recorder_(blocks_, {.responses = options.channel.decoupled,
                           .sequences = options.sequences != nullptr}),
@@ -161,8 +162,10 @@ size_t Worker::CancelAll() {
     sequence_set_ = nullptr;
     for (uint32_t i = 0; i < slots_.size(); ++i) {
       if (!slots_[i]->busy) continue;
-      channel_->Cancel(i);
-      Finish(i, {.outcome = {OutcomeKind::kUnfinished}, .received = SteadyNow()});
+      const uint32_t endpoint = channel_->Cancel(i);
+      Finish(
+          i,
+          {.outcome = {OutcomeKind::kUnfinished}, .endpoint = endpoint, .received = SteadyNow()});
       ++cancelled;
     }
   });
@@ -176,7 +179,8 @@ void Worker::Run() {
     const Instant now = load_.schedule != nullptr ? SteadyNow() : loop_->turn_start();
     ExpireDeadlines(now);
     // What needs precision is waited for; deadlines and blocks are looked at on every tick.
-    const Instant wake = std::min(IssueDue(now), channel_->Tick(now));
+    Instant wake = std::min(IssueDue(now), channel_->Tick(now));
+    if (!retries_.empty()) wake = std::min(wake, SendRetries(now));
     if (!prepared_.load(std::memory_order_relaxed)) prepared_ = channel_->Prepared();
 
     const Nanos wait = options_.spin            ? Nanos(0)
@@ -335,6 +339,7 @@ uint32_t Worker::TakeSlot() {
 
 void Worker::OnAnswer(uint32_t slot, const Answer& answer) {
   last_reading_ = answer.received;
+  if (options_.retries > 0 && Retry(slot, answer)) return;
   Finish(slot, answer);
   if (sequences_ != nullptr) {
     if (load_.requests == nullptr) CloseSequences(answer.received);
@@ -387,6 +392,41 @@ void Worker::EndSequence(Special& special, const Answer& answer) {
     recorder_.OnSequence(ended->began, answer.received, ended->completed, ended->requests);
 }
 
+bool Worker::Retry(uint32_t index, const Answer& answer) {
+  Slot& slot = *slots_[index];
+  const OutcomeClass& outcome = answer.outcome;
+  // Only where the request has had no effect, or the server asks for it.
+  const bool may = outcome.kind == OutcomeKind::kConnect || outcome.kind == OutcomeKind::kReset ||
+                   (outcome.kind == OutcomeKind::kHttp && outcome.code == 503) ||
+                   (outcome.kind == OutcomeKind::kGrpc &&
+                    outcome.code == static_cast<int>(net::GrpcStatus::kUnavailable));
+  if (!may || slot.retries >= options_.retries) return false;
+  ++slot.retries;
+  recorder_.OnRetry(slot.in_window);
+  slot.retry_at = answer.received + ConnectBackoff(slot.retries);
+  retries_.emplace(slot.retry_at, index);
+  return true;
+}
+
+const EncodedRequest& Worker::RequestOf(uint32_t index) const {
+  const Slot& slot = *slots_[index];
+  if (slot.set->patch().any()) return specials_[index]->patched.request;
+  if (slot.set->output_parts() > 0) return shared_requests_[index].request;
+  return slot.set->requests()[slot.request];
+}
+
+Instant Worker::SendRetries(Instant now) {
+  while (!retries_.empty() && retries_.top().first <= now) {
+    const auto [at, index] = retries_.top();
+    retries_.pop();
+    Slot& slot = *slots_[index];
+    if (!slot.busy || slot.retry_at != at) continue;
+    slot.retry_at = Instant();
+    channel_->Start(index, RequestOf(index), &ignored_stamp_);
+  }
+  return retries_.empty() ? Instant::max() : retries_.top().first;
+}
+
 void Worker::Finish(uint32_t index, const Answer& answer) {
   Slot& slot = *slots_[index];
   const RequestStamps stamps{slot.scheduled, slot.sent, answer.received};
@@ -403,9 +443,12 @@ void Worker::Finish(uint32_t index, const Answer& answer) {
     recorder_.OnFailure(stamps, slot.in_window, answer.outcome, answer.text);
   }
   if (sequences_ != nullptr) EndSequence(*specials_[index], answer);
+  if (several_endpoints_ && answer.endpoint != kNoEndpoint)
+    recorder_.OnEndpoint(stamps, slot.in_window, answer.endpoint, answer.outcome.ok());
   finished_.store(finished_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   const bool in_window = slot.in_window;
   slot.busy = slot.in_window = false;
+  if (slot.retries > 0) slot.retries = 0, slot.retry_at = Instant();
   free_slots_.push_back(index);
   if (in_window && --window_open_ == 0) UpdateWindowDone();
 }
@@ -453,8 +496,9 @@ void Worker::ExpireDeadlines(Instant now) {
   if (now < next_expiry_) return;
   while (oldest_ != kNone && slots_[oldest_]->deadline <= now) {
     const uint32_t index = oldest_;
-    channel_->Cancel(index);
+    const uint32_t endpoint = channel_->Cancel(index);
     OnAnswer(index, {.outcome = {OutcomeKind::kTimeout},
+                     .endpoint = endpoint,
                      .received = now,
                      .text = "no answer within the timeout"});
   }

@@ -14,6 +14,7 @@
 #include <mutex>
 #include <queue>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/random.h"
@@ -56,6 +57,7 @@ struct WorkerOptions {
   Nanos timeout{0};                               // of a request, from its start; 0: none
   bool spin = false;                              // never sleep: lower latency for a whole core
   std::shared_ptr<const SequencePlan> sequences;  // null: requests are independent
+  uint16_t retries = 0;  // how often a request may be sent again that a server has not had
 };
 
 class Worker final : public ChannelListener {
@@ -110,6 +112,8 @@ class Worker final : public ChannelListener {
     bool in_window = false;
     bool busy = false;
     uint32_t uses = 0;  // tells a request's answer from one to an earlier request of the slot
+    uint16_t retries = 0;
+    Instant retry_at{};  // when it is sent again; zero: it is with the channel
     // Neighbours in the list of requests in flight, by deadline.
     uint32_t earlier = UINT32_MAX, later = UINT32_MAX;
   };
@@ -149,14 +153,21 @@ class Worker final : public ChannelListener {
   uint32_t TakeSlot();
   uint32_t TakeRequest();
   Instant NextDue();
+  // What was given to the channel for the request of that slot.
+  const EncodedRequest& RequestOf(uint32_t slot) const;
   const EncodedRequest& WithOutputs(uint32_t slot, const EncodedRequest& request);
   void Finish(uint32_t slot, const Answer& answer);
+  // Puts a failed request back for another attempt, if it may have one.
+  [[gnu::noinline, gnu::cold]] bool Retry(uint32_t slot, const Answer& answer);
+  // Returns when the next one is due.
+  [[gnu::noinline, gnu::cold]] Instant SendRetries(Instant now);
   void Link(uint32_t slot, Instant now);
   void Unlink(uint32_t slot);
   void ExpireDeadlines(Instant now);
   void UpdateWindowDone();
 
   const WorkerOptions options_;
+  const bool several_endpoints_;
   std::unique_ptr<net::EventLoop> loop_;
   BlockExchange blocks_;
   Recorder recorder_;
@@ -169,6 +180,10 @@ class Worker final : public ChannelListener {
   std::priority_queue<Instant, std::vector<Instant>, std::greater<>>
       restarts_;  // after connection failures
   int connect_failures_ = 0;
+  std::priority_queue<std::pair<Instant, uint32_t>, std::vector<std::pair<Instant, uint32_t>>,
+                      std::greater<>>
+      retries_;              // by time; those of slots that have ended meanwhile are passed over
+  Instant ignored_stamp_{};  // slip and service time are the first attempt's
 
   std::vector<std::unique_ptr<Slot>> slots_;        // connections write to them: they never move
   const bool special_;                              // requests differ

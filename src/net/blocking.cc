@@ -32,6 +32,7 @@ struct BlockingHttpClient::State final : HttpClientListener {
 
   std::unique_ptr<EventLoop> loop;
   Address address;
+  TlsPeer* tls = nullptr;
   std::string host, extra_fields;
   TransferCounters counters;
   std::optional<HttpClientConnection> connection;
@@ -40,10 +41,11 @@ struct BlockingHttpClient::State final : HttpClientListener {
 };
 
 Result<BlockingHttpClient> BlockingHttpClient::Create(const Address& address, std::string host,
-                                                      std::string extra_fields) {
+                                                      std::string extra_fields, TlsPeer* tls) {
   auto state = std::make_unique<State>();
   SEXTANT_ASSIGN(state->loop, EventLoop::Create());
   state->address = address;
+  state->tls = tls;
   state->host = std::move(host);
   state->extra_fields = std::move(extra_fields);
   state->connection.emplace(*state->loop, *state, state->counters, 0);
@@ -54,6 +56,10 @@ BlockingHttpClient::BlockingHttpClient(std::unique_ptr<State> state) : state_(st
 BlockingHttpClient::BlockingHttpClient(BlockingHttpClient&&) noexcept = default;
 BlockingHttpClient& BlockingHttpClient::operator=(BlockingHttpClient&&) noexcept = default;
 BlockingHttpClient::~BlockingHttpClient() = default;
+
+void BlockingHttpClient::SetExtraFields(std::string extra_fields) {
+  state_->extra_fields = std::move(extra_fields);
+}
 
 Result<HttpReplyText> BlockingHttpClient::Call(std::string_view method, std::string_view target,
                                                std::string_view body, Nanos timeout) {
@@ -67,7 +73,7 @@ Result<HttpReplyText> BlockingHttpClient::Call(std::string_view method, std::str
   s.loop->Turn(Nanos(0));
   for (bool first = true;; first = false) {
     const bool reused = s.connection->open();
-    if (!reused) s.connection->Connect(s.address);
+    if (!reused) s.connection->Connect(s.address, s.tls);
     s.reply.reset();
     s.lost.reset();
     Instant sent;
@@ -97,6 +103,7 @@ struct BlockingGrpcClient::State final : GrpcClientListener {
 
   std::unique_ptr<EventLoop> loop;
   Address address;
+  TlsPeer* tls = nullptr;
   GrpcMethod method;
   TransferCounters counters;
   std::optional<GrpcClientConnection> connection;
@@ -106,10 +113,13 @@ struct BlockingGrpcClient::State final : GrpcClientListener {
 };
 
 Result<BlockingGrpcClient> BlockingGrpcClient::Create(const Address& address, std::string authority,
-                                                      std::vector<HeaderField> metadata) {
+                                                      std::vector<HeaderField> metadata,
+                                                      TlsPeer* tls) {
   auto state = std::make_unique<State>();
   SEXTANT_ASSIGN(state->loop, EventLoop::Create());
   state->address = address;
+  state->tls = tls;
+  state->method.secure = tls != nullptr;
   state->method.authority = std::move(authority);
   state->method.metadata = std::move(metadata);
   state->connection.emplace(*state->loop, *state, state->counters, state->method, 0);
@@ -120,6 +130,10 @@ BlockingGrpcClient::BlockingGrpcClient(std::unique_ptr<State> state) : state_(st
 BlockingGrpcClient::BlockingGrpcClient(BlockingGrpcClient&&) noexcept = default;
 BlockingGrpcClient& BlockingGrpcClient::operator=(BlockingGrpcClient&&) noexcept = default;
 BlockingGrpcClient::~BlockingGrpcClient() = default;
+
+void BlockingGrpcClient::SetMetadata(std::vector<HeaderField> metadata) {
+  state_->method.metadata = std::move(metadata);
+}
 
 Result<GrpcReplyText> BlockingGrpcClient::Call(std::string_view path, std::string_view message,
                                                Nanos timeout) {
@@ -141,7 +155,7 @@ Result<GrpcReplyText> BlockingGrpcClient::Call(std::string_view path, std::strin
     const bool reused = s.connection->CanStart();
     if (!reused) {
       s.connection->Abandon();
-      s.connection->Connect(s.address);
+      s.connection->Connect(s.address, s.tls);
     }
     s.reply.reset();
     s.lost.reset();

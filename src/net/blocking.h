@@ -25,12 +25,16 @@ struct HttpReplyText {
 
 class BlockingHttpClient {
  public:
-  // `host` is what the Host header says; `extra_fields` go into every request.
+  // `host` is what the Host header says; `extra_fields` go into every request. Under TLS where
+  // there is a peer for it, which must outlive the client.
   static Result<BlockingHttpClient> Create(const Address& address, std::string host,
-                                           std::string extra_fields = {});
+                                           std::string extra_fields = {}, TlsPeer* tls = nullptr);
   BlockingHttpClient(BlockingHttpClient&&) noexcept;
   BlockingHttpClient& operator=(BlockingHttpClient&&) noexcept;
   ~BlockingHttpClient();
+
+  // From the next call on.
+  void SetExtraFields(std::string extra_fields);
 
   // Errors: kUnavailable (no connection, connection lost), kDeadlineExceeded, kCorrupt (not HTTP).
   Result<HttpReplyText> Call(std::string_view method, std::string_view target,
@@ -51,10 +55,14 @@ struct GrpcReplyText {
 class BlockingGrpcClient {
  public:
   static Result<BlockingGrpcClient> Create(const Address& address, std::string authority,
-                                           std::vector<HeaderField> metadata = {});
+                                           std::vector<HeaderField> metadata = {},
+                                           TlsPeer* tls = nullptr);
   BlockingGrpcClient(BlockingGrpcClient&&) noexcept;
   BlockingGrpcClient& operator=(BlockingGrpcClient&&) noexcept;
   ~BlockingGrpcClient();
+
+  // From the next call on.
+  void SetMetadata(std::vector<HeaderField> metadata);
 
   // One unary call; `message` without prefix. Errors as BlockingHttpClient; a status that is not OK
   // is not an error here.

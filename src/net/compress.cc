@@ -21,6 +21,18 @@ std::optional<Compression> ParseCompression(std::string_view name) {
   return std::nullopt;
 }
 
+std::string_view CompressionName(Compression kind) {
+  switch (kind) {
+    case Compression::kGzip:
+      return "gzip";
+    case Compression::kDeflate:
+      return "deflate";
+    case Compression::kNone:
+      break;
+  }
+  return "identity";
+}
+
 Result<std::string> Decompress(Compression kind, std::string_view bytes, uint64_t max_bytes) {
   if (kind == Compression::kNone) return std::string(bytes);
   z_stream stream{};

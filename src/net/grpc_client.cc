@@ -33,7 +33,7 @@ void ForEachField(const GrpcMethod& method, Add&& add) {
 std::string EncodeGrpcHeaders(const GrpcMethod& method) {
   std::string block;
   AppendHpackIndexed(block, kHpackMethodPost);
-  AppendHpackIndexed(block, kHpackSchemeHttp);
+  AppendHpackIndexed(block, method.secure ? kHpackSchemeHttps : kHpackSchemeHttp);
   ForEachField(method, [&](uint8_t index, std::string_view name, std::string_view value) {
     AppendHpackField(block, index, name, value);
   });
@@ -50,12 +50,12 @@ GrpcClientConnection::GrpcClientConnection(EventLoop& loop, GrpcClientListener& 
   unsent_.reserve(256);
 }
 
-void GrpcClientConnection::Connect(const Address& address) {
+void GrpcClientConnection::Connect(const Address& address, TlsPeer* tls) {
   ready_ = draining_ = first_block_sent_ = false;
   next_stream_ = 1;
   meanings_ = {};
   std::string reason;
-  if (Result<Socket> socket = Socket::Connect(address); !socket.has_value()) {
+  if (Result<Socket> socket = Socket::Connect(address, tls); !socket.has_value()) {
     reason = socket.error().message();
   } else if (Result<void> opened = Open(*std::move(socket), /*connecting=*/true);
              !opened.has_value()) {
@@ -68,7 +68,7 @@ void GrpcClientConnection::Connect(const Address& address) {
   }
 }
 
-void GrpcClientConnection::OnSettings() {
+void GrpcClientConnection::EncodeBlocks() {
   // The fields go into the server's table with the first call, if it has room for them all.
   size_t entries = 0, table_bytes = 0;
   ForEachField(method_, [&](uint8_t, std::string_view name, std::string_view value) {
@@ -85,7 +85,7 @@ void GrpcClientConnection::OnSettings() {
     next_block_.clear();
     for (std::string* block : {&first_block_, &next_block_}) {
       AppendHpackIndexed(*block, kHpackMethodPost);
-      AppendHpackIndexed(*block, kHpackSchemeHttp);
+      AppendHpackIndexed(*block, method_.secure ? kHpackSchemeHttps : kHpackSchemeHttp);
     }
     size_t position = 0;
     ForEachField(method_, [&](uint8_t index, std::string_view name, std::string_view value) {
@@ -94,6 +94,17 @@ void GrpcClientConnection::OnSettings() {
       AppendHpackIndexed(next_block_, 61 + entries - position++);
     });
   }
+}
+
+void GrpcClientConnection::MethodChanged() {
+  if (!ready_) return;  // the blocks are still to be made
+  // As if nothing had been said yet: the fields go into the table anew, before the older ones.
+  first_block_sent_ = false;
+  EncodeBlocks();
+}
+
+void GrpcClientConnection::OnSettings() {
+  EncodeBlocks();
   if (!ready_) {
     ready_ = true;
     listener_.OnGrpcReady(*this);

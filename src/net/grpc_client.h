@@ -29,7 +29,8 @@ struct GrpcMethod {
   std::string authority;  // "localhost:8001"
   std::string path;       // "/inference.GRPCInferenceService/ModelInfer"
   std::vector<HeaderField> metadata;
-  Nanos timeout{0};  // 0: no grpc-timeout
+  Nanos timeout{0};     // 0: no grpc-timeout
+  bool secure = false;  // the scheme: https
 };
 
 struct GrpcResponse {
@@ -65,8 +66,9 @@ class GrpcClientConnection final : public Http2Connection {
   GrpcClientConnection(EventLoop& loop, GrpcClientListener& listener, TransferCounters& counters,
                        const GrpcMethod& method, uint32_t index);
 
-  // Starts connecting; OnGrpcReady or OnGrpcClosed follows, never inside this call.
-  void Connect(const Address& address);
+  // Starts connecting, under TLS where there is a peer for it; OnGrpcReady or OnGrpcClosed follows,
+  // never inside this call.
+  void Connect(const Address& address, TlsPeer* tls = nullptr);
   // Closes without a callback; calls in flight are forgotten.
   void Abandon() { Shut(), streams_ = Http2StreamTable(), ready_ = false; }
 
@@ -79,6 +81,8 @@ class GrpcClientConnection final : public Http2Connection {
   bool draining() const { return draining_; }
   uint32_t index() const { return index_; }
 
+  // What Start() calls has changed (its metadata): later calls say it as it is now.
+  void MethodChanged();
   // Starts a unary call: its bytes are the pieces in order, prefix included; they must stay in
   // place until the call has ended. *sent is set immediately before the flush that takes its first
   // byte. Returns the stream's id for Cancel().
@@ -118,6 +122,7 @@ class GrpcClientConnection final : public Http2Connection {
   void OnEnd(FailureKind kind, std::string_view reason) override;
   void OnFlush(Instant now) override;
 
+  void EncodeBlocks();
   Http2Stream& NewStream(uint32_t token, bool keep_message, Instant* sent);
   void Send(Http2Stream& stream, std::span<const std::string_view> pieces);
   const BlockMeaning* FindMeaning(std::string_view block, bool end_stream) const;

@@ -67,7 +67,11 @@ class GrpcServerConnection final : public Http2Connection {
         id_(id) {}
   ~GrpcServerConnection() override;
 
-  Result<void> Begin(Fd fd) { return Open(Socket(std::move(fd)), /*connecting=*/false); }
+  Result<void> Begin(Fd fd) {
+    const TlsContext* const tls = server_.tls_;
+    return Open(Socket(std::move(fd), tls == nullptr ? nullptr : TlsStream::Accept(*tls)),
+                /*connecting=*/false);
+  }
   void Send(uint32_t stream, GrpcOutgoing&& outgoing);
   void GoAway();
   void OnTick(Instant now);
@@ -369,7 +373,7 @@ void GrpcServerConnection::GoAway() {
 void GrpcServerConnection::OnTick(Instant now) {
   if (!connected()) return;
   // After the last answer: the client reads the end of the stream and closes its side.
-  if (going_away_ && streams_.size() == 0 && out_.pending() == 0) shutdown(socket_.fd(), SHUT_WR);
+  if (going_away_ && streams_.size() == 0 && out_.pending() == 0) socket_.EndWriting();
   if (!awaits_rest()) return;
   const Instant since = settled() ? received_ : opened_;
   if (now - since > (settled() ? server_.limits_.frame_timeout : server_.limits_.begin_timeout))
@@ -398,13 +402,15 @@ void GrpcCall::Send(GrpcOutgoing&& outgoing) const {
       });
 }
 
-GrpcServer::GrpcServer(IoThreads& threads, GrpcService& service, const GrpcLimits& limits)
-    : threads_(threads), service_(service), limits_(limits) {}
+GrpcServer::GrpcServer(IoThreads& threads, GrpcService& service, const GrpcLimits& limits,
+                       const TlsContext* tls)
+    : threads_(threads), service_(service), limits_(limits), tls_(tls) {}
 
 Result<std::unique_ptr<GrpcServer>> GrpcServer::Start(IoThreads& threads, const Address& address,
                                                       GrpcService& service,
-                                                      const GrpcLimits& limits) {
-  std::unique_ptr<GrpcServer> server(new GrpcServer(threads, service, limits));
+                                                      const GrpcLimits& limits,
+                                                      const TlsContext* tls) {
+  std::unique_ptr<GrpcServer> server(new GrpcServer(threads, service, limits, tls));
   for (size_t i = 0; i < threads.size(); ++i)
     server->sides_.push_back(std::make_unique<LoopSide>());
   for (size_t i = 0; i < threads.size(); ++i) {

@@ -79,7 +79,8 @@ class GrpcServer {
  public:
   static Result<std::unique_ptr<GrpcServer>> Start(IoThreads& threads, const Address& address,
                                                    GrpcService& service,
-                                                   const GrpcLimits& limits = {});
+                                                   const GrpcLimits& limits = {},
+                                                   const TlsContext* tls = nullptr);
   ~GrpcServer();
 
   const Address& address() const { return acceptor_->address(); }
@@ -93,13 +94,15 @@ class GrpcServer {
   friend class GrpcServerConnection;
   struct LoopSide;
 
-  GrpcServer(IoThreads& threads, GrpcService& service, const GrpcLimits& limits);
+  GrpcServer(IoThreads& threads, GrpcService& service, const GrpcLimits& limits,
+             const TlsContext* tls);
   void OnAccept(size_t loop, Fd fd);
   void Deliver(size_t loop, uint64_t connection, uint32_t stream, GrpcOutgoing&& outgoing);
 
   IoThreads& threads_;
   GrpcService& service_;
   const GrpcLimits limits_;
+  const TlsContext* const tls_;  // null: plain text
   std::vector<std::unique_ptr<LoopSide>> sides_;
   std::unique_ptr<Acceptor> acceptor_;
   std::atomic<size_t> connection_count_{0};

@@ -180,15 +180,18 @@ void Http2Connection::End(FailureKind kind, std::string_view reason) {
 
 void Http2Connection::OnEvents(uint32_t events) {
   if (connecting_) {
-    const int error = socket_.ConnectError();
-    if (error != 0) return End(FailureKind::kConnect, strerror(error));
-    if ((events & EPOLLOUT) == 0) return;
+    const IoResult step = socket_.NextStep((events & EPOLLOUT) != 0);
+    if (step.would_block) return;
+    if (step.error != 0) return End(FailureKind::kConnect, socket_.ErrorText(step.error));
+    // What came with the end of a handshake makes no event of its own.
+    if (socket_.secure()) events |= EPOLLIN;
     connecting_ = false;
     ++counters_.connects;
     NeedFlush();
     OnConnected();
     if (ended_) return;
   }
+  events = socket_.Widen(events);
   if ((events & EPOLLOUT) != 0 && out_.pending() > 0) NeedFlush();
   if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) peer_closing_ = true;
   if (peer_closing_ || (events & EPOLLIN) != 0) ReadSocket();
@@ -198,7 +201,8 @@ void Http2Connection::ReadSocket() {
   while (!ended_) {
     const IoResult result = socket_.Read(loop_.scratch(), EventLoop::kScratchBytes);
     if (result.would_block) return;
-    if (result.error != 0) return End(FailureKind::kReset, strerror(result.error));
+    if (result.error != 0)
+      return End(socket_.KindOf(result.error), socket_.ErrorText(result.error));
     if (result.closed) return End(FailureKind::kReset, "the peer closed the connection");
     received_ = SteadyNow();
     counters_.bytes_received += result.bytes;
@@ -649,7 +653,7 @@ void Http2Connection::Flush() {
   OnFlush(SteadyNow());
   if (out_.pending() == 0) return;
   if (const int error = out_.Flush(socket_, counters_.bytes_sent); error != 0) {
-    return End(FailureKind::kReset, strerror(error));
+    return End(socket_.KindOf(error), socket_.ErrorText(error));
   }
   if (out_.pending() == 0) control_frames_ = 0;
 }

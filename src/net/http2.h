@@ -1,4 +1,5 @@
-// HTTP/2 (RFC 9113) over cleartext with prior knowledge: what both sides of a connection share.
+// HTTP/2 (RFC 9113) with prior knowledge, or agreed on under TLS: what both sides of a connection
+// share.
 //
 // Framing is our own because it is the cost of a measurement: a frame costs tens of instructions
 // and no allocation. Http2Connection owns the socket, splits input into frames, answers PING and

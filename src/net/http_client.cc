@@ -20,10 +20,10 @@ HttpClientConnection::HttpClientConnection(EventLoop& loop, HttpClientListener& 
 
 HttpClientConnection::~HttpClientConnection() { Abandon(); }
 
-void HttpClientConnection::Connect(const Address& address) {
+void HttpClientConnection::Connect(const Address& address, TlsPeer* tls) {
   SEXTANT_CHECK(state_ == State::kClosed, "connecting twice");
   state_ = State::kConnecting;
-  Result<Socket> socket = Socket::Connect(address);
+  Result<Socket> socket = Socket::Connect(address, tls);
   std::string reason;
   if (socket.has_value()) {
     socket_ = *std::move(socket);
@@ -102,22 +102,27 @@ void HttpClientConnection::WriteRequest() {
     unwritten_.Clear();
 }
 
-void HttpClientConnection::OnEvents(uint32_t events) {
-  if (state_ == State::kConnecting) {
-    const int error = socket_.ConnectError();
-    if (error != 0) return Fail(FailureKind::kConnect, strerror(error));
-    if ((events & EPOLLOUT) == 0) return;
-    ++counters_.connects;
-    state_ = State::kIdle;
-    if (send_pending_) {
-      send_pending_ = false;
-      state_ = State::kAwaiting;
-      WriteRequest();
-    } else {
-      listener_.OnHttpConnected(*this);
-    }
-    return;
+void HttpClientConnection::OnConnecting(uint32_t events) {
+  const IoResult step = socket_.NextStep((events & EPOLLOUT) != 0);
+  if (step.would_block) return;
+  if (step.error != 0) return Fail(FailureKind::kConnect, socket_.ErrorText(step.error));
+  ++counters_.connects;
+  state_ = State::kIdle;
+  if ((events & (EPOLLRDHUP | EPOLLHUP)) != 0) peer_closing_ = true;
+  if (send_pending_) {
+    send_pending_ = false;
+    state_ = State::kAwaiting;
+    WriteRequest();
+  } else {
+    listener_.OnHttpConnected(*this);
   }
+  // What came with the end of a handshake makes no event of its own.
+  if (socket_.secure() && open()) Read();
+}
+
+void HttpClientConnection::OnEvents(uint32_t events) {
+  if (state_ == State::kConnecting) return OnConnecting(events);
+  events = socket_.Widen(events);
   if (unwritten_.pending() > 0 && (events & EPOLLOUT) != 0) {
     if (const int error = unwritten_.Flush(socket_, counters_.bytes_sent); error != 0) {
       // There may be an answer that explains it (413, say): read first.
@@ -133,7 +138,8 @@ void HttpClientConnection::Read() {
   for (;;) {
     const IoResult result = socket_.Read(loop_.scratch(), EventLoop::kScratchBytes);
     if (result.would_block) return;
-    if (result.error != 0) return Fail(FailureKind::kReset, strerror(result.error));
+    if (result.error != 0)
+      return Fail(socket_.KindOf(result.error), socket_.ErrorText(result.error));
     const Instant received = SteadyNow();
     if (result.closed) {
       if (in_body_ && body_.until_close()) {

@@ -57,8 +57,9 @@ class HttpClientConnection final : public EventHandler {
                        uint32_t index);
   ~HttpClientConnection() override;
 
-  // Starts connecting; OnHttpConnected or OnHttpClosed follows, never inside this call.
-  void Connect(const Address& address);
+  // Starts connecting, under TLS where there is a peer for it; OnHttpConnected or OnHttpClosed
+  // follows, never inside this call.
+  void Connect(const Address& address, TlsPeer* tls = nullptr);
 
   // Sends a request: its bytes are the pieces in order and must stay in place until the answer or
   // the end of the connection. While still connecting, it is sent as soon as that is done. *sent is
@@ -77,6 +78,7 @@ class HttpClientConnection final : public EventHandler {
  private:
   enum class State : uint8_t { kClosed, kConnecting, kIdle, kAwaiting };
 
+  void OnConnecting(uint32_t events);
   void WriteRequest();
   HttpParse ParseHead(std::string_view bytes, std::string_view& fault);
   void Read();

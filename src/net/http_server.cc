@@ -15,7 +15,8 @@ class HttpServerConnection final : public EventHandler {
         loop_(server.threads_.loop(loop)),
         loop_index_(loop),
         id_(id),
-        socket_(std::move(fd)) {}
+        socket_(std::move(fd), server.tls_ == nullptr ? nullptr : TlsStream::Accept(*server.tls_)) {
+  }
   ~HttpServerConnection() override { Close(); }
 
   Result<void> Open() { return loop_.Add(socket_.fd(), *this); }
@@ -82,6 +83,7 @@ struct HttpServer::LoopSide final : public Ticker {
 };
 
 void HttpServerConnection::OnEvents(uint32_t events) {
+  events = socket_.Widen(events);
   if ((events & EPOLLOUT) != 0 && out_.pending() > 0) Flush();
   if (!closed() && (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) {
     if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) peer_closed_ = true;
@@ -305,7 +307,7 @@ void HttpServerConnection::Finish() {
   if (!refused_ || peer_closed_) return Close();
   state_ = State::kLingering;
   waiting_since_ = loop_.turn_start();
-  shutdown(socket_.fd(), SHUT_WR);
+  socket_.EndWriting();
 }
 
 void HttpServerConnection::Flush() {
@@ -374,13 +376,15 @@ void HttpReply::Send(HttpAnswer answer) {
   });
 }
 
-HttpServer::HttpServer(IoThreads& threads, HttpHandler& handler, const HttpLimits& limits)
-    : threads_(threads), handler_(handler), limits_(limits) {}
+HttpServer::HttpServer(IoThreads& threads, HttpHandler& handler, const HttpLimits& limits,
+                       const TlsContext* tls)
+    : threads_(threads), handler_(handler), limits_(limits), tls_(tls) {}
 
 Result<std::unique_ptr<HttpServer>> HttpServer::Start(IoThreads& threads, const Address& address,
                                                       HttpHandler& handler,
-                                                      const HttpLimits& limits) {
-  std::unique_ptr<HttpServer> server(new HttpServer(threads, handler, limits));
+                                                      const HttpLimits& limits,
+                                                      const TlsContext* tls) {
+  std::unique_ptr<HttpServer> server(new HttpServer(threads, handler, limits, tls));
   for (size_t i = 0; i < threads.size(); ++i)
     server->sides_.push_back(std::make_unique<LoopSide>());
   for (size_t i = 0; i < threads.size(); ++i) {

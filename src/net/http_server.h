@@ -81,7 +81,8 @@ class HttpServer {
  public:
   static Result<std::unique_ptr<HttpServer>> Start(IoThreads& threads, const Address& address,
                                                    HttpHandler& handler,
-                                                   const HttpLimits& limits = {});
+                                                   const HttpLimits& limits = {},
+                                                   const TlsContext* tls = nullptr);
   // Closes the listener and all connections. Every reply must have been sent or dropped.
   ~HttpServer();
 
@@ -96,13 +97,15 @@ class HttpServer {
   friend class HttpServerConnection;
   struct LoopSide;
 
-  HttpServer(IoThreads& threads, HttpHandler& handler, const HttpLimits& limits);
+  HttpServer(IoThreads& threads, HttpHandler& handler, const HttpLimits& limits,
+             const TlsContext* tls);
   void OnAccept(size_t loop, Fd fd);
   void Deliver(size_t loop, uint64_t connection, HttpAnswer answer);
 
   IoThreads& threads_;
   HttpHandler& handler_;
   const HttpLimits limits_;
+  const TlsContext* const tls_;  // null: plain text
   std::vector<std::unique_ptr<LoopSide>> sides_;
   std::unique_ptr<Acceptor> acceptor_;
   std::atomic<size_t> connection_count_{0};

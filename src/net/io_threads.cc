@@ -83,6 +83,7 @@ void Acceptor::Stop() {
   threads_.RunOn(0, [this] {
     threads_.loop(0).Remove(fd_.get(), *this);
     fd_.Reset();
+    RemoveSocketFile(address_);
   });
 }
 

@@ -5,6 +5,8 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <sys/epoll.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -32,6 +34,8 @@ int Address::port() const {
 }
 
 std::string Address::text() const {
+  if (family() == AF_UNIX)
+    return Format("unix:{}", reinterpret_cast<const sockaddr_un*>(&storage)->sun_path);
   char host[INET6_ADDRSTRLEN] = "?";
   if (family() == AF_INET) {
     inet_ntop(AF_INET, &reinterpret_cast<const sockaddr_in*>(&storage)->sin_addr, host,
@@ -84,7 +88,24 @@ Result<HostPort> ParseHostPort(std::string_view text, int default_port) {
   return out;
 }
 
+Result<Address> UnixAddress(std::string_view path) {
+  Address address;
+  auto& un = reinterpret_cast<sockaddr_un&>(address.storage);
+  un.sun_family = AF_UNIX;
+  if (path.empty() || path.size() >= sizeof un.sun_path) {
+    return InvalidArgument(Format("'{}': the path of a Unix socket has 1 to {} characters",
+                                  Printable(path, 80), sizeof un.sun_path - 1));
+  }
+  std::memcpy(un.sun_path, path.data(), path.size());
+  address.length = sizeof un;
+  return address;
+}
+
 Result<std::vector<Address>> Resolve(const HostPort& where) {
+  if (!where.path.empty()) {
+    SEXTANT_ASSIGN(const Address address, UnixAddress(where.path));
+    return std::vector<Address>{address};
+  }
   addrinfo hints{};
   hints.ai_family = AF_UNSPEC;
   hints.ai_socktype = SOCK_STREAM;
@@ -119,21 +140,58 @@ std::string_view FailureKindName(FailureKind kind) {
   return "unknown";
 }
 
-Result<Socket> Socket::Connect(const Address& address) {
-  Fd fd(socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+Result<Socket> Socket::Connect(const Address& address, TlsPeer* tls) {
+  Fd fd(::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd.valid()) return IoError("socket", errno);
-  SetNoDelay(fd.get());
+  if (address.family() != AF_UNIX) SetNoDelay(fd.get());
   const int failed =
       connect(fd.get(), reinterpret_cast<const sockaddr*>(&address.storage), address.length);
   if (failed != 0 && errno != EINPROGRESS) return IoError("connect to " + address.text(), errno);
-  return Socket(std::move(fd));
+  Socket socket(std::move(fd));
+  socket.connecting_ = true;
+  if (tls != nullptr) socket.tls_ = TlsStream::Connect(*tls);
+  return socket;
 }
 
-int Socket::ConnectError() const {
-  int error = 0;
-  socklen_t size = sizeof error;
-  if (getsockopt(fd(), SOL_SOCKET, SO_ERROR, &error, &size) != 0) return errno;
-  return error;
+IoResult Socket::NextStep(bool writable) {
+  if (connecting_) {
+    int error = 0;
+    socklen_t size = sizeof error;
+    if (getsockopt(fd(), SOL_SOCKET, SO_ERROR, &error, &size) != 0) error = errno;
+    if (error != 0) return {.error = error};
+    if (!writable) return {.would_block = true};
+    connecting_ = false;
+  }
+  return tls_ == nullptr ? IoResult{} : tls_->Handshake(fd());
+}
+
+std::string Socket::ErrorText(int error) const {
+  return tls_ != nullptr && !tls_->fault().empty() ? tls_->fault() : strerror(error);
+}
+
+FailureKind Socket::KindOf(int error) const {
+  return error == EPROTO && tls_ != nullptr && tls_->untried() ? FailureKind::kConnect
+                                                               : FailureKind::kReset;
+}
+
+void Socket::Close() {
+  if (tls_ != nullptr) {
+    if (valid() && !connecting_) tls_->Finish(fd());
+    tls_.reset();
+  }
+  fd_.Reset();
+}
+
+void Socket::EndWriting() {
+  if (tls_ != nullptr) tls_->Finish(fd());
+  shutdown(fd(), SHUT_WR);
+}
+
+uint32_t Socket::WidenCrossed(uint32_t events) { return events | EPOLLIN | EPOLLOUT; }
+
+IoResult Socket::WriteTls(const char* data, size_t size) {
+  const iovec piece{const_cast<char*>(data), size};
+  return tls_->Write(fd(), {&piece, 1});
 }
 
 void Socket::ResetOnClose() {
@@ -147,6 +205,7 @@ IoResult Socket::Failed() {
 }
 
 IoResult Socket::WritePieces(std::span<const iovec> pieces) {
+  if (tls_ != nullptr) return tls_->Write(fd(), pieces);
   msghdr message{};
   message.msg_iov = const_cast<iovec*>(pieces.data());
   message.msg_iovlen = pieces.size();
@@ -154,11 +213,20 @@ IoResult Socket::WritePieces(std::span<const iovec> pieces) {
   return n >= 0 ? IoResult{.bytes = static_cast<size_t>(n)} : Failed();
 }
 
+static bool NobodyListens(const Address& address) {
+  const Fd fd(socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  return connect(fd.get(), reinterpret_cast<const sockaddr*>(&address.storage), address.length) !=
+             0 &&
+         errno == ECONNREFUSED;
+}
+
 Result<Fd> Listen(const Address& address, int backlog) {
   Fd fd(socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd.valid()) return IoError("socket", errno);
   const int one = 1;
   setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+  // What a server that is gone has left behind; one that lives keeps its place.
+  if (address.family() == AF_UNIX && NobodyListens(address)) RemoveSocketFile(address);
   if (bind(fd.get(), reinterpret_cast<const sockaddr*>(&address.storage), address.length) != 0 ||
       listen(fd.get(), backlog) != 0) {
     return IoError("listen on " + address.text(), errno);
@@ -177,6 +245,11 @@ Result<Address> LocalAddress(int fd) {
 
 void PrepareAccepted(int fd) { SetNoDelay(fd); }
 
+void RemoveSocketFile(const Address& address) {
+  if (address.family() == AF_UNIX)
+    unlink(reinterpret_cast<const sockaddr_un*>(&address.storage)->sun_path);
+}
+
 Result<Address> FindListening(const HostPort& where, Nanos timeout) {
   SEXTANT_ASSIGN(const std::vector<Address> addresses, Resolve(where));
   const Instant deadline = SteadyNow() + timeout;
@@ -191,11 +264,13 @@ Result<Address> FindListening(const HostPort& where, Nanos timeout) {
     pollfd wait{socket->fd(), POLLOUT, 0};
     const Nanos left = std::max(deadline - SteadyNow(), Nanos(0));
     const int ready = poll(&wait, 1, static_cast<int>(left.count() / 1'000'000));
-    error = ready == 0 ? ETIMEDOUT : socket->ConnectError();
+    error = ready == 0 ? ETIMEDOUT : socket->NextStep(true).error;
     if (error == 0) return address;
     reasons += Format("{}{}: {}", reasons.empty() ? "" : "; ", address.text(), strerror(error));
   }
-  return Unavailable(Format("no server answers at {}:{} ({})", where.host, where.port, reasons));
+  const std::string name =
+      where.path.empty() ? Format("{}:{}", where.host, where.port) : "unix:" + where.path;
+  return Unavailable(Format("no server answers at {} ({})", name, reasons));
 }
 
 }  // namespace sextant::net

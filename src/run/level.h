@@ -85,6 +85,15 @@ struct MetricSourceRecord {
   uint64_t bad_lines = 0;
 };
 
+// What one of several servers did.
+struct EndpointRecord {
+  std::string name;  // as in the URL
+  uint64_t succeeded = 0, failed = 0;
+  double request_rate = 0;  // successful requests per second
+  double p50_ns = 0, p99_ns = 0;
+  stats::Histogram latency;  // from schedule, of successes
+};
+
 // What the measurement itself cost, and whether that limited it.
 struct ClientRecord {
   int workers = 0;
@@ -131,6 +140,7 @@ struct Level {
   // Requests scheduled in the window, by what became of them.
   uint64_t scheduled = 0, succeeded = 0, failed = 0, unfinished = 0;
   uint64_t overflow = 0;                // arrivals that the in-flight cap kept from being sent
+  uint64_t retries = 0;                 // requests sent again, each time; no request of their own
   std::vector<OutcomeRecord> outcomes;  // of those that failed, and wrong outputs
   uint64_t checked_outputs = 0, wrong_outputs = 0;  // inferences compared with expected outputs
 
@@ -154,6 +164,7 @@ struct Level {
   std::vector<ServerRecord> composing;  // models that it calls: an ensemble's, a BLS model's
   std::vector<MetricSourceRecord> metric_sources;
   std::vector<MetricRecord> metrics;
+  std::vector<EndpointRecord> endpoints;  // empty where there is one
   std::vector<SecondRecord> series;
   stats::LevelState state = stats::LevelState::kShort;
   std::vector<std::string> notes;  // for people

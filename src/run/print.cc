@@ -70,6 +70,9 @@ void AppendOutcomes(const Level& level, std::string& out) {
                  Micros(static_cast<double>(outcome.latency.max())),
                  outcome.example.empty() ? "" : Format(": {}", outcome.example));
   }
+  if (level.retries > 0)
+    AppendFormat(out, "    Sent again: {} times, with latencies from the first due time\n",
+                 level.retries);
   if (level.overflow > 0)
     AppendFormat(out, "    Not sent, in-flight cap reached: {} arrivals\n", level.overflow);
   if (level.checked_outputs > 0) {
@@ -104,6 +107,30 @@ void AppendServer(const Level& level, std::string& out) {
                  indent, s.request_us, std::max(0.0, overhead), s.queue_us, s.compute_input_us,
                  s.compute_infer_us, s.compute_output_us);
   }
+}
+
+// Requests per server, and how far they are from even shares.
+void AppendEndpoints(const Level& level, std::string& out) {
+  if (level.endpoints.empty()) return;
+  uint64_t all = 0, most = 0;
+  size_t width = 0;
+  for (const EndpointRecord& e : level.endpoints) {
+    all += e.succeeded + e.failed;
+    most = std::max(most, e.succeeded + e.failed);
+    width = std::max(width, e.name.size());
+  }
+  const double total = std::max<double>(1, static_cast<double>(all));
+  out += "  Servers:\n";
+  for (const EndpointRecord& e : level.endpoints) {
+    AppendFormat(out, "    {:<{}}  {:.1f} requests/sec, {:.1f}% of all, {} failed", e.name, width,
+                 e.request_rate, 100 * static_cast<double>(e.succeeded + e.failed) / total,
+                 e.failed);
+    if (e.succeeded > 0)
+      AppendFormat(out, ", p50 {} usec, p99 {} usec", Micros(e.p50_ns), Micros(e.p99_ns));
+    out += '\n';
+  }
+  AppendFormat(out, "    Skew: the busiest had {:.2f} times an even share\n",
+               static_cast<double>(most) * static_cast<double>(level.endpoints.size()) / total);
 }
 
 void AppendClientCost(const Level& level, std::string& out) {
@@ -225,6 +252,7 @@ std::string FormatLevel(const Level& level) {
   if (level.little_ratio) AppendFormat(out, " (Little's law: {:.3f})", *level.little_ratio);
   out += '\n';
   AppendClientCost(level, out);
+  AppendEndpoints(level, out);
   AppendServer(level, out);
   out += FormatMetrics(level);
   AppendFormat(out, "  State: {}; window {:.3f} s ({}), warm-up {:.1f} s ({}, {} requests)\n",

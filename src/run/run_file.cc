@@ -296,6 +296,17 @@ void Visit(V& v, MetricRecord& m) {
 }
 
 template <typename V>
+void Visit(V& v, EndpointRecord& e) {
+  v.Field("name", e.name);
+  v.Field("succeeded", e.succeeded);
+  v.Field("failed", e.failed);
+  v.Field("request_rate_per_s", e.request_rate);
+  v.Field("p50_ns", e.p50_ns);
+  v.Field("p99_ns", e.p99_ns);
+  v.Object("latency_ns", e.latency, kVisit);
+}
+
+template <typename V>
 void Visit(V& v, ClientRecord& c) {
   v.Field("workers", c.workers);
   v.Field("cpu_share", c.cpu_share);
@@ -365,6 +376,7 @@ void Visit(V& v, Level& level) {
   v.Field("failed", level.failed);
   v.Field("unfinished", level.unfinished);
   v.Field("overflow", level.overflow);
+  v.Field("retries", level.retries);
   v.Field("checked_outputs", level.checked_outputs);
   v.Field("wrong_outputs", level.wrong_outputs);
   v.Field("completed", level.completed);
@@ -385,6 +397,7 @@ void Visit(V& v, Level& level) {
   v.List("composing", level.composing, kVisit);
   v.ListIfAny("metric_sources", level.metric_sources, kVisit);
   v.ListIfAny("metrics", level.metrics, kVisit);
+  v.List("endpoints", level.endpoints, kVisit);
   v.List("series", level.series, kVisit);
   v.Field("notes", level.notes);
 }

@@ -28,8 +28,9 @@ struct Server::Parts {
   std::unique_ptr<GrpcFrontend> grpc_frontend;
   std::unique_ptr<MetricsFrontend> metrics_frontend;
   std::unique_ptr<net::IoThreads> threads;
-  std::unique_ptr<net::HttpServer> http, metrics;
-  std::unique_ptr<net::GrpcServer> grpc;
+  std::unique_ptr<net::TlsContext> http_tls, grpc_tls;  // null: plain text
+  std::unique_ptr<net::HttpServer> http, metrics, http_unix;
+  std::unique_ptr<net::GrpcServer> grpc, grpc_unix;
 };
 
 namespace {
@@ -58,6 +59,24 @@ Result<void> LoadModels(const ServerOptions& options, Core& core, Log& log) {
 }
 
 }  // namespace
+
+Result<void> Server::MakeTls(const ServerOptions& options, Parts& parts) {
+  if (options.tls_certificate.empty() != options.tls_key.empty())
+    return InvalidArgument("--tls-cert and --tls-key belong together");
+  if (options.tls_certificate.empty()) {
+    if (!options.tls_client_ca.empty())
+      return InvalidArgument("--tls-client-ca needs --tls-cert and --tls-key");
+    return {};
+  }
+  net::TlsServerOptions tls{.certificate_file = options.tls_certificate,
+                            .key_file = options.tls_key,
+                            .client_ca_file = options.tls_client_ca,
+                            .protocol = "http/1.1"};
+  SEXTANT_ASSIGN(parts.http_tls, net::TlsContext::CreateServer(tls), "TLS");
+  tls.protocol = "h2";
+  SEXTANT_ASSIGN(parts.grpc_tls, net::TlsContext::CreateServer(tls), "TLS");
+  return {};
+}
 
 Result<std::unique_ptr<Server>> Server::Start(const ServerOptions& options, Log& log) {
   for (const std::string& directory : options.model_repository) {
@@ -90,14 +109,31 @@ Result<std::unique_ptr<Server>> Server::Start(const ServerOptions& options, Log&
     SEXTANT_ASSIGN(auto addresses, net::Resolve({options.address, port}));
     return addresses.front();
   };
+  SEXTANT_TRY(MakeTls(options, *parts));
   if (options.allow_http) {
     SEXTANT_ASSIGN(const net::Address at, address(options.http_port));
-    SEXTANT_ASSIGN(parts->http, net::HttpServer::Start(*parts->threads, at, *parts->http_frontend),
+    SEXTANT_ASSIGN(parts->http,
+                   net::HttpServer::Start(*parts->threads, at, *parts->http_frontend, {},
+                                          parts->http_tls.get()),
                    "HTTP service");
   }
   if (options.allow_grpc) {
     SEXTANT_ASSIGN(const net::Address at, address(options.grpc_port));
-    SEXTANT_ASSIGN(parts->grpc, net::GrpcServer::Start(*parts->threads, at, *parts->grpc_frontend),
+    SEXTANT_ASSIGN(parts->grpc,
+                   net::GrpcServer::Start(*parts->threads, at, *parts->grpc_frontend, {},
+                                          parts->grpc_tls.get()),
+                   "gRPC service");
+  }
+  if (!options.http_unix.empty()) {
+    SEXTANT_ASSIGN(const net::Address at, net::UnixAddress(options.http_unix), "--http-unix");
+    SEXTANT_ASSIGN(parts->http_unix,
+                   net::HttpServer::Start(*parts->threads, at, *parts->http_frontend),
+                   "HTTP service");
+  }
+  if (!options.grpc_unix.empty()) {
+    SEXTANT_ASSIGN(const net::Address at, net::UnixAddress(options.grpc_unix), "--grpc-unix");
+    SEXTANT_ASSIGN(parts->grpc_unix,
+                   net::GrpcServer::Start(*parts->threads, at, *parts->grpc_frontend),
                    "gRPC service");
   }
   if (options.allow_metrics) {
@@ -130,16 +166,22 @@ void Server::Stop(Nanos grace) {
   if (parts_->http != nullptr) parts_->http->StopAccepting();
   if (parts_->grpc != nullptr) parts_->grpc->StopAccepting();
   if (parts_->metrics != nullptr) parts_->metrics->StopAccepting();
+  if (parts_->http_unix != nullptr) parts_->http_unix->StopAccepting();
+  if (parts_->grpc_unix != nullptr) parts_->grpc_unix->StopAccepting();
   // A load or unload in progress answers its client and is not undone by what follows.
   parts_->slow.Finish();
   parts_->core->repository().UnloadAll(std::max(deadline - SteadyNow(), Nanos(0)));
   // The answers of the last requests are still on their way out.
   const auto open = [&] {
     return (parts_->http == nullptr ? 0 : parts_->http->connections()) +
-           (parts_->grpc == nullptr ? 0 : parts_->grpc->connections());
+           (parts_->grpc == nullptr ? 0 : parts_->grpc->connections()) +
+           (parts_->http_unix == nullptr ? 0 : parts_->http_unix->connections()) +
+           (parts_->grpc_unix == nullptr ? 0 : parts_->grpc_unix->connections());
   };
   const Instant flush_deadline = std::min(deadline, SteadyNow() + 2s);
   while (open() > 0 && SteadyNow() < flush_deadline) std::this_thread::sleep_for(5ms);
+  parts_->grpc_unix.reset();
+  parts_->http_unix.reset();
   parts_->grpc.reset();
   parts_->http.reset();
   parts_->metrics.reset();

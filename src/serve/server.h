@@ -24,7 +24,10 @@ struct ServerOptions {
   bool strict_readiness = true;
   int threads = 2;  // event loops
   Nanos exit_timeout{30s};
-  std::string truth_log;  // path; empty: none
+  std::string tls_certificate, tls_key;  // PEM files; empty: plain text
+  std::string tls_client_ca;             // clients must have a certificate of these; empty: not
+  std::string http_unix, grpc_unix;      // paths of sockets to serve on as well; empty: none
+  std::string truth_log;                 // path; empty: none
   std::string openvino_module;
 };
 
@@ -46,6 +49,7 @@ class Server {
  private:
   struct Parts;
   explicit Server(std::unique_ptr<Parts> parts);
+  static Result<void> MakeTls(const ServerOptions& options, Parts& parts);
   std::unique_ptr<Parts> parts_;
 };
 

@@ -13,6 +13,7 @@ import faults
 import streams
 import golden  # puts tests/golden into the path, where compat looks too
 import compat
+import transport
 from processes import Failure
 
 CASES = {
@@ -22,6 +23,7 @@ CASES = {
     **compat.CASES,
     **golden.CASES,
     **beyond.CASES,
+    **transport.CASES,
 }
 
 
