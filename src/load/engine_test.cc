@@ -31,6 +31,7 @@ class ScriptedServer final : public net::HttpHandler, public net::GrpcService {
 
   // On free ports the first time, then on the same ones.
   void Listen() {
+    closed_ = false;
     threads_ = *net::IoThreads::Start(1, "scripted");
     http_ =
         *net::HttpServer::Start(*threads_, (*net::Resolve({"127.0.0.1", http_port_}))[0], *this);
@@ -40,8 +41,15 @@ class ScriptedServer final : public net::HttpHandler, public net::GrpcService {
     grpc_port_ = grpc_->address().port();
   }
   void Close() {
-    for (std::thread& t : timers_) t.join();
-    timers_.clear();
+    // What was sent before its client went away may still arrive.
+    std::vector<std::thread> timers;
+    if (threads_ != nullptr) {
+      threads_->RunOn(0, [&] {
+        closed_ = true;
+        timers.swap(timers_);
+      });
+    }
+    for (std::thread& t : timers) t.join();
     if (threads_ != nullptr) threads_->RunOn(0, [&] { held_.clear(); });
     http_.reset();
     grpc_.reset();
@@ -106,6 +114,7 @@ class ScriptedServer final : public net::HttpHandler, public net::GrpcService {
     if (now > most_) most_ = now;
   }
   void Later(std::function<void()> task) {
+    if (closed_) return;
     timers_.emplace_back([this, task = std::move(task)] {
       std::this_thread::sleep_for(delay_);
       task();
@@ -116,6 +125,7 @@ class ScriptedServer final : public net::HttpHandler, public net::GrpcService {
   const Nanos delay_;
   std::atomic<uint64_t> seen_{0};
   std::atomic<int> in_flight_{0}, most_{0};
+  bool closed_ = false;               // these two: of the server's thread
   std::vector<std::thread> timers_;
   std::unique_ptr<net::IoThreads> threads_;
   std::unique_ptr<net::HttpServer> http_;

@@ -181,13 +181,11 @@ Result<void> RequestSet::EncodeOne(const ModelSignature& model, const RequestOpt
   SEXTANT_ASSIGN(const std::vector<BatchInput> inputs,
                  GatherBatch(model, data_, first_row, static_cast<size_t>(options.batch_size)));
   std::vector<kserve::InferInput> headers;
-  uint64_t tensor_bytes = 0;
   // The header encoders look at sizes only; no byte of the tensors is copied for them.
   for (const BatchInput& entry : inputs) {
     headers.push_back(entry.input);
     headers.back().data =
         std::string_view(entry.pieces.empty() ? nullptr : entry.pieces[0].data(), entry.bytes);
-    tensor_bytes += entry.bytes;
   }
   std::vector<kserve::RequestedOutput> outputs;
   for (const kserve::TensorMetadata& output : model.outputs)
