@@ -398,6 +398,7 @@ IoResult TlsStream::Write(int fd, std::span<const iovec> pieces) {
       size = 0;
       for (size_t i = piece; i < pieces.size() && size < kRecordBytes; ++i, at = 0) {
         const size_t n = std::min(pieces[i].iov_len - at, kRecordBytes - size);
+        if (n == 0) continue;  // of an empty piece, whose base may be null
         std::memcpy(gathered.data() + size, static_cast<const char*>(pieces[i].iov_base) + at, n);
         size += n;
       }

@@ -95,7 +95,8 @@ TEST(Drain, WhatTakesTooLongGetsAnErrorAndTheServerEnds) {
   EXPECT_EQ(serve.Stop(30s), 0) << serve.process().err();
   EXPECT_GE(SteadyNow() - begin, Nanos(1s));
   EXPECT_EQ(TakeHttp(http).status, 503);
-  EXPECT_NE(grpc.get().find("status 14"), std::string::npos);
+  const std::string answer = grpc.get();
+  EXPECT_NE(answer.find("status 14"), std::string::npos) << answer;
 }
 
 TEST(Drain, IdleAndHalfSentConnectionsDoNotHoldItUp) {
