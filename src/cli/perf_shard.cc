@@ -58,7 +58,8 @@ run::LoadPoint ShareOf(run::LoadPoint whole, const load::Part& shard) {
     whole.value /= static_cast<double>(shard.step);
   } else {
     const auto total = static_cast<uint64_t>(whole.value);
-    whole.value = static_cast<double>(total / shard.step + (shard.first < total % shard.step));
+    const uint64_t share = total / shard.step + (shard.first < total % shard.step ? 1 : 0);
+    whole.value = static_cast<double>(share);
   }
   return whole;
 }

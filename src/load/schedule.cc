@@ -60,7 +60,7 @@ class LawSchedule final : public Schedule {
       case ArrivalLaw::Kind::kConstant:
         return static_cast<double>(index);
       case ArrivalLaw::Kind::kBurst:
-        return static_cast<double>(index / law_.size * law_.size);
+        return static_cast<double>(index - index % law_.size);
       // The arrivals of other parts are drawn too: the stream is one.
       case ArrivalLaw::Kind::kPoisson:
         for (; drawn_ <= index; ++drawn_) units_ += random_.Exponential(1);
