@@ -41,6 +41,9 @@ bool PrintPerfVersion(std::span<const std::string_view> arguments) {
 }
 
 void ApplyCompat(PerfOptions& options) {
+  if (options.zero_input && options.input_data.empty()) options.input_data = {"zero"};
+  options.input_data.insert(options.input_data.end(), options.data_directories.begin(),
+                            options.data_directories.end());
   if (const std::string range = DeprecatedRange(options); !range.empty() && !options.concurrency) {
     if (Result<std::vector<double>> values = load::ParseLevels(range, 1); values.has_value())
       options.concurrency = load::CountList{*std::move(values), range};
@@ -56,6 +59,9 @@ void ApplyCompat(PerfOptions& options) {
 
 void CheckCompat(const PerfOptions& options, const std::function<void(std::string)>& add) {
   if (options.async && options.sync) add("--async and --sync exclude each other");
+  const auto zero = std::find(options.input_data.begin(), options.input_data.end(), "zero");
+  if (options.zero_input && (zero == options.input_data.end() || options.input_data.size() > 1))
+    add("-z is an old form of --input-data zero: it excludes other input data");
   if (options.percentile && (*options.percentile == 0 || *options.percentile < -1))
     add(Format("--percentile {}: must be from 1 to 99, or -1 for the average",
                *options.percentile));
@@ -85,6 +91,7 @@ load::WindowRule WindowsOf(const PerfOptions& options) {
   if (options.percentile.value_or(-1) > 0)
     trials.percentile = static_cast<double>(*options.percentile) / 100;
   trials.throughput_suffices = options.async;
+  trials.latency_limit = std::chrono::milliseconds(options.latency_threshold);
   return rule;
 }
 

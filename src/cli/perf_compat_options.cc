@@ -143,6 +143,10 @@ void AddOtherRows(options::Table<O>& t) {
                       .help = "Prints a line for each of perf_analyzer's windows."});
   t.Add(&O::verbose_csv,
         {.name = "verbose-csv", .help = "Further columns in --latency-report-file."});
+  t.Add(&O::zero_input,
+        {.name = "zero-input", .letter = 'z', .help = "Deprecated: --input-data zero."});
+  t.Add(&O::data_directories,
+        {.name = "data-directory", .value = "PATH", .help = "Deprecated: --input-data PATH."});
   t.Add(&O::concurrent_requests, {.name = "concurrent-requests",
                                   .letter = 't',
                                   .value = "N",
@@ -179,6 +183,12 @@ void AddCompatRows(options::Table<PerfOptions>& t) {
   t.Refuse("profile-export-file",
            "is not here yet: -o, --output writes what was measured, with histograms in place of "
            "single requests");
+  for (const std::string_view name : {"periodic-concurrency-range", "request-period"}) {
+    t.Refuse(
+        name,
+        "is not here yet: --concurrency-range measures the same levels one after the other, and "
+        "--rate-profile raises a request rate while it runs");
+  }
   t.Refuse("proto", "is not here: the protocol is built in");
 }
 

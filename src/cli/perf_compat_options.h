@@ -34,6 +34,8 @@ struct CompatOptions {
   ServiceKind service_kind = ServiceKind::kTriton;
   std::string endpoint, model_signature_name = "serving_default";
   std::vector<std::string> bls_composing_models;
+  bool zero_input = false;
+  std::vector<std::string> data_directories;
   TensorFormat input_format = TensorFormat::kBinary, output_format = TensorFormat::kBinary;
 
   OutputFormat format = OutputFormat::kText;

@@ -102,7 +102,8 @@ std::shared_ptr<const load::SequencePlan> PlanSequences(const PerfStreamOptions&
                                                         const StreamPlan& plan, uint64_t seed,
                                                         inference::DataType id_type) {
   auto out = std::make_shared<load::SequencePlan>();
-  out->length = options.sequence_length;
+  // perf_analyzer takes its default for 0, with a warning.
+  out->length = options.sequence_length > 0 ? options.sequence_length : 20;
   out->variation = options.sequence_length_variation;
   out->lanes = options.sequences;
   out->serial = options.serial_sequences;
@@ -139,8 +140,8 @@ void AddStreamRows(options::Table<PerfOptions>& t) {
                         .limits = {1, 1e6}});
   t.Add(&O::sequence_length, {.name = "sequence-length",
                               .value = "N",
-                              .help = "Requests of a sequence.",
-                              .limits = {1, 1e9}});
+                              .help = "Requests of a sequence; 0: 20.",
+                              .limits = {0, 1e9}});
   t.Add(&O::sequence_length_variation,
         {.name = "sequence-length-variation",
          .value = "PERCENT",

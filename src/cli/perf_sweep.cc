@@ -138,7 +138,10 @@ std::vector<std::string> PlanSearch(const PerfOptions& options, Plan& plan) {
 
 std::vector<std::unique_ptr<load::Sweep>> MakeSweeps(const PerfOptions& options, const Plan& plan) {
   const load::ThresholdRule rule{
-      .limit = std::chrono::milliseconds(static_cast<int64_t>(options.latency_threshold))};
+      .limit = std::chrono::milliseconds(static_cast<int64_t>(options.latency_threshold)),
+      .percentile = options.percentile.value_or(-1) > 0
+                        ? std::optional(static_cast<double>(*options.percentile) / 100)
+                        : std::nullopt};
   std::vector<std::unique_ptr<load::Sweep>> out;
   for (const double batch : options.batch.values) {
     std::vector<run::LoadPoint> points;

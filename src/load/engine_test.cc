@@ -125,7 +125,7 @@ class ScriptedServer final : public net::HttpHandler, public net::GrpcService {
   const Nanos delay_;
   std::atomic<uint64_t> seen_{0};
   std::atomic<int> in_flight_{0}, most_{0};
-  bool closed_ = false;               // these two: of the server's thread
+  bool closed_ = false;  // these two: of the server's thread
   std::vector<std::thread> timers_;
   std::unique_ptr<net::IoThreads> threads_;
   std::unique_ptr<net::HttpServer> http_;

@@ -96,9 +96,13 @@ void FindMaxSweep::Report(run::Level& level) {
   const double load = search_.Next().value_or(0);
   // Nothing was due: nothing to judge by.
   if (level.scheduled == 0 && hopeless_.empty()) verdict.ceilings = Verdict::kUndecided;
+  const bool may_be_longer = FromSeconds(level.window_s) < rules_.longest * 9 / 10;
+  // A queue that grows slowly is within the objective for a while.
+  if (verdict.ceilings == Verdict::kPass && rules_.load.mode == run::LoadMode::kRequestRate &&
+      level.state == stats::LevelState::kDrifting && may_be_longer)
+    verdict.ceilings = Verdict::kUndecided;
   if (verdict.ceilings == Verdict::kUndecided) {
-    const Nanos window = FromSeconds(level.window_s);
-    if (window < rules_.longest * 9 / 10) {
+    if (may_be_longer) {
       level.notes.emplace_back("SLO: undecided; measured again, longer");
       window_ = std::min(rules_.longest, FromSeconds(std::max(level.window_s, 1.0) *
                                                      std::max(verdict.longer, 2.0)));

@@ -123,7 +123,10 @@ class Judge {
   void Quantile(const SloTerm& term) {
     const uint64_t over = level_.latency.histogram.CountAbove(term.limit) + lost_;
     const uint64_t n = level_.latency.histogram.count() + lost_;
-    const double effect = EffectNear(level_, term.p);
+    // How requests over the quantile come in groups says nothing of a limit that none is even near.
+    const bool far =
+        over == 0 && static_cast<double>(level_.latency.histogram.max()) < term.limit / 2;
+    const double effect = far ? 1 : EffectNear(level_, term.p);
     const ShareVerdict verdict = JudgeShare(over, n, effect, 1 - term.p);
     std::string value = "no value";
     const double p = n == 0 ? 1

@@ -7,17 +7,23 @@
 
 namespace sextant::load {
 
+double ThresholdRule::LatencyOf(const run::Level& level) const {
+  const stats::Histogram& latency = level.latency.histogram;
+  return percentile ? latency.Quantile(*percentile) : latency.mean();
+}
+
 bool ThresholdRule::Over(const run::Level& level) const {
   if (limit <= Nanos(0)) return false;
   // Nothing succeeded: no latency is below the limit.
   if (level.succeeded == 0) return true;
-  return level.latency.histogram.mean() >= static_cast<double>(limit.count());
+  return LatencyOf(level) >= static_cast<double>(limit.count());
 }
 
 std::string ThresholdRule::Describe(const run::Level& level) const {
   if (level.succeeded == 0) return "no request succeeded: the sweep ends here";
-  return Format("the mean latency of {} is over --latency-threshold ({}): the sweep ends here",
-                HumanDuration(Nanos(static_cast<int64_t>(level.latency.histogram.mean()))),
+  const std::string figure = percentile ? Format("p{:g}", *percentile * 100) : "mean";
+  return Format("the {} latency of {} is over --latency-threshold ({}): the sweep ends here",
+                figure, HumanDuration(Nanos(static_cast<int64_t>(LatencyOf(level)))),
                 FormatDuration(limit));
 }
 

@@ -38,10 +38,12 @@ class Sweep {
   virtual std::optional<Conclusion> Conclude() const { return std::nullopt; }
 };
 
-// perf_analyzer's --latency-threshold: the mean latency, from when requests were due, that ends a
-// sweep. The level over it is reported.
+// perf_analyzer's --latency-threshold: the latency, from when requests were due, that ends a sweep.
+// The level over it is reported.
 struct ThresholdRule {
-  Nanos limit{0};  // 0: none
+  Nanos limit{0};                                   // 0: none
+  std::optional<double> percentile;                 // 0.99: judges by that instead of the mean
+  double LatencyOf(const run::Level& level) const;  // nanoseconds
   bool Over(const run::Level& level) const;
   std::string Describe(const run::Level& level) const;
 };

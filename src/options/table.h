@@ -38,7 +38,7 @@ struct Spec {
   Limits limits = {};
   std::string_view default_text = {};  // in place of the default's own text in help
   bool required = false;
-  bool is_file = false;  // for completion
+  bool is_file = false;     // for completion
   bool takes_more = false;  // further words are values too, up to the next option
 };
 
