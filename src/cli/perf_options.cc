@@ -182,12 +182,13 @@ const options::Table<PerfOptions>& PerfTable() {
                      .value = "LIST",
                      .help = "Open loop: so many requests due per second, whatever becomes of "
                              "earlier ones. Forms as above."});
-    t.Add(&O::distribution, {.name = "request-distribution",
-                             .value = "LAW",
-                             .help = "Open loop: when requests are due. Evenly; independently of "
-                                     "each other; at distances with the coefficient of variation "
-                                     "CV (below 1 more even than poisson, above 1 burstier); or N "
-                                     "at once."});
+    t.Add(&O::distribution,
+          {.name = "request-distribution",
+           .value = "LAW",
+           .help = "Open loop: when requests are due. constant: evenly; poisson: "
+                   "independently of each other; gamma:CV: at distances with that "
+                   "coefficient of variation (below 1 more even than poisson, "
+                   "above 1 burstier); burst:N: N at once."});
     t.Add(&O::rate_profile,
           {.name = "rate-profile",
            .value = "TIME:RATE,...",
@@ -249,8 +250,8 @@ const options::Table<PerfOptions>& PerfTable() {
           {.name = "latency-threshold",
            .letter = 'l',
            .value = "MS",
-           .help = "Ends the sweep after the first level whose mean latency reaches so many "
-                   "milliseconds; a range may then have the end 0, which is none.",
+           .help = "Ends the sweep after the first level whose mean latency, or --percentile's, "
+                   "reaches so many milliseconds; a range may then have the end 0, which is none.",
            .default_text = "none"});
     t.Add(&O::binary_search,
           {.name = "binary-search",
