@@ -50,9 +50,9 @@ function(sextant_folder name)
   endif()
 endfunction()
 
-# sextant_test(NAME SOURCES file... DEPS target... [LABELS label...] [TIMEOUT seconds])
+# sextant_test(NAME SOURCES file... DEPS target... [LABELS label...] [TIMEOUT seconds] [LOCK what])
 function(sextant_test name)
-  cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;DEPS;LABELS" ${ARGN})
+  cmake_parse_arguments(ARG "" "TIMEOUT;LOCK" "SOURCES;DEPS;LABELS" ${ARGN})
   if(SEXTANT_FUZZ)
     return()
   endif()
@@ -67,8 +67,12 @@ function(sextant_test name)
   target_compile_definitions(${name} PRIVATE SEXTANT_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
   # A test's own file may break a rule that protects users of an interface.
   set_target_properties(${name} PROPERTIES CXX_CLANG_TIDY "")
+  set(lock "")
+  if(ARG_LOCK)
+    set(lock RESOURCE_LOCK ${ARG_LOCK})
+  endif()
   gtest_discover_tests(${name} TEST_PREFIX "${name}." DISCOVERY_TIMEOUT 60
-    PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT})
+    PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT} ${lock})
 endfunction()
 
 # Reads the #include lines of every source of every declared folder and checks them against the
