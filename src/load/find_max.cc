@@ -47,13 +47,24 @@ std::optional<double> LoadSearch::Next() const {
 void LoadSearch::Report(bool passes) {
   const std::optional<double> load = Next();
   if (!load) return;
+  if (passes) passed_before_.push_back(passes_);
   (passes ? passes_ : fails_) = *load;
+}
+
+void LoadSearch::Refute() {
+  fails_ = passes_;
+  passes_ = passed_before_.back();
+  passed_before_.pop_back();
 }
 
 FindMaxSweep::FindMaxSweep(FindMaxRules rules) : rules_(std::move(rules)), search_(rules_.search) {}
 
 std::optional<Probe> FindMaxSweep::Next() {
-  const std::optional<double> load = search_.Next();
+  std::optional<double> load = search_.Next();
+  if (Confirming()) {
+    load = passed_.back().load;
+    window_ = std::max(window_.value_or(Nanos(0)), *passed_.back().confirm);
+  }
   if (!load) return std::nullopt;
   overloaded_looks_ = 0;
   in_flight_before_ = 0;
@@ -93,7 +104,8 @@ void FindMaxSweep::Report(run::Level& level) {
   }
   std::string text = verdict.Describe();
   level.notes.push_back("SLO: " + text);
-  const double load = search_.Next().value_or(0);
+  const bool confirming = Confirming();
+  const double load = confirming ? passed_.back().load : search_.Next().value_or(0);
   // Nothing was due: nothing to judge by.
   if (level.scheduled == 0 && hopeless_.empty()) verdict.ceilings = Verdict::kUndecided;
   const bool may_be_longer = FromSeconds(level.window_s) < rules_.longest * 9 / 10;
@@ -102,10 +114,15 @@ void FindMaxSweep::Report(run::Level& level) {
       level.state == stats::LevelState::kDrifting && may_be_longer)
     verdict.ceilings = Verdict::kUndecided;
   if (verdict.ceilings == Verdict::kUndecided) {
+    const Nanos longer = std::min(
+        rules_.longest, FromSeconds(std::max(level.window_s, 1.0) * std::max(verdict.longer, 2.0)));
+    if (!search_.fails() && !confirming && verdict.leans && level.scheduled > 0) {
+      level.notes.emplace_back("SLO: undecided, and well within: higher loads come first");
+      return Keep({load, std::move(text), verdict.floors, longer}, true);
+    }
     if (may_be_longer) {
       level.notes.emplace_back("SLO: undecided; measured again, longer");
-      window_ = std::min(rules_.longest, FromSeconds(std::max(level.window_s, 1.0) *
-                                                     std::max(verdict.longer, 2.0)));
+      window_ = longer;
       return;
     }
     level.notes.push_back(
@@ -113,7 +130,6 @@ void FindMaxSweep::Report(run::Level& level) {
                level.window_s));
     AppendFormat(text, "; undecided after {:.0f} s", level.window_s);
   }
-  window_.reset();
   const bool passes = verdict.ceilings == Verdict::kPass;
   if (!passes && !search_.passes() && !search_.fails()) {
     start_failed_ = true;
@@ -127,7 +143,25 @@ void FindMaxSweep::Report(run::Level& level) {
                level.in_flight_mean));
     search_.LeastIs(load);
   }
-  (passes ? best_ : worst_) = Kept{load, std::move(text), verdict.floors};
+  Kept kept{load, std::move(text), verdict.floors, std::nullopt};
+  if (!confirming) return Keep(std::move(kept), passes);
+  window_.reset();
+  if (passes) {
+    passed_.back() = std::move(kept);
+  } else {
+    search_.Refute();
+    passed_.pop_back();
+    worst_ = std::move(kept);
+  }
+}
+
+void FindMaxSweep::Keep(Kept kept, bool passes) {
+  window_.reset();
+  if (passes) {
+    passed_.push_back(std::move(kept));
+  } else {
+    worst_ = std::move(kept);
+  }
   search_.Report(passes);
 }
 
@@ -139,30 +173,31 @@ std::string FindMaxSweep::LoadText(double load) const {
 
 std::string FindMaxSweep::Bracket() const {
   if (!worst_) return {};
-  return Format("[{}, {})", HumanNumber(best_->load), HumanNumber(worst_->load));
+  return Format("[{}, {})", HumanNumber(passed_.back().load), HumanNumber(worst_->load));
 }
 
 std::optional<Conclusion> FindMaxSweep::Conclude() const {
   Conclusion out;
   text::Json& json = out.record;
-  const bool done = !search_.Next();
-  const bool floors = best_ && best_->floors == Verdict::kPass;
-  out.satisfied = done && best_ && floors;
+  const Kept* best = passed_.empty() ? nullptr : &passed_.back();
+  const bool done = !search_.Next() && !Confirming();
+  const bool floors = best != nullptr && best->floors == Verdict::kPass;
+  out.satisfied = done && floors;
   std::string_view verdict = "none";
   if (!done) {
     verdict = "interrupted";
     out.text = Format("Search for '{}': not finished\n", rules_.slo.text);
-    if (best_) AppendFormat(out.text, "  passes: {}: {}\n", LoadText(best_->load), best_->verdict);
+    if (best) AppendFormat(out.text, "  passes: {}: {}\n", LoadText(best->load), best->verdict);
     if (worst_)
       AppendFormat(out.text, "  fails: {}: {}\n", LoadText(worst_->load), worst_->verdict);
-  } else if (best_) {
+  } else if (best) {
     verdict = floors ? "found" : "throughput";
-    out.text = Format("{}: {} {} '{}'{}\n", floors ? "VALID" : "INVALID", LoadText(best_->load),
+    out.text = Format("{}: {} {} '{}'{}\n", floors ? "VALID" : "INVALID", LoadText(best->load),
                       floors ? "satisfies" : "is the most that the limits allow, short of",
                       rules_.slo.text,
                       worst_ ? Format("; the highest that does lies in {}", Bracket())
                              : ", and is the end of the range: more was not tried");
-    AppendFormat(out.text, "  passes: {}: {}\n", LoadText(best_->load), best_->verdict);
+    AppendFormat(out.text, "  passes: {}: {}\n", LoadText(best->load), best->verdict);
     if (worst_)
       AppendFormat(out.text, "  fails: {}: {}\n", LoadText(worst_->load), worst_->verdict);
   } else {
@@ -179,7 +214,7 @@ std::optional<Conclusion> FindMaxSweep::Conclude() const {
   json.Set("batch_size", rules_.load.batch_size);
   json.Set("precision", rules_.search.precision);
   json.Set("verdict", verdict);
-  if (best_) json.Set("passes", best_->load), json.Set("passes_because", best_->verdict);
+  if (best) json.Set("passes", best->load), json.Set("passes_because", best->verdict);
   if (worst_) json.Set("fails", worst_->load), json.Set("fails_because", worst_->verdict);
   json.Set("start_failed", start_failed_);
   json.Set("levels", levels_);

@@ -4,13 +4,16 @@
 // bracket is halved until it is narrow enough (an exponential search followed by bisection: Bentley
 // and Yao, "An almost optimal algorithm for unbounded searching", 1976). Each probe is a level like
 // any other. One that is undecided is measured again, longer, up to a limit; what is undecided then
-// counts as failing.
+// counts as failing. While no load has failed, one that is undecided but well within the limits is
+// taken as passing, so that no time is spent far below the answer; it is measured again if it turns
+// out to be the answer.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "load/measurement.h"
 #include "load/slo.h"
@@ -33,6 +36,8 @@ class LoadSearch {
   std::optional<double> Next() const;
   // Whether the load that Next() says passes.
   void Report(bool passes);
+  // The highest load that passes does not after all.
+  void Refute();
 
   // Lower loads than this are not worth trying.
   void LeastIs(double load) { rules_.least = std::max(rules_.least, load); }
@@ -45,6 +50,7 @@ class LoadSearch {
   double Rounded(double load) const;
   SearchRules rules_;
   std::optional<double> passes_, fails_;
+  std::vector<std::optional<double>> passed_before_;
 };
 
 struct FindMaxRules {
@@ -72,7 +78,11 @@ class FindMaxSweep final : public Sweep {
     double load = 0;
     std::string verdict;
     Verdict floors = Verdict::kPass;
+    std::optional<Nanos> confirm;  // undecided as yet: to be measured again for so long
   };
+  // What is measured next is the bracket's lower end, once more.
+  bool Confirming() const { return !search_.Next() && !passed_.empty() && passed_.back().confirm; }
+  void Keep(Kept kept, bool passes);
   std::string LoadText(double load) const;
   std::string Bracket() const;
 
@@ -82,7 +92,8 @@ class FindMaxSweep final : public Sweep {
   std::string hopeless_;         // why the level was given up
   int overloaded_looks_ = 0;
   int64_t in_flight_before_ = 0;
-  std::optional<Kept> best_, worst_;  // the bracket's ends
+  std::vector<Kept> passed_;   // ascending
+  std::optional<Kept> worst_;  // that fails
   uint64_t levels_ = 0, requests_ = 0;
   double seconds_ = 0;
   bool start_failed_ = false;

@@ -144,6 +144,41 @@ TEST(FindMax, FindsTheEdgeOfAnMd1QueueFromBelowAndFromAbove) {
   }
 }
 
+TEST(FindMax, SpendsNoTimeFarBelowTheAnswerAndConfirmsTheAnswer) {
+  // 1 % of errors allowed takes 368 requests to see: at 2 per second that is three minutes.
+  std::vector<std::pair<double, double>> windows;
+  const Found found =
+      Search(Rules("errors<1%", {.start = 2, .most = 100}), [&](double load, double window_s) {
+        windows.emplace_back(load, window_s);
+        return MeasureMd1(load, 1ms, FromSeconds(window_s), 1);
+      });
+  EXPECT_TRUE(found.conclusion.satisfied);
+  EXPECT_EQ(found.passes, 100);
+  for (const auto& [load, window_s] : windows) EXPECT_EQ(window_s, 5) << load;
+  // The end of the range is too slow a load for five seconds, so it is measured again.
+  windows.clear();
+  Search(Rules("errors<1%", {.start = 2, .most = 20}), [&](double load, double window_s) {
+    windows.emplace_back(load, window_s);
+    return MeasureMd1(load, 1ms, FromSeconds(window_s), 1);
+  });
+  ASSERT_GE(windows.size(), 6u);
+  EXPECT_EQ(windows[4], std::pair(20.0, 5.0));
+  EXPECT_EQ(windows[5].first, 20);
+  EXPECT_GT(windows[5].second, 18);
+}
+
+TEST(FindMax, AnAnswerThatDoesNotHoldIsGivenUp) {
+  LoadSearch search({.start = 10});
+  search.Report(true);
+  search.Report(true);
+  search.Report(false);
+  EXPECT_EQ(search.passes(), 20);
+  search.Refute();
+  EXPECT_EQ(search.passes(), 10);
+  EXPECT_EQ(search.fails(), 20);
+  EXPECT_EQ(search.Next(), 15);
+}
+
 TEST(FindMax, SaysWhenNoLoadWillDo) {
   const Found found = Search(Rules("p50<0.5ms", {.start = 256}), [](double load, double window_s) {
     return MeasureMd1(load, 1ms, FromSeconds(window_s), 1);

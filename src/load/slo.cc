@@ -75,6 +75,7 @@ Result<SloTerm> ParseTerm(std::string_view text) {
 struct ShareVerdict {
   Verdict verdict = Verdict::kUndecided;
   double longer = 2;
+  bool leans = false;
 };
 ShareVerdict JudgeShare(uint64_t k, uint64_t n, double effect, double limit) {
   if (n == 0) return {Verdict::kFail, 1};
@@ -84,7 +85,9 @@ ShareVerdict JudgeShare(uint64_t k, uint64_t n, double effect, double limit) {
   if (bounds.lower > limit) return {Verdict::kFail, 1};
   // Without any over the limit, so many are needed to say that there are few.
   const double needs = std::log(0.025) / std::log1p(-std::min(limit, 0.999));
-  return {Verdict::kUndecided, std::max(2.0, k == 0 ? 1.1 * needs / size : 0)};
+  return {.verdict = Verdict::kUndecided,
+          .longer = std::max(2.0, k == 0 ? 1.1 * needs / size : 0),
+          .leans = count <= limit * size / 2};
 }
 
 double EffectNear(const run::Level& level, double p) {
@@ -138,7 +141,8 @@ class Judge {
                     : "beyond " + Milliseconds(static_cast<double>(level_.latency.histogram.max()));
     }
     Add(term, verdict.verdict,
-        Format("p{:g} {}, {} of {} requests over", term.p * 100, value, over, n), verdict.longer);
+        Format("p{:g} {}, {} of {} requests over", term.p * 100, value, over, n), verdict.longer,
+        false, verdict.leans);
   }
 
   void Maximum(const SloTerm& term) {
@@ -168,7 +172,7 @@ class Judge {
                         : JudgeShare(failed, level_.scheduled, 1, term.limit);
     Add(term, verdict.verdict,
         Format("errors {:.3g} % ({} of {})", level_.error_rate() * 100, failed, level_.scheduled),
-        verdict.longer);
+        verdict.longer, false, verdict.leans);
   }
 
   void Throughput(const SloTerm& term) {
@@ -194,13 +198,15 @@ class Judge {
   }
 
   void Add(const SloTerm& term, Verdict verdict, std::string text, double longer = 2,
-           bool floor = false) {
+           bool floor = false, bool leans = false) {
     AppendFormat(text, " ({}): {}", term.text, VerdictName(verdict));
     out_.terms.push_back({verdict, std::move(text)});
     Verdict& of = floor ? out_.floors : out_.ceilings;
     // One that fails decides, then one that is undecided.
     if (verdict == Verdict::kFail || of == Verdict::kPass) of = verdict;
-    if (verdict == Verdict::kUndecided) out_.longer = std::max(out_.longer, longer);
+    if (verdict != Verdict::kUndecided) return;
+    out_.longer = std::max(out_.longer, longer);
+    out_.leans = out_.leans && (leans || floor);
   }
 
   const run::Level& level_;

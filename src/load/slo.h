@@ -57,6 +57,7 @@ struct SloVerdict {
   Verdict floors = Verdict::kPass;
   std::vector<TermVerdict> terms;
   double longer = 1;  // undecided: a window so many times as long may decide
+  bool leans = true;  // undecided: what was seen is well within the limits
 
   // "p99 ...: passes; errors ...: fails"
   std::string Describe() const;
