@@ -255,12 +255,10 @@ void Worker::IssueClosed(Instant now) {
 bool Worker::Issue(Instant scheduled) {
   if (load_.budget != nullptr && load_.budget->fetch_sub(1, std::memory_order_relaxed) <= 0)
     return false;
-  if (sequences_ == nullptr) {
-    IssueRow(scheduled, *load_.requests, TakeRequest(), nullptr);
-  } else {
-    const Sequences::Step step = sequences_->Next(scheduled);
-    IssueRow(scheduled, *load_.requests, step.row ? *step.row : TakeRequest(), &step);
-  }
+  std::optional<Sequences::Step> step;
+  if (sequences_ != nullptr) step = sequences_->Next(scheduled);
+  const size_t row = step && step->row ? *step->row : TakeRequest();
+  IssueRow(scheduled, *load_.requests, row, step ? &*step : nullptr);
   return true;
 }
 
@@ -276,10 +274,14 @@ void Worker::IssueRow(Instant scheduled, const RequestSet& set, size_t request,
   if (slot.in_window) ++window_open_;
   if (options_.timeout > Nanos(0)) Link(index, scheduled);
   const EncodedRequest& encoded = set.requests()[request];
-  if (!set.patch().any()) {
-    return channel_->Start(index, load_.parts == 0 ? encoded : WithOutputs(index, encoded),
-                           &slot.sent);
-  }
+  const bool alike = !set.patch().any() && load_.parts == 0;
+  channel_->Start(index, alike ? encoded : MakeOwn(index, encoded, step), &slot.sent);
+}
+
+const EncodedRequest& Worker::MakeOwn(uint32_t index, const EncodedRequest& encoded,
+                                      const Sequences::Step* step) {
+  Slot& slot = *slots_[index];
+  if (load_.parts > 0) return WithOutputs(index, encoded);
   Special& special = *specials_[index];
   special.responses = 0;
   PatchValues values{.request_id = uint64_t{++slot.uses} << 32 | index};
@@ -289,11 +291,11 @@ void Worker::IssueRow(Instant scheduled, const RequestSet& set, size_t request,
     values.start = step->start;
     values.end = step->end;
   }
-  set.patch().Apply(encoded, values, special.patched);
+  slot.set->patch().Apply(encoded, values, special.patched);
   // Requests of a sequence that may overtake each other go the same way.
   if (step != nullptr && load_.turn == Sequences::Turn::kRound)
     special.patched.request.affinity = step->lane;
-  channel_->Start(index, special.patched.request, &slot.sent);
+  return special.patched.request;
 }
 
 void Worker::CloseSequences(Instant now) {
@@ -453,16 +455,18 @@ void Worker::Finish(uint32_t index, const Answer& answer) {
   if (in_window && --window_open_ == 0) UpdateWindowDone();
 }
 
-void Worker::UpdateWindowDone() {
-  const bool budget_spent =
-      load_.budget != nullptr && load_.budget->load(std::memory_order_relaxed) <= 0;
+// Whether all of the window's requests have been sent.
+bool Worker::AllIssued() const {
+  if (load_.requests == nullptr) return true;
+  if (load_.budget != nullptr && load_.budget->load(std::memory_order_relaxed) <= 0) return true;
+  if (load_.concurrency > 0) return loop_->turn_start() >= recorder_.window().end;
   const bool overdue =
       overdue_from_ < overdue_.size() && recorder_.window().Holds(overdue_[overdue_from_]);
-  const bool all_issued =
-      budget_spent || load_.requests == nullptr ||
-      (load_.concurrency == 0 && next_due_ >= recorder_.window().end && !overdue) ||
-      (load_.concurrency > 0 && loop_->turn_start() >= recorder_.window().end);
-  const bool done = window_open_ == 0 && all_issued;
+  return next_due_ >= recorder_.window().end && !overdue;
+}
+
+void Worker::UpdateWindowDone() {
+  const bool done = window_open_ == 0 && AllIssued();
   if (done == window_done_.load(std::memory_order_relaxed)) return;
   const std::scoped_lock lock(window_done_mutex_);
   window_done_ = done;

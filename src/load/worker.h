@@ -155,6 +155,9 @@ class Worker final : public ChannelListener {
   Instant NextDue();
   // What was given to the channel for the request of that slot.
   const EncodedRequest& RequestOf(uint32_t slot) const;
+  // What goes out for the request of that slot, where requests are not all alike.
+  [[gnu::noinline]] const EncodedRequest& MakeOwn(uint32_t slot, const EncodedRequest& encoded,
+                                                  const Sequences::Step* step);
   const EncodedRequest& WithOutputs(uint32_t slot, const EncodedRequest& request);
   void Finish(uint32_t slot, const Answer& answer);
   // Puts a failed request back for another attempt, if it may have one.
@@ -164,6 +167,7 @@ class Worker final : public ChannelListener {
   void Link(uint32_t slot, Instant now);
   void Unlink(uint32_t slot);
   void ExpireDeadlines(Instant now);
+  bool AllIssued() const;
   void UpdateWindowDone();
 
   const WorkerOptions options_;
