@@ -63,9 +63,189 @@ int Judge(const PerfOptions& options, const std::vector<run::Level>& levels,
   return exit_code;
 }
 
-int Fail(const Error& error) {
-  PrintError("perf", error);
-  return error.code() == ErrorCode::kInvalidArgument ? kExitUsage : kExitFailure;
+// All that a measurement needs. What the server is to forget is undone in the reverse order.
+struct Setup {
+  std::unique_ptr<Credentials> credentials;
+  Connection connection;
+  std::unique_ptr<kserve::ControlClient> control;
+  Subject subject;
+  std::optional<load::DataSet> data;
+  std::optional<StopSignals> stop;
+  std::unique_ptr<SharedMemory> shared;
+  std::unique_ptr<TraceSettings> traces;
+  std::map<int64_t, std::unique_ptr<load::RequestSet>> requests;  // by batch size
+  std::optional<run::RunWriter> run_file;
+  std::unique_ptr<load::Generator> generator;
+  std::unique_ptr<Reporter> reporter;
+  std::unique_ptr<metrics::Collector> metrics;
+};
+
+// What has been measured, and what went wrong with keeping it.
+struct Outcome {
+  std::vector<run::Level> levels;
+  std::vector<load::Conclusion> conclusions;
+  std::optional<Error> lost;
+
+  void Keep(Result<void> written) {
+    if (!written.has_value()) lost = std::move(written).error();
+  }
+};
+
+// Asks the server and reads the data.
+Result<void> Learn(const PerfOptions& options, Plan& plan, Setup& setup) {
+  const Target& target = plan.target;
+  SEXTANT_ASSIGN(setup.credentials, Credentials::Create(options, target, [](const Error& error) {
+                   PrintError("perf", error);
+                 }));
+  SEXTANT_ASSIGN(setup.connection, Reach(target, options.control_timeout));
+  const load::Endpoint& first = setup.connection.endpoints.front();
+  SEXTANT_ASSIGN(
+      setup.control,
+      kserve::MakeControlClient(target.protocol, first.address, first.authority, target.path_prefix,
+                                options.control_timeout, {.tls = first.tls.get(), .headers = [&] {
+                                                            return setup.credentials->headers();
+                                                          }}));
+  SEXTANT_ASSIGN(setup.subject, AskServer(options, plan, *setup.control));
+  // Each worker has sequences of its own.
+  if (setup.subject.streams.sequences != nullptr && options.rate)
+    plan.workers = std::min(plan.workers, options.sequences);
+  SEXTANT_ASSIGN(setup.data, MakeData(options, plan, setup.subject.signature));
+  if (FromFiles(options)) UseDataStreams(*setup.data, setup.subject.streams);
+  return CheckRows(plan, setup.data->rows());
+}
+
+load::WorkerOptions MakeWorkerOptions(const PerfOptions& options, const Setup& setup,
+                                      kserve::Protocol protocol) {
+  return {.channel = {.protocol = protocol,
+                      .endpoints = setup.connection.endpoints,
+                      .timeout = options.timeout,
+                      .max_connections = options.connections,
+                      .keep_bodies = !setup.data->expected().empty(),
+                      .metadata = GrpcMetadata(options, *setup.credentials),
+                      .streaming = setup.subject.streams.streaming,
+                      .streams = options.streams,
+                      .decoupled = setup.subject.streams.decoupled,
+                      .live_header = setup.credentials->live()},
+          .timeout = options.timeout,
+          .spin = options.spin,
+          .sequences = setup.subject.streams.sequences,
+          .retries = static_cast<uint16_t>(options.retries)};
+}
+
+// Everything that can be wrong is found out before the first request. `setup` does not move.
+Result<void> Prepare(const PerfOptions& options, Plan& plan, Setup& setup) {
+  SEXTANT_TRY(Learn(options, plan, setup));
+  // From here on a signal ends the run in order: the server forgets what is ours.
+  SEXTANT_ASSIGN(StopSignals stop, StopSignals::Install());
+  setup.stop.emplace(std::move(stop));
+  SEXTANT_ASSIGN(setup.shared,
+                 SharedMemory::Open(options, plan, setup.subject, *setup.data, *setup.control));
+  SEXTANT_ASSIGN(setup.traces, TraceSettings::Set(options, *setup.control));
+  SEXTANT_ASSIGN(setup.requests, EncodeRequests(options, plan, setup.subject, *setup.data,
+                                                setup.connection, *setup.credentials,
+                                                setup.shared ? &setup.shared->tensors() : nullptr));
+  if (!options.output_file.empty()) {
+    SEXTANT_ASSIGN(
+        setup.run_file,
+        run::RunWriter::Create(options.output_file, MakeHeader(options, plan, setup.connection,
+                                                               setup.subject, *setup.data)));
+  }
+  SEXTANT_ASSIGN(setup.generator,
+                 load::Generator::Start(MakeWorkerOptions(options, setup, plan.target.protocol),
+                                        plan.workers));
+  if (setup.shared) setup.subject.absent.push_back("shared memory: " + setup.shared->Describe());
+  setup.reporter = MakeReporter(options, plan, setup.subject, *setup.data);
+  setup.reporter->Banner();
+  SEXTANT_ASSIGN(setup.metrics, StartMetrics(options, plan.target));
+  return {};
+}
+
+load::LevelPlan PlanLevel(const PerfOptions& options, const Plan& plan, const Setup& setup,
+                          const run::LoadPoint& load, Instant start_at) {
+  return {.load = ShareOf(load, plan.shard),
+          .requests = setup.requests.at(load.batch_size).get(),
+          .arrivals = plan.arrivals,
+          .order = plan.order,
+          .shard = plan.shard,
+          .rate = load.value,
+          .start_at = start_at,
+          .max_in_flight = MaxInFlight(options, setup.shared.get()),
+          .connections = options.connections,
+          .seed = plan.seed,
+          .sequences = options.sequences,
+          .serial_sequences = options.serial_sequences};
+}
+
+run::Level MeasureLevel(const PerfOptions& options, const Plan& plan, Setup& setup,
+                        load::Sweep& sweep, const load::Probe& probe, Instant start_at,
+                        ProgressPrinter& progress) {
+  setup.reporter->StartLevel(probe.load);
+  progress.StartLevel(probe.load);
+  bool given_up = false;
+  load::MeasureHooks hooks{
+      .progress =
+          [&](const load::LiveFigures& figures) {
+            given_up = given_up || sweep.GiveUp(figures);
+            progress.Show(figures);
+          },
+      .stop = [&] { return given_up || setup.stop->received().has_value(); },
+      .edge = {},
+      .statistics = {},
+      .model = options.model,
+      .trial = [&](const load::TrialFigures& figures) { setup.reporter->Trial(figures); }};
+  if (setup.metrics) hooks.edge = [&] { setup.metrics->Edge(); };
+  if (setup.subject.statistics)
+    hooks.statistics = [&] {
+      return FetchAllStatistics(*setup.control, {options.model, options.model_version},
+                                setup.subject.composing);
+    };
+  run::Level level = setup.generator->Measure(PlanLevel(options, plan, setup, probe.load, start_at),
+                                              MeasureFor(probe, plan), hooks);
+  if (setup.metrics) RecordMetrics(*setup.metrics, level);
+  progress.EndLevel(level);
+  return level;
+}
+
+// The levels, one after the other; each is on paper before the next begins.
+Outcome MeasureLevels(const PerfOptions& options, const Plan& plan, Setup& setup) {
+  Outcome outcome;
+  ProgressPrinter progress(options.progress, IsSearch(options) ? 0 : plan.points.size());
+  Instant start_at = plan.start_at ? SteadyNow() + (*plan.start_at - WallNow()) : Instant::min();
+  for (const std::unique_ptr<load::Sweep>& sweep : MakeSweeps(options, plan)) {
+    while (!setup.stop->received()) {
+      const std::optional<load::Probe> probe = sweep->Next();
+      if (!probe) break;
+      run::Level level = MeasureLevel(options, plan, setup, *sweep, *probe,
+                                      std::exchange(start_at, Instant::min()), progress);
+      if (!setup.stop->received()) sweep->Report(level);
+      if (setup.run_file) outcome.Keep(setup.run_file->Append(level));
+      setup.reporter->EndLevel(level);
+      outcome.levels.push_back(std::move(level));
+    }
+    if (auto conclusion = sweep->Conclude()) {
+      if (setup.run_file) outcome.Keep(setup.run_file->AppendSearch(conclusion->record));
+      outcome.conclusions.push_back(*std::move(conclusion));
+    }
+  }
+  return outcome;
+}
+
+// What is said and written when all is measured; returns the exit code.
+int Conclude(const PerfOptions& options, const Plan& plan, Setup& setup, Outcome& outcome) {
+  setup.reporter->End(outcome.levels);
+  for (const load::Conclusion& conclusion : outcome.conclusions)
+    setup.reporter->Conclude(conclusion);
+  int exit_code = Judge(options, outcome.levels, outcome.conclusions);
+  outcome.Keep(WriteCsvFiles(options, plan, outcome.levels));
+  const std::optional<int> signal = setup.stop->received();
+  if (signal) exit_code = ExitCodeForSignal(*signal);
+  if (setup.run_file)
+    outcome.Keep(setup.run_file->Finish(signal ? "interrupted" : "complete", exit_code));
+  if (outcome.lost) {
+    PrintError("perf", *outcome.lost);
+    if (exit_code == kExitOk) exit_code = kExitFailure;
+  }
+  return setup.reporter->ExitCode(exit_code, outcome.levels);
 }
 
 int Measure(std::span<const std::string_view> arguments, PerfOptions& options, bool& reported) {
@@ -80,149 +260,17 @@ int Measure(std::span<const std::string_view> arguments, PerfOptions& options, b
   if (options.self_test) return RunSelfTest(options);
   if (!options.merge.empty()) return RunMerge(options);
 
-  // Everything that can be wrong is found out before the first request.
-  const Target& target = plan.target;
-  auto credentials =
-      Credentials::Create(options, target, [](const Error& error) { PrintError("perf", error); });
-  if (!credentials.has_value()) return Fail(credentials.error());
-  Result<Connection> connection = Reach(target, options.control_timeout);
-  if (!connection.has_value()) return Fail(connection.error());
-  const load::Endpoint& first = connection->endpoints.front();
-  auto control = kserve::MakeControlClient(
-      target.protocol, first.address, first.authority, target.path_prefix, options.control_timeout,
-      {.tls = first.tls.get(), .headers = [&] { return (*credentials)->headers(); }});
-  if (!control.has_value()) return Fail(control.error());
-  Result<Subject> subject = AskServer(options, plan, **control);
-  if (!subject.has_value()) return Fail(subject.error());
-  // Each worker has sequences of its own.
-  if (subject->streams.sequences != nullptr && options.rate)
-    plan.workers = std::min(plan.workers, options.sequences);
-  Result<load::DataSet> data = MakeData(options, plan, subject->signature);
-  if (!data.has_value()) return Fail(data.error());
-  if (FromFiles(options)) UseDataStreams(*data, subject->streams);
-  if (Result<void> rows = CheckRows(plan, data->rows()); !rows.has_value())
-    return Fail(rows.error());
-  // From here on a signal ends the run in order: the server forgets what is ours.
-  Result<StopSignals> stop = StopSignals::Install();
-  if (!stop.has_value()) return Fail(stop.error());
-  auto shared = SharedMemory::Open(options, plan, *subject, *data, **control);
-  if (!shared.has_value()) return Fail(shared.error());
-  const auto traces = TraceSettings::Set(options, **control);
-  if (!traces.has_value()) return Fail(traces.error());
-  auto requests = EncodeRequests(options, plan, *subject, *data, *connection, **credentials,
-                                 *shared ? &(*shared)->tensors() : nullptr);
-  if (!requests.has_value()) return Fail(requests.error());
-  std::optional<run::RunWriter> run_file;
-  if (!options.output_file.empty()) {
-    Result<run::RunWriter> created = run::RunWriter::Create(
-        options.output_file, MakeHeader(options, plan, *connection, *subject, *data));
-    if (!created.has_value()) return Fail(created.error());
-    run_file = *std::move(created);
+  Setup setup;
+  if (const Result<void> prepared = Prepare(options, plan, setup); !prepared.has_value()) {
+    PrintError("perf", prepared.error());
+    return prepared.error().code() == ErrorCode::kInvalidArgument ? kExitUsage : kExitFailure;
   }
-  auto generator =
-      load::Generator::Start({.channel = {.protocol = target.protocol,
-                                          .endpoints = connection->endpoints,
-                                          .timeout = options.timeout,
-                                          .max_connections = options.connections,
-                                          .keep_bodies = !data->expected().empty(),
-                                          .metadata = GrpcMetadata(options, **credentials),
-                                          .streaming = subject->streams.streaming,
-                                          .streams = options.streams,
-                                          .decoupled = subject->streams.decoupled,
-                                          .live_header = (*credentials)->live()},
-                              .timeout = options.timeout,
-                              .spin = options.spin,
-                              .sequences = subject->streams.sequences,
-                              .retries = static_cast<uint16_t>(options.retries)},
-                             plan.workers);
-  if (!generator.has_value()) return Fail(generator.error());
-  if (*shared) subject->absent.push_back("shared memory: " + (*shared)->Describe());
-  const std::unique_ptr<Reporter> reporter = MakeReporter(options, plan, *subject, *data);
-  reporter->Banner();
-  auto metrics = StartMetrics(options, target);
-  if (!metrics.has_value()) return Fail(metrics.error());
-
-  // The levels, one after the other; each is on paper before the next begins.
-  std::vector<run::Level> levels;
-  std::vector<load::Conclusion> conclusions;
-  ProgressPrinter progress(options.progress, IsSearch(options) ? 0 : plan.points.size());
-  std::optional<Error> lost;
-  Instant start_at = plan.start_at ? SteadyNow() + (*plan.start_at - WallNow()) : Instant::min();
-  const auto keep = [&](Result<void> written) {
-    if (!written.has_value()) lost = std::move(written).error();
-  };
-  for (const std::unique_ptr<load::Sweep>& sweep : MakeSweeps(options, plan)) {
-    while (!stop->received()) {
-      const std::optional<load::Probe> probe = sweep->Next();
-      if (!probe) break;
-      reporter->StartLevel(probe->load);
-      progress.StartLevel(probe->load);
-      bool given_up = false;
-      load::MeasureHooks hooks{
-          .progress =
-              [&](const load::LiveFigures& figures) {
-                given_up = given_up || sweep->GiveUp(figures);
-                progress.Show(figures);
-              },
-          .stop = [&] { return given_up || stop->received().has_value(); },
-          .edge = {},
-          .statistics = {},
-          .model = options.model,
-          .trial = [&](const load::TrialFigures& figures) { reporter->Trial(figures); }};
-      if (*metrics) hooks.edge = [&] { (*metrics)->Edge(); };
-      if (subject->statistics)
-        hooks.statistics = [&] {
-          return FetchAllStatistics(**control, {options.model, options.model_version},
-                                    subject->composing);
-        };
-      run::Level level = (*generator)
-                             ->Measure({.load = ShareOf(probe->load, plan.shard),
-                                        .requests = (*requests)[probe->load.batch_size].get(),
-                                        .arrivals = plan.arrivals,
-                                        .order = plan.order,
-                                        .shard = plan.shard,
-                                        .rate = probe->load.value,
-                                        .start_at = std::exchange(start_at, Instant::min()),
-                                        .max_in_flight = MaxInFlight(options, shared->get()),
-                                        .connections = options.connections,
-                                        .seed = plan.seed,
-                                        .sequences = options.sequences,
-                                        .serial_sequences = options.serial_sequences},
-                                       MeasureFor(*probe, plan), hooks);
-      if (*metrics) RecordMetrics(**metrics, level);
-      if (!stop->received()) sweep->Report(level);
-      progress.EndLevel(level);
-      if (run_file) keep(run_file->Append(level));
-      reporter->EndLevel(level);
-      levels.push_back(std::move(level));
-    }
-    if (auto conclusion = sweep->Conclude()) {
-      if (run_file) keep(run_file->AppendSearch(conclusion->record));
-      conclusions.push_back(*std::move(conclusion));
-    }
-  }
-
+  Outcome outcome = MeasureLevels(options, plan, setup);
   // A server does not let go of regions that a request in flight still refers to: Triton keeps one
   // for ever when its connection ends first.
-  if (*shared) (*generator)->Drain(std::min<Nanos>(plan.measure.drain_limit, 10s));
-  reporter->End(levels);
-  for (const load::Conclusion& conclusion : conclusions) reporter->Conclude(conclusion);
-  int exit_code = Judge(options, levels, conclusions);
-  if (Result<void> written = WriteCsvFiles(options, plan, levels); !written.has_value())
-    lost = std::move(written).error();
-  if (stop->received()) exit_code = ExitCodeForSignal(*stop->received());
-  if (run_file) {
-    if (Result<void> finished =
-            run_file->Finish(stop->received() ? "interrupted" : "complete", exit_code);
-        !finished.has_value())
-      lost = std::move(finished).error();
-  }
-  if (lost) {
-    PrintError("perf", *lost);
-    if (exit_code == kExitOk) exit_code = kExitFailure;
-  }
+  if (setup.shared) setup.generator->Drain(std::min<Nanos>(plan.measure.drain_limit, 10s));
   reported = true;
-  return reporter->ExitCode(exit_code, levels);
+  return Conclude(options, plan, setup, outcome);
 }
 
 int Run(std::span<const std::string_view> arguments) {
