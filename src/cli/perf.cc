@@ -75,6 +75,7 @@ struct Setup {
   std::unique_ptr<TraceSettings> traces;
   std::map<int64_t, std::unique_ptr<load::RequestSet>> requests;  // by batch size
   std::optional<run::RunWriter> run_file;
+  std::unique_ptr<ExportFile> profile_export;
   std::unique_ptr<load::Generator> generator;
   std::unique_ptr<Reporter> reporter;
   std::unique_ptr<metrics::Collector> metrics;
@@ -120,7 +121,8 @@ load::WorkerOptions MakeWorkerOptions(const PerfOptions& options, const Setup& s
                       .endpoints = setup.connection.endpoints,
                       .timeout = options.timeout,
                       .max_connections = options.connections,
-                      .keep_bodies = !setup.data->expected().empty(),
+                      .keep_bodies = !setup.data->expected().empty() ||
+                                     (setup.profile_export && setup.profile_export->needs_bodies()),
                       .metadata = GrpcMetadata(options, *setup.credentials),
                       .streaming = setup.subject.streams.streaming,
                       .streams = options.streams,
@@ -129,7 +131,8 @@ load::WorkerOptions MakeWorkerOptions(const PerfOptions& options, const Setup& s
           .timeout = options.timeout,
           .spin = options.spin,
           .sequences = setup.subject.streams.sequences,
-          .retries = static_cast<uint16_t>(options.retries)};
+          .retries = static_cast<uint16_t>(options.retries),
+          .spill = setup.profile_export ? &setup.profile_export->spill() : nullptr};
 }
 
 // Everything that can be wrong is found out before the first request. `setup` does not move.
@@ -150,6 +153,7 @@ Result<void> Prepare(const PerfOptions& options, Plan& plan, Setup& setup) {
         run::RunWriter::Create(options.output_file, MakeHeader(options, plan, setup.connection,
                                                                setup.subject, *setup.data)));
   }
+  SEXTANT_ASSIGN(setup.profile_export, ExportFile::Create(options, setup.subject));
   SEXTANT_ASSIGN(setup.generator,
                  load::Generator::Start(MakeWorkerOptions(options, setup, plan.target.protocol),
                                         plan.workers));
@@ -173,7 +177,8 @@ load::LevelPlan PlanLevel(const PerfOptions& options, const Plan& plan, const Se
           .connections = options.connections,
           .seed = plan.seed,
           .sequences = options.sequences,
-          .serial_sequences = options.serial_sequences};
+          .serial_sequences = options.serial_sequences,
+          .periodic = plan.periodic};
 }
 
 run::Level MeasureLevel(const PerfOptions& options, const Plan& plan, Setup& setup,
@@ -193,6 +198,7 @@ run::Level MeasureLevel(const PerfOptions& options, const Plan& plan, Setup& set
       .statistics = {},
       .model = options.model,
       .trial = [&](const load::TrialFigures& figures) { setup.reporter->Trial(figures); }};
+  if (setup.profile_export) hooks.windows = setup.profile_export->TakeWindows();
   if (setup.metrics) hooks.edge = [&] { setup.metrics->Edge(); };
   if (setup.subject.statistics)
     hooks.statistics = [&] {
@@ -202,6 +208,10 @@ run::Level MeasureLevel(const PerfOptions& options, const Plan& plan, Setup& set
   run::Level level = setup.generator->Measure(PlanLevel(options, plan, setup, probe.load, start_at),
                                               MeasureFor(probe, plan), hooks);
   if (setup.metrics) RecordMetrics(*setup.metrics, level);
+  if (setup.profile_export) {
+    setup.profile_export->EndLevel(probe.load, *setup.requests.at(probe.load.batch_size), progress,
+                                   level);
+  }
   progress.EndLevel(level);
   return level;
 }
@@ -237,6 +247,7 @@ int Conclude(const PerfOptions& options, const Plan& plan, Setup& setup, Outcome
     setup.reporter->Conclude(conclusion);
   int exit_code = Judge(options, outcome.levels, outcome.conclusions);
   outcome.Keep(WriteCsvFiles(options, plan, outcome.levels));
+  if (setup.profile_export) outcome.Keep(setup.profile_export->fault());
   const std::optional<int> signal = setup.stop->received();
   if (signal) exit_code = ExitCodeForSignal(*signal);
   if (setup.run_file)

@@ -98,6 +98,7 @@ void Generator::LevelRun::MeasureTrials() {
   std::vector<Part> parts;  // the last three
   Counters asked = stats_begin_;
   Instant begin = begin_;
+  trial_edges_.push_back(begin);
   while (verdict == TrialVerdict::kMore && !Stopped()) {
     parts.push_back({begin, Instant::max(), asked});
     if (parts.size() > Trials::kJudged) {
@@ -109,6 +110,7 @@ void Generator::LevelRun::MeasureTrials() {
     }
     Part& part = parts.back();
     begin = part.end = WaitForPartEnd(part);
+    trial_edges_.push_back(begin);
     AskStatistics(asked, part.asked_at_begin);
     WaitForBlocks(part.end);
     const TrialFigures figures = FiguresOf(part);

@@ -36,6 +36,7 @@ Worker::Worker(const WorkerOptions& options, std::unique_ptr<net::EventLoop> loo
       special_(options.channel.streaming || options.sequences != nullptr) {
   if (options.sequences != nullptr)
     sequences_ = std::make_unique<Sequences>(options.sequences, index, workers);
+  if (options.spill != nullptr) log_ = std::make_unique<RequestLog>(*options.spill);
 }
 
 Worker::~Worker() {
@@ -141,6 +142,7 @@ std::unique_ptr<WindowRecord> Worker::TakeWindow() {
       recorder_.OnNeverSent(overdue_[i], now);
     window_open_ = 0;
     record = recorder_.TakeWindow();
+    if (log_ != nullptr) log_->Flush();
   });
   return record;
 }
@@ -246,6 +248,8 @@ void Worker::IssueClosed(Instant now) {
     restarts_.pop();
     --closed_in_flight_;
   }
+  // A step is due when the response came that it waited for, not before.
+  if (load_.periodic) now = SteadyNow();
   while (closed_in_flight_ < load_.concurrency) {
     ++closed_in_flight_;
     if (!Issue(now)) return UpdateWindowDone();
@@ -273,6 +277,7 @@ void Worker::IssueRow(Instant scheduled, const RequestSet& set, size_t request,
   slot.in_window = recorder_.OnScheduled(scheduled);
   if (slot.in_window) ++window_open_;
   if (options_.timeout > Nanos(0)) Link(index, scheduled);
+  if (load_.periodic) load_.periodic->OnStart(index);
   const EncodedRequest& encoded = set.requests()[request];
   const bool alike = !set.patch().any() && load_.parts == 0;
   channel_->Start(index, alike ? encoded : MakeOwn(index, encoded, step), &slot.sent);
@@ -290,6 +295,7 @@ const EncodedRequest& Worker::MakeOwn(uint32_t index, const EncodedRequest& enco
     values.sequence_id = step->id;
     values.start = step->start;
     values.end = step->end;
+    if (log_ != nullptr) log_->OnSequence(index, step->id);
   }
   slot.set->patch().Apply(encoded, values, special.patched);
   // Requests of a sequence that may overtake each other go the same way.
@@ -348,6 +354,10 @@ void Worker::OnAnswer(uint32_t slot, const Answer& answer) {
     if (overdue_from_ < overdue_.size()) IssueOverdue();
   }
   if (load_.concurrency == 0) return;
+  if (load_.periodic) {
+    load_.concurrency = load_.periodic->OnEnd(slot);
+    return;
+  }
   if (closed_in_flight_ > load_.concurrency) {  // the load has been lowered
     --closed_in_flight_;
     return;
@@ -372,6 +382,8 @@ void Worker::OnResponse(uint32_t index, const Answer& response) {
   }
   special.last = response.received;
   recorder_.OnResponse(response.received);
+  if (log_ != nullptr) log_->OnResponse(index, response);
+  if (load_.periodic) load_.concurrency = load_.periodic->OnResponse(index);
   if (slot.set->check_outputs()) CheckOutputs(index, response);
 }
 
@@ -384,6 +396,12 @@ void Worker::CheckOutputs(uint32_t index, const Answer& answer) {
   const auto batch = static_cast<uint64_t>(slot.set->batch_size());
   recorder_.OnChecked({slot.scheduled, slot.sent, answer.received}, slot.in_window, batch,
                       wrong.has_value() ? *wrong : batch);
+}
+
+void Worker::Log(uint32_t index, const Answer& answer) {
+  const Slot& slot = *slots_[index];
+  if (!answer.outcome.ok() || !slot.in_window) return log_->Forget(index);
+  log_->OnSuccess(index, slot.scheduled, slot.request, !options_.channel.decoupled, answer);
 }
 
 void Worker::EndSequence(Special& special, const Answer& answer) {
@@ -404,6 +422,7 @@ bool Worker::Retry(uint32_t index, const Answer& answer) {
                     outcome.code == static_cast<int>(net::GrpcStatus::kUnavailable));
   if (!may || slot.retries >= options_.retries) return false;
   ++slot.retries;
+  if (log_ != nullptr) log_->OnRetry(index);
   recorder_.OnRetry(slot.in_window);
   slot.retry_at = answer.received + ConnectBackoff(slot.retries);
   retries_.emplace(slot.retry_at, index);
@@ -444,6 +463,7 @@ void Worker::Finish(uint32_t index, const Answer& answer) {
   } else {
     recorder_.OnFailure(stamps, slot.in_window, answer.outcome, answer.text);
   }
+  if (log_ != nullptr) Log(index, answer);
   if (sequences_ != nullptr) EndSequence(*specials_[index], answer);
   if (several_endpoints_ && answer.endpoint != kNoEndpoint)
     recorder_.OnEndpoint(stamps, slot.in_window, answer.endpoint, answer.outcome.ok());
@@ -459,6 +479,7 @@ void Worker::Finish(uint32_t index, const Answer& answer) {
 bool Worker::AllIssued() const {
   if (load_.requests == nullptr) return true;
   if (load_.budget != nullptr && load_.budget->load(std::memory_order_relaxed) <= 0) return true;
+  if (load_.periodic) return closed_in_flight_ >= load_.periodic->plan().end;
   if (load_.concurrency > 0) return loop_->turn_start() >= recorder_.window().end;
   const bool overdue =
       overdue_from_ < overdue_.size() && recorder_.window().Holds(overdue_[overdue_from_]);
