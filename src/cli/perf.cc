@@ -110,6 +110,9 @@ Result<void> Learn(const PerfOptions& options, Plan& plan, Setup& setup) {
   // Each worker has sequences of its own.
   if (setup.subject.streams.sequences != nullptr && options.rate)
     plan.workers = std::min(plan.workers, options.sequences);
+  // For these, too, perf_analyzer is content with throughputs that agree.
+  if (setup.subject.streams.streaming || (setup.subject.streams.sequences && !options.sync))
+    plan.measure.window.trials.throughput_suffices = true;
   SEXTANT_ASSIGN(setup.data, MakeData(options, plan, setup.subject.signature));
   if (FromFiles(options)) UseDataStreams(*setup.data, setup.subject.streams);
   return CheckRows(plan, setup.data->rows());

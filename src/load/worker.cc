@@ -277,7 +277,6 @@ void Worker::IssueRow(Instant scheduled, const RequestSet& set, size_t request,
   slot.in_window = recorder_.OnScheduled(scheduled);
   if (slot.in_window) ++window_open_;
   if (options_.timeout > Nanos(0)) Link(index, scheduled);
-  if (load_.periodic) load_.periodic->OnStart(index);
   const EncodedRequest& encoded = set.requests()[request];
   const bool alike = !set.patch().any() && load_.parts == 0;
   channel_->Start(index, alike ? encoded : MakeOwn(index, encoded, step), &slot.sent);
@@ -286,6 +285,7 @@ void Worker::IssueRow(Instant scheduled, const RequestSet& set, size_t request,
 const EncodedRequest& Worker::MakeOwn(uint32_t index, const EncodedRequest& encoded,
                                       const Sequences::Step* step) {
   Slot& slot = *slots_[index];
+  if (load_.periodic) load_.periodic->OnStart(index);
   if (load_.parts > 0) return WithOutputs(index, encoded);
   Special& special = *specials_[index];
   special.responses = 0;

@@ -34,7 +34,7 @@ def export(sextant, server, protocol, model, *options):
     requests = experiments[0]["requests"]
     exactly("requests of the file", len(requests), level["succeeded"])
     latencies = [r["response_timestamps"][-1] - r["timestamp"] for r in requests]
-    near("mean latency", sum(latencies) / len(latencies), level["latency"]["mean"]["value"], 0.002)
+    near("mean latency", sum(latencies) / len(latencies), level["latency_ns"]["mean"]["value"], 0.002)
     return requests, level
 
 
