@@ -226,8 +226,30 @@ Result<void> ProfileExporter::WriteLevel(const Fd& ready, const run::LoadPoint& 
   return WriteAll(ready.get(), text, options_.path);
 }
 
-// Over what closes the file, and closes it again.
+Result<void> ProfileExporter::CloseAt(int64_t end) {
+  std::string text;
+  run::EndProfileExport(options_.version, options_.service_kind, options_.endpoint, text);
+  if (lseek(file_.get(), end, SEEK_SET) < 0) return IoError("write " + options_.path, errno);
+  return WriteAll(file_.get(), text, options_.path);
+}
+
+// Over what closes the file, which is then closed again: behind the level, or, where that does not
+// fit, behind the one before.
 Result<void> ProfileExporter::PutIntoFile(const Fd& ready) {
+  Result<int64_t> end = CopyIntoFile(ready);
+  if (end.has_value()) {
+    if (Result<void> closed = CloseAt(*end); !closed.has_value()) end = std::move(closed).error();
+  }
+  if (!end.has_value()) {
+    if (ftruncate(file_.get(), end_) == 0) static_cast<void>(CloseAt(end_));
+    return std::move(end).error();
+  }
+  end_ = *end;
+  ++levels_;
+  return {};
+}
+
+Result<int64_t> ProfileExporter::CopyIntoFile(const Fd& ready) {
   int64_t from = 0, to = end_;
   const int64_t length = lseek(ready.get(), 0, SEEK_END);
   std::string buffer;
@@ -241,12 +263,7 @@ Result<void> ProfileExporter::PutIntoFile(const Fd& ready) {
     from += n;
     to += n;
   }
-  std::string text;
-  run::EndProfileExport(options_.version, options_.service_kind, options_.endpoint, text);
-  SEXTANT_TRY(WriteAll(file_.get(), text, options_.path));
-  end_ = to;
-  ++levels_;
-  return {};
+  return to;
 }
 
 Result<uint64_t> ProfileExporter::EndLevel(const run::LoadPoint& load, const RequestSet& requests,

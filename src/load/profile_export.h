@@ -72,7 +72,9 @@ class ProfileExporter {
   Result<void> WriteLevel(const Fd& ready, const run::LoadPoint& load, const RequestSet& requests,
                           std::span<const Instant> edges,
                           const std::function<void(uint64_t)>& progress);
+  Result<void> CloseAt(int64_t end);
   Result<void> PutIntoFile(const Fd& ready);
+  Result<int64_t> CopyIntoFile(const Fd& ready);
 
   const Options options_;
   const Fd file_;

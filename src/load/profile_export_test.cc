@@ -1,8 +1,10 @@
 #include "load/profile_export.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <cmath>
+#include <csignal>
 
 #include "base/files.h"
 #include "base/strings.h"
@@ -161,6 +163,32 @@ TEST_F(ProfileExporterTest, FinishedLevelsAreWholeWhateverComesThen) {
     EXPECT_FALSE(ProfileExporter::Create({.path = path()}).has_value()) << "nothing is overwritten";
   }
   EXPECT_EQ(Read().experiments.size(), 3u);
+}
+
+TEST_F(ProfileExporterTest, ALevelThatDoesNotFitLeavesThoseBefore) {
+  const auto exporter = Create();
+  RequestLog log(exporter->spill());
+  const Instant edges[] = {kBegin, kBegin + 1s};
+  const auto level = [&] {
+    for (uint32_t i = 0; i < 100; ++i) log.OnSuccess(0, kBegin, 0, true, AnswerAt(kBegin + 1ms));
+    log.Flush();
+    return exporter->EndLevel({}, *requests_, edges);
+  };
+  ASSERT_TRUE(level().has_value());
+  const std::string before = *ReadFile(path());
+  // Full is a file of half a level more.
+  rlimit old{};
+  getrlimit(RLIMIT_FSIZE, &old);
+  const rlimit tight{before.size() * 3 / 2, old.rlim_max};
+  const auto old_handler = std::signal(SIGXFSZ, SIG_IGN);
+  setrlimit(RLIMIT_FSIZE, &tight);
+  const Result<uint64_t> full = level();
+  setrlimit(RLIMIT_FSIZE, &old);
+  std::signal(SIGXFSZ, old_handler);
+  ASSERT_FALSE(full.has_value());
+  EXPECT_NE(full.error().message().find("export.json"), std::string::npos)
+      << full.error().message();
+  EXPECT_EQ(*ReadFile(path()), before);
 }
 
 TEST_F(ProfileExporterTest, WithoutALevelThereIsNoFile) {

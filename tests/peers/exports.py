@@ -12,6 +12,7 @@ from processes import (
     near,
     parameters,
     real_triton,
+    sextant_perf,
     sextant_serve,
     tensors,
 )
@@ -165,8 +166,28 @@ def fractions(sextant):
                     exactly(f"{model} that came back", answer, flat)
 
 
+def export_in_bounded_memory(sextant):
+    """D6, D7: the export of a long run is not in memory, and not worked on for ever."""
+    count, allowed_mib = 200_000, 16
+    null = {faults.MODEL: 'backend: "null"\n' + tensors("TYPE_FP32", 16) + instances(1)}
+    peaks = {}
+    with tempfile.TemporaryDirectory(prefix="sextant_peers_") as folder:
+        with sextant_serve(sextant, null) as server:
+            path = os.path.join(folder, "export.json")
+            load = ["--concurrency-range", 16, "--requests", count, "--warmup", 0]
+            for options in [], ["--profile-export-file", path]:
+                done = sextant_perf(sextant, server, "grpc", faults.MODEL, *load, *options).wait()
+                exactly("requests", done.report()["requests"], count)
+                peaks[bool(options)] = done.peak_rss_mib
+                print(f"  {done.peak_rss_mib:.1f} MiB of memory, {done.wall_s:.1f} s")
+            with open(path) as file:
+                exactly("of the file", len(json.load(file)["experiments"][0]["requests"]), count)
+    expect(peaks[True] < peaks[False] + allowed_mib, f"{allowed_mib} MiB more for the export")
+
+
 CASES = {
     "exports": exports,
+    "export_in_bounded_memory": export_in_bounded_memory,
     "every_answer_counts": every_answer_counts,
     "fractions": fractions,
 }
