@@ -52,10 +52,10 @@ class EventAdapter {
   bool Uint64(uint64_t) { return false; }
   bool Double(double) { return false; }
   bool String(const char* s, rapidjson::SizeType n, bool) {
-    return Pass([&] { return handler_.OnString({s, n}); });
+    return Pass([&] { return IsText({s, n}) ? handler_.OnString({s, n}) : HalfACharacter(); });
   }
   bool Key(const char* s, rapidjson::SizeType n, bool) {
-    return Pass([&] { return handler_.OnKey({s, n}); });
+    return Pass([&] { return IsText({s, n}) ? handler_.OnKey({s, n}) : HalfACharacter(); });
   }
   bool StartObject() {
     return Enter() && Pass([&] { return handler_.OnStartObject(); });
@@ -75,6 +75,12 @@ class EventAdapter {
   std::optional<Error>& error() { return error_; }
 
  private:
+  // RapidJSON lets an escaped low half of a surrogate pair through that stands alone, as bytes that
+  // are not UTF-8; nothing else can make such bytes.
+  static bool IsText(std::string_view text) {
+    return text.find('\xED') == std::string_view::npos || IsValidUtf8(text);
+  }
+  static Result<void> HalfACharacter() { return Corrupt("half of a surrogate pair in a string"); }
   bool Enter() {
     if (++depth_ <= options_.max_depth) return true;
     error_ = Corrupt(Format("nested deeper than {} levels", options_.max_depth));
