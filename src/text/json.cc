@@ -53,12 +53,23 @@ class Source {
     };
     const char* quote = find('"', end_);
     if (quote == nullptr || quote - p < kLong || find('\\', quote) != nullptr ||
-        std::any_of(p, quote, [](char c) { return static_cast<uint8_t>(c) < 0x20; }))
+        HasControl({p, quote}))
       return {};
     return hidden_ = {p, quote};
   }
 
  private:
+  // Eight bytes at a time: a byte below 32 leaves its top bit, or that of one before it.
+  static bool HasControl(std::string_view text) {
+    uint64_t found = 0;
+    for (uint64_t eight; text.size() >= sizeof eight; text.remove_prefix(sizeof eight)) {
+      std::memcpy(&eight, text.data(), sizeof eight);
+      found |= (eight - 0x2020202020202020) & ~eight;
+    }
+    return (found & 0x8080808080808080) != 0 || std::any_of(text.begin(), text.end(), [](char c) {
+             return static_cast<uint8_t>(c) < 32;
+           });
+  }
   static bool IsSpace(char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
 
   const char* const begin_;
