@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <cmath>
 #include <csignal>
+#include <cstdio>
+#include <fstream>
 #include <functional>
 #include <thread>
 
@@ -115,6 +117,18 @@ int Serve::Stop(Nanos timeout) {
   const std::optional<int> exit_code = process_->Wait(timeout);
   EXPECT_TRUE(exit_code.has_value()) << "the server did not end: " << process_->err();
   return exit_code.value_or(-1);
+}
+
+std::map<std::string, uint64_t> Serve::StopAndCountOutcomes() {
+  EXPECT_EQ(Stop(), 0) << process_->err();
+  const std::string path = directory_.File(Format("truth{}.csv", lives_));
+  std::map<std::string, uint64_t> out;
+  std::ifstream log(path);
+  std::string line;
+  std::getline(log, line);  // the heading
+  while (std::getline(log, line)) ++out[line.substr(line.rfind(',') + 1)];
+  EXPECT_EQ(std::remove(path.c_str()), 0) << path;
+  return out;
 }
 
 std::vector<Truth> Serve::StopAndReadTruth() {

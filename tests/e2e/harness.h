@@ -69,6 +69,8 @@ class Serve {
   void StartAgain();
   // SIGTERM; the exit code once it has drained. A test failure and -1 when that takes too long.
   int Stop(Nanos timeout = std::chrono::seconds(60));
+  // Ends the server and this life's truth log: how many requests ended how. For logs of any length.
+  std::map<std::string, uint64_t> StopAndCountOutcomes();
   // Ends the server, because only then is the log complete: all requests of all its lives.
   std::vector<Truth> StopAndReadTruth();
 
