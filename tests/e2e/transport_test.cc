@@ -109,6 +109,49 @@ TEST(Tls, BothProtocolsMeasureUnderTlsWithClientCertificates) {
   }
 }
 
+// Answers any request with one metric.
+class Exporter final : public net::HttpHandler {
+ public:
+  explicit Exporter(const net::TlsContext& tls) {
+    threads_ = *net::IoThreads::Start(1, "exporter");
+    server_ =
+        *net::HttpServer::Start(*threads_, (*net::Resolve({"127.0.0.1", 0}))[0], *this, {}, &tls);
+  }
+  ~Exporter() override { server_.reset(); }
+  int port() const { return server_->address().port(); }
+  void OnRequest(const net::HttpRequest&, net::HttpReply reply) override {
+    reply.Send({.status = 200,
+                .fields = "Content-Type: text/plain\r\n",
+                .body = "nv_gpu_utilization{gpu_uuid=\"GPU-1\"} 0.25\n"});
+  }
+
+ private:
+  std::unique_ptr<net::IoThreads> threads_;
+  std::unique_ptr<net::HttpServer> server_;
+};
+
+TEST(Tls, MetricsAreReadUnderItToo) {
+  const Certificates files;
+  const auto tls = net::TlsContext::CreateServer({.certificate_file = files.File("server.pem"),
+                                                  .key_file = files.File("server.key"),
+                                                  .client_ca_file = {},
+                                                  .protocol = "http/1.1"});
+  ASSERT_TRUE(tls.has_value()) << tls.error().message();
+  const Exporter exporter(**tls);
+  const Serve serve({{"m", SimulatedModel()}});
+  const std::string url = Format("--metrics-url=https://localhost:{}/metrics", exporter.port());
+  const PerfResult result =
+      RunPerf(Briefly({"-u", serve.Url("http"), "--collect-metrics", url,
+                       "--ssl-https-ca-certificates-file", files.File("ca.pem")}));
+  EXPECT_EQ(result.exit_code, kMeasured) << result.err;
+  ASSERT_EQ(result.level().metrics.size(), 1U) << result.out;
+  EXPECT_EQ(result.level().metrics[0].max, 0.25);
+  // Metrics that cannot be had stop nothing, and are said with what to do about it.
+  const PerfResult unknown = RunPerf(Briefly({"-u", serve.Url("http"), "--collect-metrics", url}));
+  EXPECT_EQ(unknown.exit_code, kMeasured) << unknown.err;
+  EXPECT_NE(unknown.err.find("--ssl-https-ca-certificates-file"), std::string::npos) << unknown.err;
+}
+
 TEST(UnixSockets, ServeBothProtocols) {
   const TempDirectory directory;
   const Serve serve({{"m", SimulatedModel()}}, {"--http-unix=" + directory.File("http.sock"),
