@@ -57,7 +57,8 @@ class Serve {
   // Models by name, with their config.pbtxt. `flags` are added to the command line. A test failure
   // when it does not become ready.
   explicit Serve(const std::map<std::string, std::string>& models,
-                 std::vector<std::string> flags = {});
+                 std::vector<std::string> flags = {}, std::string address = "127.0.0.1",
+                 int http_port = 0);
   int http_port() const { return http_port_; }
   int grpc_port() const { return grpc_port_; }
   int metrics_port() const { return metrics_port_; }
@@ -79,6 +80,7 @@ class Serve {
 
   TempDirectory directory_;
   std::vector<std::string> flags_;
+  const std::string address_;
   int http_port_ = 0, grpc_port_ = 0, metrics_port_ = 0;
   int lives_ = 0;
   std::optional<Process> process_;
@@ -91,6 +93,9 @@ struct PerfResult {
   // The only level; a test failure and an empty one when there is not exactly one.
   const run::Level& level() const;
 };
+
+// The path of the program.
+std::string Program();
 
 // `sextant ARGUMENTS`, running.
 class Command {

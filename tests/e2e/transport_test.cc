@@ -237,6 +237,43 @@ TEST(Retries, AreCountedAndEndInAnswers) {
   }
 }
 
+// A name with two addresses is made in a mount namespace of the test's own, which needs root.
+TEST(SeveralServers, AreAllTheAddressesOfANameOnRequest) {
+  const Serve first({{"m", SimulatedModel()}});
+  const Serve second({{"m", SimulatedModel()}}, {}, "127.0.0.2", first.http_port());
+  const TempDirectory directory;
+  const std::string hosts = directory.Write("hosts", "127.0.0.1 pair.test\n127.0.0.2 pair.test\n");
+  const auto with_hosts = [&](const std::string& command) {
+    return RunProcess({.argv = {"unshare", "--mount", "sh", "-c",
+                                Format("mount --bind {} /etc/hosts && {}", hosts, command)}},
+                      60s);
+  };
+  const auto possible = with_hosts("true");
+  if (!possible.has_value() || possible->exit_code != 0)
+    GTEST_SKIP() << "a mount namespace is not permitted here";
+  const auto measure = [&](const std::string& more) {
+    const std::string file = directory.File("run.jsonl");
+    const auto done =
+        with_hosts(Format("{} perf -m m -u pair.test:{} --requests=200 --warmup=0 --workers=1 "
+                          "--concurrency-range=4 --output={} {}",
+                          Program(), first.http_port(), file, more));
+    EXPECT_TRUE(done.has_value() && done->exit_code == 0) << (done.has_value() ? done->err : "");
+    const auto run = run::ParseRun(*ReadFile(file));
+    EXPECT_TRUE(run.has_value() && run->levels.size() == 1);
+    std::remove(file.c_str());
+    return run->levels.at(0);
+  };
+  const run::Level both = measure("--resolve-all");
+  EXPECT_EQ(both.succeeded, 200U);
+  ASSERT_EQ(both.endpoints.size(), 2U);
+  for (size_t i = 0; i < 2; ++i) {
+    EXPECT_EQ(both.endpoints[i].name,
+              Format("pair.test:{0} (127.0.0.{1}:{0})", first.http_port(), i + 1));
+    EXPECT_NEAR(static_cast<double>(both.endpoints[i].succeeded), 100, 30);
+  }
+  EXPECT_TRUE(measure("").endpoints.empty()) << "one name is one server otherwise";
+}
+
 // Knows a token, and repeats in its refusals whatever it was sent.
 class Guard final : public net::HttpHandler {
  public:
