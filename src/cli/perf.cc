@@ -115,7 +115,7 @@ Result<void> Learn(const PerfOptions& options, Plan& plan, Setup& setup) {
     plan.measure.window.trials.throughput_suffices = true;
   SEXTANT_ASSIGN(setup.data, MakeData(options, plan, setup.subject.signature));
   if (FromFiles(options)) UseDataStreams(*setup.data, setup.subject.streams);
-  return CheckRows(plan, setup.data->rows());
+  return FollowData(options, *setup.data, plan);
 }
 
 load::WorkerOptions MakeWorkerOptions(const PerfOptions& options, const Setup& setup,
