@@ -10,7 +10,7 @@
 #include "base/log.h"
 #include "base/result.h"
 #include "model_config.pb.h"
-#include "serve/batch_queue.h"
+#include "serve/request_queue.h"
 #include "serve/statistics.h"
 
 namespace sextant::serve {

@@ -3,12 +3,21 @@
 #include <pthread.h>
 
 #include "base/strings.h"
+#include "serve/batch_queue.h"
+#include "serve/sequence_queue.h"
 
 namespace sextant::serve {
 namespace {
 
 FailureReason ReasonOf(const Error& error) {
   return error.code() == ErrorCode::kCancelled ? FailureReason::kCanceled : FailureReason::kBackend;
+}
+
+std::unique_ptr<RequestQueue> MakeQueue(const inference::ModelConfig& config) {
+  if (!config.has_sequence_batching()) return std::make_unique<BatchQueue>(config);
+  size_t instances = 0;
+  for (const auto& group : config.instance_group()) instances += static_cast<size_t>(group.count());
+  return std::make_unique<SequenceQueue>(config, instances);
 }
 
 }  // namespace
@@ -21,7 +30,7 @@ LoadedModel::LoadedModel(const inference::ModelConfig& config, int version,
       version_text_(std::to_string(version)),
       backend_(std::move(backend)),
       labels_(std::move(labels)),
-      queue_(config) {}
+      queue_(MakeQueue(config)) {}
 
 Result<std::shared_ptr<LoadedModel>> LoadedModel::Create(
     const inference::ModelConfig& config, int version, std::unique_ptr<BackendModel> backend,
@@ -36,12 +45,12 @@ Result<std::shared_ptr<LoadedModel>> LoadedModel::Create(
   }
   if (model->backend_->RunsInline()) return model;
   for (size_t i = 0; i < model->instances_.size(); ++i) {
-    std::thread& thread = model->threads_.emplace_back(
-        [raw = model.get(), i] { raw->RunInstance(*raw->instances_[i]); });
+    std::thread& thread =
+        model->threads_.emplace_back([raw = model.get(), i] { raw->RunInstance(i); });
     pthread_setname_np(thread.native_handle(),
                        Format("i{}-{}", i, config.name()).substr(0, 15).c_str());
   }
-  if (model->queue_.has_timeouts())
+  if (model->queue_->has_timeouts())
     model->threads_.emplace_back([raw = model.get()] { raw->RunExpiry(); });
   return model;
 }
@@ -59,21 +68,26 @@ void LoadedModel::Infer(PendingRequest&& request) {
     return;
   }
   std::optional<Error> refused;
+  bool wake_expiry = false;
   {
     const std::scoped_lock lock(mutex_);
     if (stopping_) {
       refused = Unavailable(Format("Request for unknown model: '{}' is not found", name()));
-    } else if (Result<void> pushed = queue_.Push(request, SteadyNow()); !pushed.has_value()) {
+    } else if (Result<void> pushed = queue_->Push(request, SteadyNow()); !pushed.has_value()) {
       refused = std::move(pushed).error();
     }
+    // A sequence's request puts its end off: who waits for the next end need not hear of it.
+    wake_expiry = queue_->has_timeouts() && (!queue_->chooses_instance() || expiry_idle_);
   }
   if (refused) return Refuse(request, *std::move(refused), FailureReason::kRejected);
-  queue_changed_.notify_one();
-  if (queue_.has_timeouts()) expiry_changed_.notify_one();
+  queue_->chooses_instance() ? queue_changed_.notify_all() : queue_changed_.notify_one();
+  if (wake_expiry) expiry_changed_.notify_one();
 }
 
 void LoadedModel::Refuse(PendingRequest& request, Error error, FailureReason reason) {
-  counters_.RecordFailure(reason, SteadyNow() - request.arrived);
+  // A request that is wrong in itself is counted nowhere, whoever finds that out.
+  if (error.code() != ErrorCode::kInvalidArgument)
+    counters_.RecordFailure(reason, SteadyNow() - request.arrived);
   request.Fail(std::move(error));
   Done(1);
 }
@@ -86,7 +100,7 @@ void LoadedModel::Done(size_t count) {
   }
 }
 
-void LoadedModel::RunInstance(ModelInstance& instance) {
+void LoadedModel::RunInstance(size_t index) {
   std::vector<PendingRequest> batch, expired;
   for (;;) {
     batch.clear();
@@ -95,7 +109,7 @@ void LoadedModel::RunInstance(ModelInstance& instance) {
       std::unique_lock lock(mutex_);
       for (;;) {
         if (stopped_) return;
-        const Instant look_again = queue_.Take(SteadyNow(), batch, expired);
+        const Instant look_again = queue_->Take(index, SteadyNow(), batch, expired);
         if (!batch.empty() || !expired.empty()) break;
         if (look_again == Instant::max()) {
           queue_changed_.wait(lock);
@@ -107,7 +121,7 @@ void LoadedModel::RunInstance(ModelInstance& instance) {
     for (PendingRequest& request : expired) {
       Refuse(request, Unavailable("Request timeout expired"), FailureReason::kRejected);
     }
-    if (!batch.empty()) Execute(instance, batch);
+    if (!batch.empty()) Execute(*instances_[index], batch);
   }
 }
 
@@ -118,7 +132,10 @@ void LoadedModel::RunExpiry() {
     {
       std::unique_lock lock(mutex_);
       if (stopped_) return;
-      const Instant next = queue_.TakeExpired(SteadyNow(), expired);
+      const Instant next = queue_->TakeExpired(SteadyNow(), expired);
+      expiry_idle_ = next == Instant::max();
+      // A sequence that has ended may have made room for one that waits.
+      if (queue_->chooses_instance()) queue_changed_.notify_all();
       if (expired.empty() && next == Instant::max()) {
         expiry_changed_.wait(lock);
       } else if (expired.empty()) {
@@ -143,14 +160,14 @@ void LoadedModel::Execute(ModelInstance& instance, std::vector<PendingRequest>& 
   size_t answered = 0;
   for (size_t i = 0; i < batch.size(); ++i) {
     if (!outcomes[i]) continue;
-    ++answered;
+    if (!batch[i].padding) ++answered;
     items += static_cast<uint64_t>(batch[i].batch_size);
   }
   // Counted before they are answered, so that a client that asks after its answer finds itself
   // counted. An execution that failed was one all the same, as in Triton.
   if (items > 0) counters_.RecordExecution(items, times);
   for (size_t i = 0; i < batch.size(); ++i) {
-    if (!outcomes[i]) continue;
+    if (!outcomes[i] || batch[i].padding) continue;
     Outcome& outcome = *outcomes[i];
     if (outcome.response.has_value()) {
       counters_.RecordSuccess({.total = end - batch[i].arrived, .queue = start - batch[i].queued},
@@ -191,7 +208,7 @@ kserve::ModelStatistics LoadedModel::Statistics() const {
 
 size_t LoadedModel::pending() const {
   const std::scoped_lock lock(mutex_);
-  return queue_.size();
+  return queue_->size();
 }
 
 void LoadedModel::Stop(Nanos grace) {
@@ -201,7 +218,7 @@ void LoadedModel::Stop(Nanos grace) {
     if (stopped_) return;
     stopping_ = true;
     idle_.wait_for(lock, grace, [this] { return in_flight_.load() == 0; });
-    left = queue_.Clear();
+    left = queue_->Clear();
     stopped_ = true;
   }
   for (PendingRequest& request : left) {

@@ -13,7 +13,7 @@
 
 #include "kserve/metadata.h"
 #include "serve/backend.h"
-#include "serve/batch_queue.h"
+#include "serve/request_queue.h"
 #include "serve/statistics.h"
 
 namespace sextant::serve {
@@ -52,7 +52,7 @@ class LoadedModel {
  private:
   LoadedModel(const inference::ModelConfig& config, int version,
               std::unique_ptr<BackendModel> backend, std::vector<std::vector<std::string>> labels);
-  void RunInstance(ModelInstance& instance);
+  void RunInstance(size_t index);
   // Fails requests whose time in the queue is over while all instances are busy.
   void RunExpiry();
   void Execute(ModelInstance& instance, std::vector<PendingRequest>& batch);
@@ -70,9 +70,10 @@ class LoadedModel {
 
   mutable std::mutex mutex_;  // guards queue_, stopping_
   std::condition_variable queue_changed_, expiry_changed_, idle_;
-  BatchQueue queue_;
-  bool stopping_ = false;  // takes no requests
-  bool stopped_ = false;   // threads end
+  std::unique_ptr<RequestQueue> queue_;
+  bool expiry_idle_ = false;  // nothing in the queue is a matter of time
+  bool stopping_ = false;     // takes no requests
+  bool stopped_ = false;      // threads end
   std::vector<std::thread> threads_;
 };
 

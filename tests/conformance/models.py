@@ -55,6 +55,35 @@ def queue_policy(**values):
     return f"default_queue_policy {{ {inside} }}"
 
 
+def sequences(strategy, idle_microseconds=5_000_000):
+    """Sequence batching with every kind of control input, each flag of another type."""
+    controls = [
+        ("START", "CONTROL_SEQUENCE_START", "int32_false_true: [ 0, 1 ]"),
+        ("END", "CONTROL_SEQUENCE_END", "fp32_false_true: [ 0, 1 ]"),
+        ("READY", "CONTROL_SEQUENCE_READY", "bool_false_true: [ false, true ]"),
+        ("CORRID", "CONTROL_SEQUENCE_CORRID", "data_type: TYPE_UINT64"),
+    ]
+    inputs = ", ".join(
+        f'{{ name: "{name}" control [ {{ kind: {kind} {values} }} ] }}' for name, kind, values in controls
+    )
+    return (
+        f"sequence_batching {{ {strategy} max_sequence_idle_microseconds: {idle_microseconds} "
+        f"control_input [ {inputs} ] }}\n"
+    )
+
+
+def adder(name, strategy, batch, service="0us", more="", **how):
+    """Answers with the sum of what its sequence has sent so far."""
+    return Model(
+        name,
+        [Tensor("X", "INT32", [2])],
+        [Tensor("Y", "INT32", [2])],
+        batch=batch,
+        parameters={"output": "sequence_sum", "service_time": service},
+        more=sequences(strategy, **how) + more,
+    )
+
+
 MODELS = {
     m.name: m
     for m in [
@@ -183,6 +212,16 @@ MODELS = {
         Model("text", [Tensor("X", "BYTES", [1])], [Tensor("Y", "BYTES", [1])], batch=2),
         Model("open", [Tensor("X", "INT16", [2, -1])], [Tensor("Y", "INT16", [2, -1])], batch=2),
         Model("counted", [Tensor("X", "INT32", [1])], [Tensor("Y", "INT32", [1])], batch=4),
+        adder("adder_direct", "direct { }", batch=4),
+        adder("adder_oldest", "oldest { max_candidate_sequences: 3 }", batch=4),
+        adder("adder_unbatched", "direct { }", batch=0),
+        adder("adder_idle", "direct { }", batch=1, idle_microseconds=300_000),
+        adder("adder_slow", "direct { }", batch=1, service="fixed(50ms)"),
+        adder(
+            "adder_pair",
+            "direct { max_queue_delay_microseconds: 5000000 minimum_slot_utilization: 1.0 }",
+            batch=2,
+        ),
         Model("late", [Tensor("X", "INT32", [1])], [Tensor("Y", "INT32", [1])], batch=2),
         Model("broken", [Tensor("X", "INT32", [0])], [Tensor("Y", "INT32", [1])]),
     ]

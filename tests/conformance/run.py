@@ -21,6 +21,7 @@ import cases_control  # noqa: F401
 import cases_grpc  # noqa: F401
 import cases_http  # noqa: F401
 import cases_metrics  # noqa: F401
+import cases_sequence  # noqa: F401
 import cases_shared_memory  # noqa: F401
 import cases_stream  # noqa: F401
 import harness
@@ -49,6 +50,7 @@ GROUPS = {
     "grpc": Group((kits.GrpcKit,)),
     "stream": Group((kits.GrpcKit,)),
     "shared_memory": Group(BOTH),
+    "sequence": Group(BOTH),
     "metrics": Group((kits.HttpKit,)),
     "control": Group(BOTH),
     "no_control": Group(BOTH, models=("plain",), mode="none"),
