@@ -215,14 +215,25 @@ def check_sequences(sextant, server, protocol, model, *options):
     expect("Sequence count: " in run.text, f"no sequence count:\n{run.text}")
 
 
+def each_sequence_server(sextant, models, check):
+    """The check against both servers, whose models add up their sequences."""
+    print("Triton")
+    with real_triton(models, os.path.join(MODELS, "accumulate.py")) as server:
+        check(server)
+    print("sextant serve")
+    own = 'backend: "simulated"\n' + parameters(output="sequence_sum", service_time="fixed(100us)")
+    with sextant_serve(sextant, {name: own + config for name, config in models.items()}) as server:
+        check(server)
+
+
 def sequences(sextant):
     """Sequences that are begun, continued and ended as the server wants them, or it would refuse."""
     models = {name: sequence_config(strategy) for name, strategy in STRATEGIES.items()}
     # Triton 2.51 refuses every request of a model that wants its ids as TYPE_STRING ("unexpected
     # number of string elements 2 for inference input 'CORRID'"): ids are text for the scheduler only.
     models["texts"] = sequence_config(STRATEGIES["oldest"], with_id=False)
-    print("Triton")
-    with real_triton(models, os.path.join(MODELS, "accumulate.py")) as server:
+
+    def check(server):
         for model in models:
             ids = ["--sequence-id-type", "string"] if model == "texts" else []
             for protocol, *options in ["http"], ["grpc"], ["grpc", "--streaming"]:
@@ -234,10 +245,61 @@ def sequences(sextant):
         exactly("failed in an open loop", level["failed"], 0)
         near("sequences per second", level["sequences"]["rate_per_s"], 30, 0.2)
 
+    each_sequence_server(sextant, models, check)
+
+
+STREAMS = [[3, 1, 4, 1, 5, 9, 2], [6], [5, -3, 5, 8]]
+
+
+def running_sums():
+    return [[sum(stream[: i + 1]) for i in range(len(stream))] for stream in STREAMS]
+
+
+def stream_data(outputs):
+    def rows(name, streams):
+        return [[{name: [value]} for value in stream] for stream in streams]
+
+    return {"data": rows("INPUT", STREAMS), "validation_data": rows("OUTPUT", outputs)}
+
+
+def sequence_sums(sextant):
+    """What a model answers shows that it saw each sequence whole and in order: its running sums."""
+    models = {name: sequence_config(strategy) for name, strategy in STRATEGIES.items()}
+    rounds = 40
+    requests = rounds * sum(len(stream) for stream in STREAMS)
+    wrong = running_sums()
+    for stream in wrong:
+        stream[-1] += 1
+
+    def run(server, protocol, model, path, concurrency, *options):
+        level, run = measure(
+            sextant, server, protocol, model, "--input-data", path, "--requests", requests,
+            "--warmup", 0, "--concurrency-range", concurrency, *options,
+        )
+        exactly(f"{model} over {protocol} {' '.join(options)}: answered", level["succeeded"], requests)
+        return level["wrong_outputs"]
+
+    def check(server):
+        ways = ["http"], ["grpc"], ["grpc", "--streaming"]
+        with data_file(stream_data(running_sums())) as path:
+            for model in models:
+                for protocol, *options in ways:
+                    # More sequences than the sixteen places of the direct model.
+                    found = run(server, protocol, model, path, 24, *options)
+                    exactly("  wrong sums", found, 0)
+        with data_file(stream_data(wrong)) as path:
+            for protocol, *options in ways:
+                # One after the other, so that each sequence is whole when the requests are over.
+                found = run(server, protocol, "direct", path, 1, *options)
+                exactly("  wrong where the data is wrong", found, rounds * len(STREAMS))
+
+    each_sequence_server(sextant, models, check)
+
 
 CASES = {
     "streaming": streaming,
     "decoupled": decoupled,
     "priorities": priorities,
     "sequences": sequences,
+    "sequence_sums": sequence_sums,
 }
