@@ -272,26 +272,28 @@ def sequence_sums(sextant):
         stream[-1] += 1
 
     def run(server, protocol, model, path, concurrency, *options):
-        level, run = measure(
-            sextant, server, protocol, model, "--input-data", path, "--requests", requests,
-            "--warmup", 0, "--concurrency-range", concurrency, *options,
+        level, _ = measure(
+            sextant, server, protocol, model, "--input-data", path, "--warmup", 0,
+            "--concurrency-range", concurrency, *options,
         )
-        exactly(f"{model} over {protocol} {' '.join(options)}: answered", level["succeeded"], requests)
-        return level["wrong_outputs"]
+        exactly(f"{model} over {protocol} {' '.join(map(str, options))}: failed", level["failed"], 0)
+        exactly("  compared", level["checked_outputs"], level["succeeded"])
+        return level["wrong_outputs"], level["succeeded"]
 
     def check(server):
         ways = ["http"], ["grpc"], ["grpc", "--streaming"]
         with data_file(stream_data(running_sums())) as path:
-            for model in models:
-                for protocol, *options in ways:
-                    # More sequences than the sixteen places of the direct model.
-                    found = run(server, protocol, model, path, 24, *options)
-                    exactly("  wrong sums", found, 0)
+            for protocol, *options in ways:
+                for model in models:
+                    # More sequences than there are places: some wait until others are over.
+                    found = run(server, protocol, model, path, 40, "--duration", "500ms", *options)
+                    exactly("  wrong sums", found[0], 0)
+                    expect(found[1] > 100, f"only {found[1]} requests")
         with data_file(stream_data(wrong)) as path:
             for protocol, *options in ways:
                 # One after the other, so that each sequence is whole when the requests are over.
-                found = run(server, protocol, "direct", path, 1, *options)
-                exactly("  wrong where the data is wrong", found, rounds * len(STREAMS))
+                found = run(server, protocol, "direct", path, 1, "--requests", requests, *options)
+                exactly("  wrong where the data is wrong", found, (rounds * len(STREAMS), requests))
 
     each_sequence_server(sextant, models, check)
 
