@@ -7,6 +7,7 @@
 #include "base/strings.h"
 #include "kserve/model_config.h"
 #include "kserve/tensor.h"
+#include "serve/ensemble_graph.h"
 #include "serve/sequence_controls.h"
 
 namespace sextant::serve {
@@ -71,6 +72,12 @@ constexpr std::array kHonoured = {
     "sequence_batching.control_input.control.fp32_false_true",
     "sequence_batching.control_input.control.bool_false_true",
     "sequence_batching.control_input.control.data_type",
+    "ensemble_scheduling",
+    "ensemble_scheduling.step",
+    "ensemble_scheduling.step.model_name",
+    "ensemble_scheduling.step.model_version",
+    "ensemble_scheduling.step.input_map",
+    "ensemble_scheduling.step.output_map",
     "default_model_filename",
     "parameters",
     "parameters.string_value",
@@ -94,6 +101,11 @@ void NormalizeConfig(inference::ModelConfig& config) {
   if (config.version_policy().policy_choice_case() ==
       inference::ModelVersionPolicy::POLICY_CHOICE_NOT_SET) {
     config.mutable_version_policy()->mutable_latest()->set_num_versions(1);
+  }
+  if (config.has_ensemble_scheduling()) {
+    // It has no instances, and none of the defaults that are about them.
+    config.mutable_model_transaction_policy();
+    return;
   }
   if (config.instance_group_size() == 0) config.add_instance_group();
   for (int i = 0; i < config.instance_group_size(); ++i) {
@@ -191,6 +203,7 @@ Result<void> CheckConfig(const inference::ModelConfig& config) {
   CheckTensors(config, faults);
   CheckBatching(config, faults);
   CheckSequenceBatching(config, faults);
+  CheckEnsemble(config, faults);
   for (const inference::ModelInstanceGroup& group : config.instance_group()) {
     if (group.kind() != inference::ModelInstanceGroup::KIND_CPU) {
       faults.push_back(

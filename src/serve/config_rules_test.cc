@@ -93,8 +93,8 @@ TEST(EverythingUnsupported, IsRefusedByNameAtTheTop) {
   ExpectRefused(
       [](inference::ModelConfig& c) -> pb::Message& { return c; }, "",
       {"name", "platform", "backend", "version_policy", "max_batch_size", "input", "output",
-       "optimization", "dynamic_batching", "sequence_batching", "instance_group",
-       "default_model_filename", "parameters", "model_transaction_policy"});
+       "optimization", "ensemble_scheduling", "dynamic_batching", "sequence_batching",
+       "instance_group", "default_model_filename", "parameters", "model_transaction_policy"});
 }
 
 TEST(EverythingUnsupported, IsRefusedByNameInTensors) {
@@ -120,6 +120,16 @@ TEST(EverythingUnsupported, IsRefusedByNameInBatchingAndOptimization) {
        "default_priority_level", "default_queue_policy", "priority_queue_policy"});
   ExpectRefused([](inference::ModelConfig& c) -> pb::Message& { return *c.mutable_optimization(); },
                 "optimization.", {"input_pinned_memory", "output_pinned_memory"});
+}
+
+TEST(EverythingUnsupported, IsRefusedByNameInEnsembles) {
+  ExpectRefused(
+      [](inference::ModelConfig& c) -> pb::Message& {
+        return c.ensemble_scheduling().step_size() > 0
+                   ? *c.mutable_ensemble_scheduling()->mutable_step(0)
+                   : *c.mutable_ensemble_scheduling()->add_step();
+      },
+      "ensemble_scheduling.step.", {"model_name", "model_version", "input_map", "output_map"});
 }
 
 TEST(EverythingUnsupported, IsRefusedByNameInSequenceBatching) {

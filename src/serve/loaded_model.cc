@@ -2,6 +2,8 @@
 
 #include <pthread.h>
 
+#include <utility>
+
 #include "base/strings.h"
 #include "serve/batch_queue.h"
 #include "serve/sequence_queue.h"
@@ -43,7 +45,7 @@ Result<std::shared_ptr<LoadedModel>> LoadedModel::Create(
     SEXTANT_ASSIGN(auto instance, model->backend_->CreateInstance(i), Format("instance {}", i));
     model->instances_.push_back(std::move(instance));
   }
-  if (model->backend_->RunsInline()) return model;
+  if (model->backend_->RunsInline() || model->backend_->AnswersLater()) return model;
   for (size_t i = 0; i < model->instances_.size(); ++i) {
     std::thread& thread =
         model->threads_.emplace_back([raw = model.get(), i] { raw->RunInstance(i); });
@@ -59,12 +61,15 @@ LoadedModel::~LoadedModel() { Stop(Nanos(0)); }
 
 void LoadedModel::Infer(PendingRequest&& request) {
   request.in_flight = in_flight_.fetch_add(1) + 1;
+  if (backend_->AnswersLater()) return InferLater(std::move(request));
   if (backend_->RunsInline()) {
-    thread_local std::vector<PendingRequest> batch;
-    batch.clear();
+    // Taken out while in use: in an ensemble an answer may be the next model's request.
+    thread_local std::vector<PendingRequest> spare;
+    std::vector<PendingRequest> batch = std::exchange(spare, {});
     request.queued = request.arrived;
     batch.push_back(std::move(request));
     Execute(*instances_[0], batch);
+    spare = std::move(batch);
     return;
   }
   std::optional<Error> refused;
@@ -82,6 +87,41 @@ void LoadedModel::Infer(PendingRequest&& request) {
   if (refused) return Refuse(request, *std::move(refused), FailureReason::kRejected);
   queue_->chooses_instance() ? queue_changed_.notify_all() : queue_changed_.notify_one();
   if (wake_expiry) expiry_changed_.notify_one();
+}
+
+// Counts what is answered at some later time.
+class LoadedModel::LateSink final : public OutcomeSink {
+ public:
+  LateSink(std::shared_ptr<LoadedModel> model, const PendingRequest& request,
+           std::unique_ptr<OutcomeSink> next)
+      : model_(std::move(model)),
+        arrived_(request.arrived),
+        items_(static_cast<uint64_t>(request.batch_size)),
+        next_(std::move(next)) {}
+  void OnOutcome(const kserve::InferRequest& request, Outcome&& outcome) override {
+    const Nanos total = SteadyNow() - arrived_;
+    const bool final = outcome.final;
+    if (final && outcome.response.has_value()) {
+      model_->counters_.RecordExecution(items_, outcome.times);
+      model_->counters_.RecordSuccess({.total = total, .queue = Nanos(0)}, outcome.times, items_);
+    } else if (final) {
+      model_->counters_.RecordFailure(FailureReason::kOther, total);
+    }
+    next_->OnOutcome(request, std::move(outcome));
+    if (final) model_->Done(1);
+  }
+
+ private:
+  const std::shared_ptr<LoadedModel> model_;
+  const Instant arrived_;
+  const uint64_t items_;
+  const std::unique_ptr<OutcomeSink> next_;
+};
+
+void LoadedModel::InferLater(PendingRequest&& request) {
+  auto sink = std::make_unique<LateSink>(shared_from_this(), request, std::move(request.sink));
+  request.sink = std::move(sink);
+  backend_->Start(std::move(request));
 }
 
 void LoadedModel::Refuse(PendingRequest& request, Error error, FailureReason reason) {
@@ -149,8 +189,9 @@ void LoadedModel::RunExpiry() {
 }
 
 void LoadedModel::Execute(ModelInstance& instance, std::vector<PendingRequest>& batch) {
-  thread_local std::vector<std::optional<Outcome>> outcomes;
-  outcomes.clear();
+  // Taken out while in use, as in Infer().
+  thread_local std::vector<std::optional<Outcome>> spare;
+  std::vector<std::optional<Outcome>> outcomes = std::exchange(spare, {});
   outcomes.resize(batch.size());
   ExecutionTimes times;
   const Instant start = SteadyNow();
@@ -175,10 +216,13 @@ void LoadedModel::Execute(ModelInstance& instance, std::vector<PendingRequest>& 
     } else {
       counters_.RecordFailure(ReasonOf(outcome.response.error()), end - batch[i].arrived);
     }
+    outcome.times = times;
     batch[i].Answer(std::move(outcome));
   }
   // Requests that an instance has taken over stay in flight until the model stops.
   batch.clear();
+  outcomes.clear();
+  spare = std::move(outcomes);
   if (answered > 0) Done(answered);
 }
 

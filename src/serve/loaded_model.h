@@ -18,7 +18,7 @@
 
 namespace sextant::serve {
 
-class LoadedModel {
+class LoadedModel : public std::enable_shared_from_this<LoadedModel> {
  public:
   // `labels[i]` are the lines of output i's label file, empty when it has none.
   static Result<std::shared_ptr<LoadedModel>> Create(const inference::ModelConfig& config,
@@ -56,6 +56,8 @@ class LoadedModel {
   // Fails requests whose time in the queue is over while all instances are busy.
   void RunExpiry();
   void Execute(ModelInstance& instance, std::vector<PendingRequest>& batch);
+  class LateSink;
+  void InferLater(PendingRequest&& request);
   void Refuse(PendingRequest& request, Error error, FailureReason reason);
   void Done(size_t count);
 

@@ -14,6 +14,7 @@
 #include "base/result.h"
 #include "kserve/infer.h"
 #include "kserve/shared_memory.h"
+#include "serve/statistics.h"
 
 namespace sextant::serve {
 
@@ -23,6 +24,7 @@ struct Outcome {
   bool final = true;              // false: more responses of a decoupled model follow
   bool reset_connection = false;  // a simulated fault: break the connection instead of answering
   bool empty = false;             // decoupled: the end, without a response of its own
+  ExecutionTimes times{};         // how long the execution took that it comes from
 };
 
 // Where a request's outcomes go. Called from any thread, one at a time, ending with a final one.
