@@ -14,10 +14,10 @@ class TritonPythonModel:
         self.calls = values.get("calls", {"string_value": ""})["string_value"].split()
 
     def execute(self, requests):
+        time.sleep(self.delay_s)  # once for a batch
         return [self.respond(request) for request in requests]
 
     def respond(self, request):
-        time.sleep(self.delay_s)
         value = pb_utils.get_input_tensor_by_name(request, "INPUT").as_numpy()
         for model in self.calls:
             inner = pb_utils.InferenceRequest(
