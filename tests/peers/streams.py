@@ -219,8 +219,8 @@ def check_bursts(sextant, server, protocol, model):
         "--request-distribution", f"burst:{BURST}", "--requests", sent, "--warmup", 0,
     )
     print(f"  {model} over {protocol}: {outcomes(level)}")
-    # A burst that is spread out, by the first one's connections or a busy machine, has one more; one that finds
-    # an idle server not yet awake has one less.
+    # A burst that is spread out, by the first one's connections or a busy machine, has one more; one
+    # that finds an idle instance not yet awake has one less.
     share = level["succeeded"] / sent
     near("  answered", share, how["answered"], 0, 0.11)
     exactly("  answered or refused", level["succeeded"] + level["failed"], sent)
