@@ -2,6 +2,8 @@
 #include "kserve/model_config.h"
 #include "serve/batch_queue.h"
 #include "serve/config_rules.h"
+#include "serve/ensemble_graph.h"
+#include "serve/sequence_queue.h"
 #include "serve/simulated_model.h"
 #include "target.h"
 
@@ -18,6 +20,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     Require(kserve::ModelConfigToJson(*again) == json);
   serve::NormalizeConfig(*config);
   static_cast<void>(serve::SimulatedModel::Parse(*config));
-  if (serve::CheckConfig(*config).has_value()) serve::BatchQueue queue(*config);
+  if (!serve::CheckConfig(*config).has_value()) return 0;
+  serve::BatchQueue queue(*config);
+  if (config->has_ensemble_scheduling()) serve::EnsembleGraph graph(*config);
+  if (config->has_sequence_batching()) serve::SequenceQueue sequences(*config, 2);
   return 0;
 }

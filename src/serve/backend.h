@@ -10,7 +10,7 @@
 #include "base/log.h"
 #include "base/result.h"
 #include "model_config.pb.h"
-#include "serve/batch_queue.h"
+#include "serve/request_queue.h"
 #include "serve/statistics.h"
 
 namespace sextant::serve {
@@ -46,6 +46,10 @@ class BackendModel {
   virtual Result<std::unique_ptr<ModelInstance>> CreateInstance(int index) = 0;
   // True: no queue, no threads; instance 0 executes wherever a request arrives, also concurrently.
   virtual bool RunsInline() const { return false; }
+  // True: there are neither instances nor a queue. Each request is given to Start(), on the thread
+  // where it arrives, and answered from any thread later; the final outcome has its times.
+  virtual bool AnswersLater() const { return false; }
+  virtual void Start(PendingRequest&&) {}
   // The model goes away: executions in progress end as soon as they can, requests taken over are
   // answered. Any thread, more than once.
   virtual void Interrupt() {}

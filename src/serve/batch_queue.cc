@@ -5,10 +5,7 @@
 #include "base/strings.h"
 
 namespace sextant::serve {
-namespace {
 
-// Whether two requests may be executed together: the same inputs, alike but for the batch
-// dimension.
 bool Compatible(const kserve::InferRequest& a, const kserve::InferRequest& b) {
   if (a.inputs.size() != b.inputs.size()) return false;
   for (const kserve::InferInput& input : a.inputs) {
@@ -20,8 +17,6 @@ bool Compatible(const kserve::InferRequest& a, const kserve::InferRequest& b) {
   }
   return true;
 }
-
-}  // namespace
 
 BatchQueue::Policy BatchQueue::MakePolicy(const inference::ModelQueuePolicy& policy) {
   return {.max_size = policy.max_queue_size(),
@@ -135,7 +130,7 @@ void BatchQueue::TakeFront(size_t count, std::vector<PendingRequest>& batch) {
   for (auto& [number, level] : levels_) drain(level.delayed);
 }
 
-Instant BatchQueue::Take(Instant now, std::vector<PendingRequest>& batch,
+Instant BatchQueue::Take(size_t, Instant now, std::vector<PendingRequest>& batch,
                          std::vector<PendingRequest>& expired) {
   const Instant next_expiry = TakeExpired(now, expired);
   if (size_ == 0) return Instant::max();

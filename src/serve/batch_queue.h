@@ -1,72 +1,34 @@
-// The queue in front of a model's instances: priorities, limits, timeouts, dynamic batching.
-//
-// A decision structure without threads or clock: its owner locks around it and says what time it
-// is. The rules are those of Triton's dynamic batcher (docs/serve.md lists them).
+// The queue of requests that do not know each other: priorities, limits, timeouts, dynamic
+// batching. The rules are those of Triton's dynamic batcher (docs/serve.md lists them).
 #pragma once
 
 #include <cstdint>
 #include <deque>
 #include <map>
-#include <memory>
 #include <vector>
 
 #include "base/clock.h"
 #include "base/result.h"
-#include "kserve/infer.h"
-#include "kserve/shared_memory.h"
 #include "model_config.pb.h"
+#include "serve/request_queue.h"
 
 namespace sextant::serve {
 
-// What becomes of a request.
-struct Outcome {
-  Result<kserve::InferResponse> response;
-  bool final = true;              // false: more responses of a decoupled model follow
-  bool reset_connection = false;  // a simulated fault: break the connection instead of answering
-  bool empty = false;             // decoupled: the end, without a response of its own
-};
-
-// Where a request's outcomes go. Called from any thread, one at a time, ending with a final one.
-class OutcomeSink {
- public:
-  virtual ~OutcomeSink() = default;
-  virtual void OnOutcome(const kserve::InferRequest& request, Outcome&& outcome) = 0;
-};
-
-struct PendingRequest {
-  std::unique_ptr<kserve::InferRequest> request;
-  std::unique_ptr<OutcomeSink> sink;
-  int64_t batch_size = 1;  // 1 for models without a batch dimension
-  Instant arrived{};       // at the server's core
-  Instant queued{};
-  Instant deadline = Instant::max();  // in the queue
-  uint64_t level = 0;                 // priority level, 0 when the model has none
-  std::vector<std::shared_ptr<kserve::SharedMapping>> mappings;  // memory its inputs lie in
-  size_t in_flight = 0;  // requests in the model when this one arrived, itself included
-
-  void Answer(Outcome&& outcome) { sink->OnOutcome(*request, std::move(outcome)); }
-  void Fail(Error error) { Answer({.response = std::move(error)}); }
-};
-
-class BatchQueue {
+class BatchQueue final : public RequestQueue {
  public:
   // The model's configuration is taken as validated.
   explicit BatchQueue(const inference::ModelConfig& config);
 
-  // Refused: kUnavailable with the reason, and the request stays with the caller.
-  Result<void> Push(PendingRequest& request, Instant now);
+  Result<void> Push(PendingRequest& request, Instant now) override;
+  // Any instance will do.
+  Instant Take(size_t instance, Instant now, std::vector<PendingRequest>& batch,
+               std::vector<PendingRequest>& expired) override;
+  Instant TakeExpired(Instant now, std::vector<PendingRequest>& expired) override;
+  std::vector<PendingRequest> Clear() override;
 
-  // Takes the requests to execute together now, if any, and those whose time in the queue is over.
-  // Returns when to look again if nothing else happens.
-  Instant Take(Instant now, std::vector<PendingRequest>& batch,
-               std::vector<PendingRequest>& expired);
-  // Only the latter.
-  Instant TakeExpired(Instant now, std::vector<PendingRequest>& expired);
-  // Everything, when the model goes away.
-  std::vector<PendingRequest> Clear();
-
-  size_t size() const { return size_; }
-  bool has_timeouts() const { return has_timeouts_; }
+  size_t size() const override { return size_; }
+  bool has_timeouts() const override { return has_timeouts_; }
+  bool chooses_instance() const override { return false; }
 
  private:
   struct Policy {

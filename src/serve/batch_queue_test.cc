@@ -32,7 +32,7 @@ class Queue {
   // Ids of what is to be executed now, joined.
   std::string Take(Instant now) {
     std::vector<PendingRequest> batch, late;
-    again = queue_.Take(now, batch, late);
+    again = queue_.Take(0, now, batch, late);
     for (const PendingRequest& request : late) expired += request.request->id;
     std::string ids;
     for (const PendingRequest& request : batch) ids += request.request->id;

@@ -7,6 +7,8 @@
 #include "base/strings.h"
 #include "kserve/model_config.h"
 #include "kserve/tensor.h"
+#include "serve/ensemble_graph.h"
+#include "serve/sequence_controls.h"
 
 namespace sextant::serve {
 namespace {
@@ -53,6 +55,29 @@ constexpr std::array kHonoured = {
     "dynamic_batching.priority_queue_policy.default_timeout_microseconds",
     "dynamic_batching.priority_queue_policy.allow_timeout_override",
     "dynamic_batching.priority_queue_policy.max_queue_size",
+    "sequence_batching",
+    "sequence_batching.direct",
+    "sequence_batching.direct.max_queue_delay_microseconds",
+    "sequence_batching.direct.minimum_slot_utilization",
+    "sequence_batching.oldest",
+    "sequence_batching.oldest.max_candidate_sequences",
+    "sequence_batching.oldest.preferred_batch_size",
+    "sequence_batching.oldest.max_queue_delay_microseconds",
+    "sequence_batching.max_sequence_idle_microseconds",
+    "sequence_batching.control_input",
+    "sequence_batching.control_input.name",
+    "sequence_batching.control_input.control",
+    "sequence_batching.control_input.control.kind",
+    "sequence_batching.control_input.control.int32_false_true",
+    "sequence_batching.control_input.control.fp32_false_true",
+    "sequence_batching.control_input.control.bool_false_true",
+    "sequence_batching.control_input.control.data_type",
+    "ensemble_scheduling",
+    "ensemble_scheduling.step",
+    "ensemble_scheduling.step.model_name",
+    "ensemble_scheduling.step.model_version",
+    "ensemble_scheduling.step.input_map",
+    "ensemble_scheduling.step.output_map",
     "default_model_filename",
     "parameters",
     "parameters.string_value",
@@ -67,12 +92,20 @@ constexpr std::array kHonoured = {
     "optimization.output_pinned_memory.enable",
 };
 
+// Triton's, in microseconds.
+constexpr uint64_t kDefaultSequenceIdle = 1'000'000;
+
 }  // namespace
 
 void NormalizeConfig(inference::ModelConfig& config) {
   if (config.version_policy().policy_choice_case() ==
       inference::ModelVersionPolicy::POLICY_CHOICE_NOT_SET) {
     config.mutable_version_policy()->mutable_latest()->set_num_versions(1);
+  }
+  if (config.has_ensemble_scheduling()) {
+    // It has no instances, and none of the defaults that are about them.
+    config.mutable_model_transaction_policy();
+    return;
   }
   if (config.instance_group_size() == 0) config.add_instance_group();
   for (int i = 0; i < config.instance_group_size(); ++i) {
@@ -90,6 +123,15 @@ void NormalizeConfig(inference::ModelConfig& config) {
       config.dynamic_batching().default_priority_level() == 0) {
     config.mutable_dynamic_batching()->set_default_priority_level(
         (config.dynamic_batching().priority_levels() + 1) / 2);
+  }
+  if (config.has_sequence_batching()) {
+    inference::ModelSequenceBatching& batching = *config.mutable_sequence_batching();
+    if (batching.max_sequence_idle_microseconds() == 0)
+      batching.set_max_sequence_idle_microseconds(kDefaultSequenceIdle);
+    if (batching.has_oldest() && batching.oldest().preferred_batch_size().empty() &&
+        config.max_batch_size() > 0) {
+      batching.mutable_oldest()->add_preferred_batch_size(config.max_batch_size());
+    }
   }
   inference::ModelOptimizationPolicy& optimization = *config.mutable_optimization();
   if (!optimization.has_input_pinned_memory())
@@ -160,6 +202,8 @@ Result<void> CheckConfig(const inference::ModelConfig& config) {
   }
   CheckTensors(config, faults);
   CheckBatching(config, faults);
+  CheckSequenceBatching(config, faults);
+  CheckEnsemble(config, faults);
   for (const inference::ModelInstanceGroup& group : config.instance_group()) {
     if (group.kind() != inference::ModelInstanceGroup::KIND_CPU) {
       faults.push_back(

@@ -90,10 +90,11 @@ void ExpectRefused(const std::function<pb::Message&(inference::ModelConfig&)>& p
 }
 
 TEST(EverythingUnsupported, IsRefusedByNameAtTheTop) {
-  ExpectRefused([](inference::ModelConfig& c) -> pb::Message& { return c; }, "",
-                {"name", "platform", "backend", "version_policy", "max_batch_size", "input",
-                 "output", "optimization", "dynamic_batching", "instance_group",
-                 "default_model_filename", "parameters", "model_transaction_policy"});
+  ExpectRefused(
+      [](inference::ModelConfig& c) -> pb::Message& { return c; }, "",
+      {"name", "platform", "backend", "version_policy", "max_batch_size", "input", "output",
+       "optimization", "ensemble_scheduling", "dynamic_batching", "sequence_batching",
+       "instance_group", "default_model_filename", "parameters", "model_transaction_policy"});
 }
 
 TEST(EverythingUnsupported, IsRefusedByNameInTensors) {
@@ -121,12 +122,35 @@ TEST(EverythingUnsupported, IsRefusedByNameInBatchingAndOptimization) {
                 "optimization.", {"input_pinned_memory", "output_pinned_memory"});
 }
 
+TEST(EverythingUnsupported, IsRefusedByNameInEnsembles) {
+  ExpectRefused(
+      [](inference::ModelConfig& c) -> pb::Message& {
+        return c.ensemble_scheduling().step_size() > 0
+                   ? *c.mutable_ensemble_scheduling()->mutable_step(0)
+                   : *c.mutable_ensemble_scheduling()->add_step();
+      },
+      "ensemble_scheduling.step.", {"model_name", "model_version", "input_map", "output_map"});
+}
+
+TEST(EverythingUnsupported, IsRefusedByNameInSequenceBatching) {
+  ExpectRefused(
+      [](inference::ModelConfig& c) -> pb::Message& { return *c.mutable_sequence_batching(); },
+      "sequence_batching.",
+      {"direct", "oldest", "max_sequence_idle_microseconds", "control_input"});
+  ExpectRefused(
+      [](inference::ModelConfig& c) -> pb::Message& {
+        return *c.mutable_sequence_batching()->mutable_oldest();
+      },
+      "sequence_batching.oldest.",
+      {"max_candidate_sequences", "preferred_batch_size", "max_queue_delay_microseconds"});
+}
+
 TEST(EverythingUnsupported, IsNamedAllAtOnceAndItsPartsAreNotListedApart) {
-  const std::string fault = Fault(
-      "sequence_batching { max_sequence_idle_microseconds: 5 } response_cache { enable: true }");
-  EXPECT_NE(fault.find("'sequence_batching' is not supported"), std::string::npos) << fault;
+  const std::string fault =
+      Fault("sequence_batching { state { input_name: 'S' } } response_cache { enable: true }");
+  EXPECT_NE(fault.find("'sequence_batching.state' is not supported"), std::string::npos) << fault;
   EXPECT_NE(fault.find("'response_cache' is not supported"), std::string::npos) << fault;
-  EXPECT_EQ(fault.find("max_sequence_idle"), std::string::npos) << fault;
+  EXPECT_EQ(fault.find("input_name"), std::string::npos) << fault;
 }
 
 TEST(ConfigRules, AcceptEverythingHonoured) {
@@ -177,6 +201,54 @@ TEST(ConfigRules, RefuseValuesThatMakeNoSense) {
   contains("output [ { name: 'Z' data_type: TYPE_FP32 dims: [ 0 ] } ]", "must be positive or -1");
   contains("input [ { name: 'Z' data_type: TYPE_FP32 dims: [ 1 ] format: FORMAT_NHWC } ]",
            "'format'");
+}
+
+std::string Controls(std::string_view controls) {
+  return Format("sequence_batching {{ direct {{ }} control_input [ {} ] }}", controls);
+}
+
+TEST(ConfigRules, AcceptSequencesAndCompleteThem) {
+  EXPECT_EQ(Fault(Controls(
+                "{ name: 'S' control [ { kind: CONTROL_SEQUENCE_START int32_false_true: [ 0, 1 "
+                "] } ] }, { name: 'I' control [ { kind: CONTROL_SEQUENCE_CORRID data_type: "
+                "TYPE_STRING } ] }")),
+            "accepted");
+  inference::ModelConfig config =
+      Parse("sequence_batching { oldest { max_candidate_sequences: 3 } }");
+  NormalizeConfig(config);
+  EXPECT_EQ(config.sequence_batching().max_sequence_idle_microseconds(), 1'000'000U);
+  EXPECT_EQ(config.sequence_batching().oldest().preferred_batch_size(0), 8);
+}
+
+TEST(ConfigRules, RefuseSequencesThatMakeNoSense) {
+  const auto contains = [](const std::string& more, std::string_view words) {
+    const std::string fault = Fault(more);
+    EXPECT_NE(fault.find(words), std::string::npos) << more << ": " << fault;
+  };
+  const std::string flag =
+      "control [ { kind: CONTROL_SEQUENCE_START int32_false_true: [ 0, 1 ] } ]";
+  contains(Controls("{ " + flag + " }"), "must have a name");
+  contains(Controls("{ name: 'X' " + flag + " }"), "'X' is an input already");
+  contains(Controls("{ name: 'S' }"), "exactly one control, not 0");
+  contains(Controls("{ name: 'S' " + flag + " }, { name: 'T' " + flag + " }"),
+           "multiple CONTROL_SEQUENCE_START tensors");
+  contains(Controls("{ name: 'S' control [ { kind: CONTROL_SEQUENCE_END } ] }"),
+           "must specify either 'int32_false_true', 'fp32_false_true' or 'bool_false_true'");
+  contains(
+      Controls("{ name: 'S' control [ { kind: CONTROL_SEQUENCE_END fp32_false_true: [ 1 ] } ] }"),
+      "'fp32_false_true' must have exactly 2 entries for CONTROL_SEQUENCE_END");
+  contains(Controls("{ name: 'S' control [ { kind: CONTROL_SEQUENCE_END fp32_false_true: [ 0, 1 ] "
+                    "bool_false_true: [ false, true ] } ] }"),
+           "more than one from");
+  contains(
+      Controls("{ name: 'S' control [ { kind: CONTROL_SEQUENCE_CORRID data_type: TYPE_FP32 } ] "
+               "}"),
+      "unexpected data type for control CONTROL_SEQUENCE_CORRID");
+  contains("sequence_batching { direct { minimum_slot_utilization: 1.5 } }", "(0.0, 1.0]");
+  contains("sequence_batching { oldest { } }", "max_candidate_sequences must be from 1");
+  contains(
+      "sequence_batching { oldest { max_candidate_sequences: 2 preferred_batch_size: [ 0, 9 ] } }",
+      "must be positive for m; sequence batching preferred batch size must be <= max batch size");
 }
 
 TEST(ConfigRules, WantAtLeastOneInputAndOneOutput) {

@@ -339,25 +339,29 @@ void GrpcFrontend::Load(std::string_view message, const net::GrpcCall& call, boo
   // Both requests have the same fields.
   With<inference::RepositoryModelLoadRequest>(message, call, [&](const auto& request) {
     std::optional<std::string> config;
+    bool dependents = false;
     for (const auto& [key, value] : request.parameters()) {
       if (load && key == "config") {
         config = value.string_param();
-      } else if (load || key != "unload_dependents") {
+      } else if (!load && key == "unload_dependents") {
+        dependents = value.bool_param();
+      } else {
         return call.Finish(
             net::GrpcStatus::kInvalidArgument,
             Format("parameter '{}' is not supported by sextant serve", Printable(key, 60)));
       }
     }
-    const bool added = slow_.Add([this, name = request.model_name(), load, config, call] {
-      const Result<void> result =
-          load ? core_.repository().Load(name, config) : core_.repository().Unload(name, 30s);
-      if (!result.has_value()) {
-        return call.Finish(net::GrpcStatus::kInternal,
-                           Format("failed to load '{}', {}", name, result.error().message()));
-      }
-      // The two empty responses look the same on the wire.
-      Reply(call, inference::RepositoryModelLoadResponse());
-    });
+    const bool added =
+        slow_.Add([this, name = request.model_name(), load, config, dependents, call] {
+          const Result<void> result = load ? core_.repository().Load(name, config)
+                                           : core_.repository().Unload(name, 30s, dependents);
+          if (!result.has_value()) {
+            return call.Finish(net::GrpcStatus::kInternal,
+                               Format("failed to load '{}', {}", name, result.error().message()));
+          }
+          // The two empty responses look the same on the wire.
+          Reply(call, inference::RepositoryModelLoadResponse());
+        });
     if (!added) call.Finish(net::GrpcStatus::kUnavailable, "the server is shutting down");
   });
 }

@@ -239,6 +239,7 @@ void HttpFrontend::RepositoryControl(std::string_view model, bool load, std::str
                                   "enabled or model-control-mode is none"));
   }
   std::optional<std::string> config;
+  bool dependents = false;
   if (!body.empty()) {
     const Result<text::Json> json = text::ParseJson(body);
     if (!json.has_value())
@@ -253,7 +254,11 @@ void HttpFrontend::RepositoryControl(std::string_view model, bool load, std::str
           if (!value.IsString())
             return reply.Send(ErrorAnswer(500, "parameter 'config' must be a string"));
           config = std::string(*value.AsString());
-        } else if (load || key != "unload_dependents") {
+        } else if (!load && key == "unload_dependents") {
+          if (!value.AsBool())
+            return reply.Send(ErrorAnswer(500, "parameter 'unload_dependents' must be a boolean"));
+          dependents = *value.AsBool();
+        } else {
           return reply.Send(ErrorAnswer(
               400, Format("parameter '{}' is not supported by sextant serve", Printable(key, 60))));
         }
@@ -261,9 +266,9 @@ void HttpFrontend::RepositoryControl(std::string_view model, bool load, std::str
     }
   }
   auto shared = std::make_shared<net::HttpReply>(std::move(reply));
-  const bool added = slow_.Add([this, name = std::string(model), load, config, shared] {
-    const Result<void> result =
-        load ? core_.repository().Load(name, config) : core_.repository().Unload(name, 30s);
+  const bool added = slow_.Add([this, name = std::string(model), load, config, dependents, shared] {
+    const Result<void> result = load ? core_.repository().Load(name, config)
+                                     : core_.repository().Unload(name, 30s, dependents);
     if (result.has_value()) return shared->Send(JsonAnswer(""));
     // Triton answers every failed load with 500.
     shared->Send(

@@ -2,13 +2,24 @@
 
 #include <pthread.h>
 
+#include <utility>
+
 #include "base/strings.h"
+#include "serve/batch_queue.h"
+#include "serve/sequence_queue.h"
 
 namespace sextant::serve {
 namespace {
 
 FailureReason ReasonOf(const Error& error) {
   return error.code() == ErrorCode::kCancelled ? FailureReason::kCanceled : FailureReason::kBackend;
+}
+
+std::unique_ptr<RequestQueue> MakeQueue(const inference::ModelConfig& config) {
+  if (!config.has_sequence_batching()) return std::make_unique<BatchQueue>(config);
+  size_t instances = 0;
+  for (const auto& group : config.instance_group()) instances += static_cast<size_t>(group.count());
+  return std::make_unique<SequenceQueue>(config, instances);
 }
 
 }  // namespace
@@ -21,7 +32,7 @@ LoadedModel::LoadedModel(const inference::ModelConfig& config, int version,
       version_text_(std::to_string(version)),
       backend_(std::move(backend)),
       labels_(std::move(labels)),
-      queue_(config) {}
+      queue_(MakeQueue(config)) {}
 
 Result<std::shared_ptr<LoadedModel>> LoadedModel::Create(
     const inference::ModelConfig& config, int version, std::unique_ptr<BackendModel> backend,
@@ -34,14 +45,14 @@ Result<std::shared_ptr<LoadedModel>> LoadedModel::Create(
     SEXTANT_ASSIGN(auto instance, model->backend_->CreateInstance(i), Format("instance {}", i));
     model->instances_.push_back(std::move(instance));
   }
-  if (model->backend_->RunsInline()) return model;
+  if (model->backend_->RunsInline() || model->backend_->AnswersLater()) return model;
   for (size_t i = 0; i < model->instances_.size(); ++i) {
-    std::thread& thread = model->threads_.emplace_back(
-        [raw = model.get(), i] { raw->RunInstance(*raw->instances_[i]); });
+    std::thread& thread =
+        model->threads_.emplace_back([raw = model.get(), i] { raw->RunInstance(i); });
     pthread_setname_np(thread.native_handle(),
                        Format("i{}-{}", i, config.name()).substr(0, 15).c_str());
   }
-  if (model->queue_.has_timeouts())
+  if (model->queue_->has_timeouts())
     model->threads_.emplace_back([raw = model.get()] { raw->RunExpiry(); });
   return model;
 }
@@ -50,30 +61,73 @@ LoadedModel::~LoadedModel() { Stop(Nanos(0)); }
 
 void LoadedModel::Infer(PendingRequest&& request) {
   request.in_flight = in_flight_.fetch_add(1) + 1;
+  if (backend_->AnswersLater()) return InferLater(std::move(request));
   if (backend_->RunsInline()) {
-    thread_local std::vector<PendingRequest> batch;
-    batch.clear();
+    // Taken out while in use: in an ensemble an answer may be the next model's request.
+    thread_local std::vector<PendingRequest> spare;
+    std::vector<PendingRequest> batch = std::exchange(spare, {});
     request.queued = request.arrived;
     batch.push_back(std::move(request));
     Execute(*instances_[0], batch);
+    spare = std::move(batch);
     return;
   }
   std::optional<Error> refused;
+  bool wake_expiry = false;
   {
     const std::scoped_lock lock(mutex_);
     if (stopping_) {
       refused = Unavailable(Format("Request for unknown model: '{}' is not found", name()));
-    } else if (Result<void> pushed = queue_.Push(request, SteadyNow()); !pushed.has_value()) {
+    } else if (Result<void> pushed = queue_->Push(request, SteadyNow()); !pushed.has_value()) {
       refused = std::move(pushed).error();
     }
+    // A sequence's request puts its end off: who waits for the next end need not hear of it.
+    wake_expiry = queue_->has_timeouts() && (!queue_->chooses_instance() || expiry_idle_);
   }
   if (refused) return Refuse(request, *std::move(refused), FailureReason::kRejected);
-  queue_changed_.notify_one();
-  if (queue_.has_timeouts()) expiry_changed_.notify_one();
+  queue_->chooses_instance() ? queue_changed_.notify_all() : queue_changed_.notify_one();
+  if (wake_expiry) expiry_changed_.notify_one();
+}
+
+// Counts what is answered at some later time.
+class LoadedModel::LateSink final : public OutcomeSink {
+ public:
+  LateSink(std::shared_ptr<LoadedModel> model, const PendingRequest& request,
+           std::unique_ptr<OutcomeSink> next)
+      : model_(std::move(model)),
+        arrived_(request.arrived),
+        items_(static_cast<uint64_t>(request.batch_size)),
+        next_(std::move(next)) {}
+  void OnOutcome(const kserve::InferRequest& request, Outcome&& outcome) override {
+    const Nanos total = SteadyNow() - arrived_;
+    const bool final = outcome.final;
+    if (final && outcome.response.has_value()) {
+      model_->counters_.RecordExecution(items_, outcome.times);
+      model_->counters_.RecordSuccess({.total = total, .queue = Nanos(0)}, outcome.times, items_);
+    } else if (final) {
+      model_->counters_.RecordFailure(FailureReason::kOther, total);
+    }
+    next_->OnOutcome(request, std::move(outcome));
+    if (final) model_->Done(1);
+  }
+
+ private:
+  const std::shared_ptr<LoadedModel> model_;
+  const Instant arrived_;
+  const uint64_t items_;
+  const std::unique_ptr<OutcomeSink> next_;
+};
+
+void LoadedModel::InferLater(PendingRequest&& request) {
+  auto sink = std::make_unique<LateSink>(shared_from_this(), request, std::move(request.sink));
+  request.sink = std::move(sink);
+  backend_->Start(std::move(request));
 }
 
 void LoadedModel::Refuse(PendingRequest& request, Error error, FailureReason reason) {
-  counters_.RecordFailure(reason, SteadyNow() - request.arrived);
+  // A request that is wrong in itself is counted nowhere, whoever finds that out.
+  if (error.code() != ErrorCode::kInvalidArgument)
+    counters_.RecordFailure(reason, SteadyNow() - request.arrived);
   request.Fail(std::move(error));
   Done(1);
 }
@@ -86,7 +140,7 @@ void LoadedModel::Done(size_t count) {
   }
 }
 
-void LoadedModel::RunInstance(ModelInstance& instance) {
+void LoadedModel::RunInstance(size_t index) {
   std::vector<PendingRequest> batch, expired;
   for (;;) {
     batch.clear();
@@ -95,7 +149,7 @@ void LoadedModel::RunInstance(ModelInstance& instance) {
       std::unique_lock lock(mutex_);
       for (;;) {
         if (stopped_) return;
-        const Instant look_again = queue_.Take(SteadyNow(), batch, expired);
+        const Instant look_again = queue_->Take(index, SteadyNow(), batch, expired);
         if (!batch.empty() || !expired.empty()) break;
         if (look_again == Instant::max()) {
           queue_changed_.wait(lock);
@@ -107,7 +161,7 @@ void LoadedModel::RunInstance(ModelInstance& instance) {
     for (PendingRequest& request : expired) {
       Refuse(request, Unavailable("Request timeout expired"), FailureReason::kRejected);
     }
-    if (!batch.empty()) Execute(instance, batch);
+    if (!batch.empty()) Execute(*instances_[index], batch);
   }
 }
 
@@ -118,7 +172,10 @@ void LoadedModel::RunExpiry() {
     {
       std::unique_lock lock(mutex_);
       if (stopped_) return;
-      const Instant next = queue_.TakeExpired(SteadyNow(), expired);
+      const Instant next = queue_->TakeExpired(SteadyNow(), expired);
+      expiry_idle_ = next == Instant::max();
+      // A sequence that has ended may have made room for one that waits.
+      if (queue_->chooses_instance()) queue_changed_.notify_all();
       if (expired.empty() && next == Instant::max()) {
         expiry_changed_.wait(lock);
       } else if (expired.empty()) {
@@ -132,8 +189,9 @@ void LoadedModel::RunExpiry() {
 }
 
 void LoadedModel::Execute(ModelInstance& instance, std::vector<PendingRequest>& batch) {
-  thread_local std::vector<std::optional<Outcome>> outcomes;
-  outcomes.clear();
+  // Taken out while in use, as in Infer().
+  thread_local std::vector<std::optional<Outcome>> spare;
+  std::vector<std::optional<Outcome>> outcomes = std::exchange(spare, {});
   outcomes.resize(batch.size());
   ExecutionTimes times;
   const Instant start = SteadyNow();
@@ -143,14 +201,14 @@ void LoadedModel::Execute(ModelInstance& instance, std::vector<PendingRequest>& 
   size_t answered = 0;
   for (size_t i = 0; i < batch.size(); ++i) {
     if (!outcomes[i]) continue;
-    ++answered;
+    if (!batch[i].padding) ++answered;
     items += static_cast<uint64_t>(batch[i].batch_size);
   }
   // Counted before they are answered, so that a client that asks after its answer finds itself
   // counted. An execution that failed was one all the same, as in Triton.
   if (items > 0) counters_.RecordExecution(items, times);
   for (size_t i = 0; i < batch.size(); ++i) {
-    if (!outcomes[i]) continue;
+    if (!outcomes[i] || batch[i].padding) continue;
     Outcome& outcome = *outcomes[i];
     if (outcome.response.has_value()) {
       counters_.RecordSuccess({.total = end - batch[i].arrived, .queue = start - batch[i].queued},
@@ -158,10 +216,13 @@ void LoadedModel::Execute(ModelInstance& instance, std::vector<PendingRequest>& 
     } else {
       counters_.RecordFailure(ReasonOf(outcome.response.error()), end - batch[i].arrived);
     }
+    outcome.times = times;
     batch[i].Answer(std::move(outcome));
   }
   // Requests that an instance has taken over stay in flight until the model stops.
   batch.clear();
+  outcomes.clear();
+  spare = std::move(outcomes);
   if (answered > 0) Done(answered);
 }
 
@@ -191,7 +252,7 @@ kserve::ModelStatistics LoadedModel::Statistics() const {
 
 size_t LoadedModel::pending() const {
   const std::scoped_lock lock(mutex_);
-  return queue_.size();
+  return queue_->size();
 }
 
 void LoadedModel::Stop(Nanos grace) {
@@ -201,7 +262,7 @@ void LoadedModel::Stop(Nanos grace) {
     if (stopped_) return;
     stopping_ = true;
     idle_.wait_for(lock, grace, [this] { return in_flight_.load() == 0; });
-    left = queue_.Clear();
+    left = queue_->Clear();
     stopped_ = true;
   }
   for (PendingRequest& request : left) {

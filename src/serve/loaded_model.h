@@ -13,12 +13,12 @@
 
 #include "kserve/metadata.h"
 #include "serve/backend.h"
-#include "serve/batch_queue.h"
+#include "serve/request_queue.h"
 #include "serve/statistics.h"
 
 namespace sextant::serve {
 
-class LoadedModel {
+class LoadedModel : public std::enable_shared_from_this<LoadedModel> {
  public:
   // `labels[i]` are the lines of output i's label file, empty when it has none.
   static Result<std::shared_ptr<LoadedModel>> Create(const inference::ModelConfig& config,
@@ -52,10 +52,12 @@ class LoadedModel {
  private:
   LoadedModel(const inference::ModelConfig& config, int version,
               std::unique_ptr<BackendModel> backend, std::vector<std::vector<std::string>> labels);
-  void RunInstance(ModelInstance& instance);
+  void RunInstance(size_t index);
   // Fails requests whose time in the queue is over while all instances are busy.
   void RunExpiry();
   void Execute(ModelInstance& instance, std::vector<PendingRequest>& batch);
+  class LateSink;
+  void InferLater(PendingRequest&& request);
   void Refuse(PendingRequest& request, Error error, FailureReason reason);
   void Done(size_t count);
 
@@ -70,9 +72,10 @@ class LoadedModel {
 
   mutable std::mutex mutex_;  // guards queue_, stopping_
   std::condition_variable queue_changed_, expiry_changed_, idle_;
-  BatchQueue queue_;
-  bool stopping_ = false;  // takes no requests
-  bool stopped_ = false;   // threads end
+  std::unique_ptr<RequestQueue> queue_;
+  bool expiry_idle_ = false;  // nothing in the queue is a matter of time
+  bool stopping_ = false;     // takes no requests
+  bool stopped_ = false;      // threads end
   std::vector<std::thread> threads_;
 };
 

@@ -11,6 +11,7 @@
 #include "base/strings.h"
 #include "serve/backend.h"
 #include "serve/onnx_engine.h"
+#include "serve/sequence_controls.h"
 
 namespace sextant::serve {
 namespace {
@@ -227,6 +228,32 @@ Result<void> CompleteTensors(const std::vector<kserve::TensorMetadata>& found,
   return {};
 }
 
+// Takes the control inputs of sequences out of what the model has: the server makes them, clients
+// do not. Errors: one that the model does not have, or has of another type.
+Result<std::vector<kserve::TensorMetadata>> WithoutControls(
+    const inference::ModelConfig& config, std::vector<kserve::TensorMetadata> inputs) {
+  // What is wrong in the configuration alone is said with all else that is, later.
+  std::vector<std::string> faults;
+  CheckSequenceBatching(config, faults);
+  if (!config.has_sequence_batching() || !faults.empty()) return inputs;
+  const SequenceControls controls(config);
+  for (const SequenceControls::Tensor& control : controls.tensors()) {
+    const auto found = std::find_if(inputs.begin(), inputs.end(),
+                                    [&](const auto& input) { return input.name == control.name; });
+    if (found == inputs.end()) {
+      return InvalidArgument(
+          Format("the model has no input '{}' for sequence_batching's control", control.name));
+    }
+    if (found->type != control.type) {
+      return InvalidArgument(Format("control input '{}' is configured as {}, the model has {}",
+                                    control.name, kserve::DataTypeName(control.type),
+                                    kserve::DataTypeName(found->type)));
+    }
+    inputs.erase(found);
+  }
+  return inputs;
+}
+
 class OnnxBackend final : public Backend {
  public:
   explicit OnnxBackend(const BackendContext& context) : context_(context) {}
@@ -257,7 +284,8 @@ class OnnxBackend final : public Backend {
                  config.max_batch_size()));
     }
     const bool batched = config.max_batch_size() > 0;
-    SEXTANT_TRY(CompleteTensors(model->inputs(), "input", batched, config.input(),
+    SEXTANT_ASSIGN(const auto inputs, WithoutControls(config, model->inputs()));
+    SEXTANT_TRY(CompleteTensors(inputs, "input", batched, config.input(),
                                 [&] { return config.add_input(); }));
     return CompleteTensors(model->outputs(), "output", batched, config.output(),
                            [&] { return config.add_output(); });

@@ -7,6 +7,7 @@
 #include "base/strings.h"
 #include "kserve/model_config.h"
 #include "serve/config_rules.h"
+#include "serve/ensemble.h"
 
 namespace sextant::serve {
 namespace {
@@ -71,7 +72,10 @@ Repository::Repository(std::vector<std::string> directories, const BackendContex
       context_(context),
       null_(MakeNullBackend()),
       simulated_(MakeSimulatedBackend(context)),
-      onnx_(MakeOnnxBackend(context)) {}
+      onnx_(MakeOnnxBackend(context)),
+      ensemble_(MakeEnsembleBackend([this](const std::string& name, const std::string& version) {
+        return Find(name, version);
+      })) {}
 
 Repository::~Repository() { UnloadAll(Nanos(0)); }
 
@@ -103,6 +107,7 @@ Result<std::string> Repository::FindDirectory(const std::string& name) const {
 }
 
 Backend* Repository::BackendFor(const inference::ModelConfig& config) const {
+  if (config.has_ensemble_scheduling() || config.platform() == "ensemble") return ensemble_.get();
   const std::string& backend = config.backend();
   if (backend == "null") return null_.get();
   if (backend == "simulated") return simulated_.get();
@@ -123,6 +128,8 @@ Result<inference::ModelConfig> Repository::ReadConfig(
     SEXTANT_ASSIGN(config, kserve::ParseModelConfig(text), path);
   }
   if (config.name().empty()) config.set_name(name);
+  if (config.has_ensemble_scheduling() && config.platform().empty())
+    config.set_platform("ensemble");
   if (config.name() != name) {
     return InvalidArgument(
         Format("unexpected directory name '{}' for model '{}': directory and model must have the "
@@ -157,9 +164,8 @@ Result<inference::ModelConfig> Repository::ReadConfig(
 }
 
 Result<std::vector<std::shared_ptr<LoadedModel>>> Repository::LoadVersions(
-    const std::string& name, const std::optional<std::string>& config_json) {
+    const std::string& name, const inference::ModelConfig& config) {
   SEXTANT_ASSIGN(const std::string directory, FindDirectory(name));
-  SEXTANT_ASSIGN(const inference::ModelConfig config, ReadConfig(name, config_json));
   Backend& backend = *BackendFor(config);
   std::vector<int> available = ListVersions(directory);
   // A model that is all configuration needs no empty version directory.
@@ -184,7 +190,42 @@ Result<std::vector<std::shared_ptr<LoadedModel>>> Repository::LoadVersions(
 Result<void> Repository::Load(const std::string& name,
                               const std::optional<std::string>& config_json) {
   const std::scoped_lock one_at_a_time(loading_);
-  Result<std::vector<std::shared_ptr<LoadedModel>>> loaded = LoadVersions(name, config_json);
+  std::vector<std::string> outer;
+  SEXTANT_TRY(LoadOne(name, config_json, outer));
+  const std::scoped_lock lock(mutex_);
+  entries_[name].implicit = false;
+  return {};
+}
+
+Result<void> Repository::LoadSteps(const inference::ModelConfig& config,
+                                   std::vector<std::string>& outer) {
+  for (const auto& step : config.ensemble_scheduling().step()) {
+    const std::string& model = step.model_name();
+    if (std::find(outer.begin(), outer.end(), model) != outer.end()) {
+      return InvalidArgument(
+          Format("circular dependency between ensembles: {} -> {}", Join(outer, " -> "), model));
+    }
+    // What is not there is named, with all else that does not fit, when the ensemble is made.
+    if (IsLoaded(model) || !FindDirectory(model).has_value()) continue;
+    SEXTANT_TRY(LoadOne(model, std::nullopt, outer), Format("model '{}' of a step", model));
+    const std::scoped_lock lock(mutex_);
+    entries_[model].implicit = true;
+  }
+  return {};
+}
+
+Result<void> Repository::LoadOne(const std::string& name,
+                                 const std::optional<std::string>& config_json,
+                                 std::vector<std::string>& outer) {
+  inference::ModelConfig config;
+  outer.push_back(name);
+  const auto load = [&]() -> Result<std::vector<std::shared_ptr<LoadedModel>>> {
+    SEXTANT_ASSIGN(config, ReadConfig(name, config_json));
+    SEXTANT_TRY(LoadSteps(config, outer));
+    return LoadVersions(name, config);
+  };
+  Result<std::vector<std::shared_ptr<LoadedModel>>> loaded = load();
+  outer.pop_back();
   std::map<int, std::shared_ptr<LoadedModel>> old;
   {
     const std::scoped_lock lock(mutex_);
@@ -202,8 +243,12 @@ Result<void> Repository::Load(const std::string& name,
     old.swap(entry.versions);
     entry.state = "READY";
     entry.expected = true;
+    entry.suspended = false;
     entry.reason.clear();
     entry.known_versions.clear();
+    entry.steps.clear();
+    for (const auto& step : config.ensemble_scheduling().step())
+      entry.steps.push_back(step.model_name());
     for (std::shared_ptr<LoadedModel>& model : *loaded) {
       entry.known_versions.push_back(model->version());
       entry.versions[model->version()] = std::move(model);
@@ -212,22 +257,67 @@ Result<void> Repository::Load(const std::string& name,
   // The new versions serve already; the old ones finish what they have.
   for (auto& [version, model] : old) model->Stop(30s);
   context_.log.Write(LogLevel::kInfo, "loaded model '{}'", name);
+  ResumeEnsembles(name);
   return {};
 }
 
-Result<void> Repository::Unload(const std::string& name, Nanos grace) {
-  const std::scoped_lock one_at_a_time(loading_);
+void Repository::ResumeEnsembles(const std::string& model) {
+  for (const std::string& ensemble : EnsemblesWith(model, true)) {
+    std::vector<std::string> steps;
+    {
+      const std::scoped_lock lock(mutex_);
+      steps = entries_[ensemble].steps;
+    }
+    // One that lacks another model waits on; a failure is in the log and in the index.
+    std::vector<std::string> outer;
+    if (std::all_of(steps.begin(), steps.end(), [&](const auto& s) { return IsLoaded(s); }))
+      static_cast<void>(LoadOne(ensemble, std::nullopt, outer));
+  }
+}
+
+std::vector<std::string> Repository::EnsemblesWith(const std::string& name, bool suspended) const {
+  const std::scoped_lock lock(mutex_);
+  std::vector<std::string> out;
+  for (const auto& [ensemble, entry] : entries_) {
+    const bool looked_for = suspended ? entry.suspended : !entry.versions.empty();
+    if (looked_for && std::find(entry.steps.begin(), entry.steps.end(), name) != entry.steps.end())
+      out.push_back(ensemble);
+  }
+  return out;
+}
+
+void Repository::UnloadOne(const std::string& name, Nanos grace, bool suspend) {
+  // Its ensembles first: what they have in flight still needs it.
+  for (const std::string& ensemble : EnsemblesWith(name, false)) UnloadOne(ensemble, grace, true);
   std::map<int, std::shared_ptr<LoadedModel>> versions;
   {
     const std::scoped_lock lock(mutex_);
     const auto it = entries_.find(name);
-    if (it == entries_.end()) return {};
+    if (it == entries_.end()) return;
     versions.swap(it->second.versions);
     it->second.state = "UNAVAILABLE";
     it->second.reason = "unloaded";
+    it->second.suspended = suspend;
   }
   for (auto& [version, model] : versions) model->Stop(grace);
   if (!versions.empty()) context_.log.Write(LogLevel::kInfo, "unloaded model '{}'", name);
+}
+
+Result<void> Repository::Unload(const std::string& name, Nanos grace, bool dependents) {
+  const std::scoped_lock one_at_a_time(loading_);
+  std::vector<std::string> names{name};
+  for (size_t i = 0; i < names.size(); ++i) {
+    std::vector<std::string> steps;
+    {
+      const std::scoped_lock lock(mutex_);
+      const auto it = entries_.find(names[i]);
+      if (it == entries_.end() || (i > 0 && !it->second.implicit)) continue;
+      steps = it->second.steps;
+    }
+    if (i > 0 && !EnsemblesWith(names[i], false).empty()) continue;
+    UnloadOne(names[i], grace, false);
+    if (dependents) names.insert(names.end(), steps.begin(), steps.end());
+  }
   return {};
 }
 

@@ -44,6 +44,8 @@ Result<void> LoadModels(const ServerOptions& options, Core& core, Log& log) {
   std::vector<std::string> failures;
   for (const std::string& name : names) {
     core.repository().Expect(name);
+    // An ensemble that came before has loaded it already.
+    if (core.repository().Find(name, "").has_value()) continue;
     if (Result<void> loaded = core.repository().Load(name, std::nullopt); !loaded.has_value()) {
       failures.push_back(Format("model '{}': {}", name, loaded.error().message()));
     }

@@ -1,6 +1,8 @@
 // backend: "simulated" behaves as its configuration declares, so that measurements can be checked.
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
+#include <cstring>
 #include <deque>
 #include <mutex>
 
@@ -45,6 +47,33 @@ Error FaultError(FaultKind kind) {
   }
 }
 
+template <typename T>
+void AddElements(std::string_view added, std::string& sum) {
+  for (size_t at = 0; at + sizeof(T) <= std::min(added.size(), sum.size()); at += sizeof(T)) {
+    T a, b;
+    std::memcpy(&a, sum.data() + at, sizeof a);
+    std::memcpy(&b, added.data() + at, sizeof b);
+    a = static_cast<T>(a + b);
+    std::memcpy(sum.data() + at, &a, sizeof a);
+  }
+}
+
+// Integers wrap around, signed ones as well: the bits are those of unsigned addition.
+void AddTensor(kserve::DataType type, std::string_view added, std::string& sum) {
+  if (type == kserve::DataType::kFp32) return AddElements<float>(added, sum);
+  if (type == kserve::DataType::kFp64) return AddElements<double>(added, sum);
+  switch (kserve::ElementSize(type)) {
+    case 1:
+      return AddElements<uint8_t>(added, sum);
+    case 2:
+      return AddElements<uint16_t>(added, sum);
+    case 4:
+      return AddElements<uint32_t>(added, sum);
+    default:
+      return AddElements<uint64_t>(added, sum);
+  }
+}
+
 class SimulatedInstance final : public ModelInstance {
  public:
   SimulatedInstance(std::shared_ptr<Shared> shared, int index)
@@ -56,6 +85,8 @@ class SimulatedInstance final : public ModelInstance {
 
  private:
   kserve::InferResponse MakeResponse(const PendingRequest& request) const;
+  // Adds the request's inputs to what its sequence has brought so far.
+  void AddToSequence(const PendingRequest& request) const;
   // False when the model is going away.
   bool SleepUntil(Instant when);
   // Sends a decoupled model's responses; false when the model went away meanwhile.
@@ -84,7 +115,7 @@ void SimulatedInstance::Execute(std::span<PendingRequest> batch,
   std::vector<FaultKind> faults;
   for (const PendingRequest& request : batch) {
     items += request.batch_size;
-    faults.push_back(s.model.DrawFault(random_));
+    faults.push_back(request.padding ? FaultKind::kNone : s.model.DrawFault(random_));
   }
   const Nanos drawn = s.model.service.Draw(random_);
   Nanos service;
@@ -100,6 +131,10 @@ void SimulatedInstance::Execute(std::span<PendingRequest> batch,
   if (s.gpu_handle >= 0) s.context.gpus->Begin(s.gpu_handle, start);
   const Instant ready = SteadyNow();
   bool finished = SleepUntil(origin + s.model.EndOfWork(start - origin, service));
+  for (size_t i = 0; i < batch.size() && finished; ++i) {
+    if (faults[i] == FaultKind::kNone && batch[i].sequence.memory != nullptr)
+      AddToSequence(batch[i]);
+  }
   if (finished && s.config.model_transaction_policy().decoupled())
     finished = SendResponses(batch, faults);
   const Instant computed = SteadyNow();
@@ -116,6 +151,7 @@ void SimulatedInstance::Execute(std::span<PendingRequest> batch,
            .compute_output = end - computed};
   if (s.context.truth == nullptr) return;
   for (size_t i = 0; i < batch.size(); ++i) {
+    if (batch[i].padding) continue;
     s.context.truth->Add({.model = s.config.name(),
                           .arrived = batch[i].arrived,
                           .in_flight = static_cast<int>(batch[i].in_flight),
@@ -167,6 +203,33 @@ void SimulatedInstance::Conclude(std::span<PendingRequest> batch,
   }
 }
 
+// Where in the request input `index` of the configuration is; it is there.
+size_t InputOf(const PendingRequest& request, const inference::ModelConfig& config, int index) {
+  const auto& inputs = request.request->inputs;
+  const auto found = std::find_if(inputs.begin(), inputs.end(), [&](const auto& input) {
+    return input.name == config.input(index).name();
+  });
+  SEXTANT_CHECK(found != inputs.end(), "a checked request without its input");
+  return static_cast<size_t>(found - inputs.begin());
+}
+
+void SimulatedInstance::AddToSequence(const PendingRequest& request) const {
+  const inference::ModelConfig& config = shared_->config;
+  if (shared_->model.output != SimulatedModel::Output::kSequenceSum) return;
+  std::vector<std::string>& sums = request.sequence.memory->tensors;
+  const bool anew = request.sequence.start || sums.empty();
+  sums.resize(static_cast<size_t>(config.output_size()));
+  for (int i = 0; i < config.output_size(); ++i) {
+    const kserve::InferInput& input = request.request->inputs[InputOf(request, config, i)];
+    std::string& sum = sums[static_cast<size_t>(i)];
+    if (anew) {
+      sum = input.data;
+    } else {
+      AddTensor(input.type, input.data, sum);
+    }
+  }
+}
+
 kserve::InferResponse SimulatedInstance::MakeResponse(const PendingRequest& request) const {
   const Shared& s = *shared_;
   kserve::InferResponse response;
@@ -174,6 +237,12 @@ kserve::InferResponse SimulatedInstance::MakeResponse(const PendingRequest& requ
     const inference::ModelOutput& output = s.config.output(index);
     kserve::InferOutput out{.name = output.name(),
                             .type = *kserve::DataTypeFromConfig(output.data_type())};
+    if (s.model.output == SimulatedModel::Output::kSequenceSum && !request.padding) {
+      out.shape = request.request->inputs[InputOf(request, s.config, index)].shape;
+      out.data = request.sequence.memory->tensors[static_cast<size_t>(index)];
+      response.outputs.push_back(std::move(out));
+      continue;
+    }
     if (s.model.output == SimulatedModel::Output::kEcho) {
       for (const kserve::InferInput& input : request.request->inputs) {
         if (input.name != s.config.input(index).name()) continue;

@@ -74,6 +74,8 @@ Result<void> ParseOutput(std::string_view text, SimulatedModel& model) {
     model.output = SimulatedModel::Output::kZero;
   } else if (text == "echo") {
     model.output = SimulatedModel::Output::kEcho;
+  } else if (text == "sequence_sum") {
+    model.output = SimulatedModel::Output::kSequenceSum;
   } else if (text.starts_with("constant(") && text.ends_with(')')) {
     const auto value = ParseDouble(TrimSpace(text.substr(9, text.size() - 10)));
     if (!value)
@@ -81,8 +83,47 @@ Result<void> ParseOutput(std::string_view text, SimulatedModel& model) {
     model.output = SimulatedModel::Output::kConstant;
     model.constant = *value;
   } else {
-    return InvalidArgument(Format(
-        "'{}' is not an output; there are zero, echo and constant(NUMBER)", Printable(text, 40)));
+    return InvalidArgument(
+        Format("'{}' is not an output; there are zero, echo, sequence_sum and constant(NUMBER)",
+               Printable(text, 40)));
+  }
+  return {};
+}
+
+// Output i is made of input i, which must be of its type.
+Result<void> CheckPairs(const inference::ModelConfig& config, std::string_view output) {
+  for (int i = 0; i < config.output_size(); ++i) {
+    if (i >= config.input_size() || config.input(i).data_type() != config.output(i).data_type()) {
+      return InvalidArgument(Format("output \"{}\" needs an input of the same type for output '{}'",
+                                    output, config.output(i).name()));
+    }
+  }
+  return {};
+}
+
+// Sums need one place for each element, and numbers that add up exactly as a client would do it.
+Result<void> CheckSums(const inference::ModelConfig& config) {
+  if (!config.has_sequence_batching())
+    return InvalidArgument("output \"sequence_sum\" needs sequence_batching");
+  SEXTANT_TRY(CheckPairs(config, "sequence_sum"));
+  for (int i = 0; i < config.output_size(); ++i) {
+    switch (config.input(i).data_type()) {
+      case inference::TYPE_BOOL:
+      case inference::TYPE_STRING:
+      case inference::TYPE_FP16:
+      case inference::TYPE_BF16:
+        return InvalidArgument(
+            Format("output \"sequence_sum\": input '{}' must be of integers, FP32 or FP64",
+                   config.input(i).name()));
+      default:
+        break;
+    }
+    const auto& dims = config.input(i).dims();
+    if (std::find(dims.begin(), dims.end(), -1) != dims.end() || config.input(i).optional()) {
+      return InvalidArgument(
+          Format("output \"sequence_sum\": input '{}' must be of fixed dims and not optional",
+                 config.input(i).name()));
+    }
   }
   return {};
 }
@@ -173,15 +214,8 @@ Result<SimulatedModel> SimulatedModel::Parse(const inference::ModelConfig& confi
     }
     SEXTANT_TRY(row->take(value.string_value(), model), Format("parameter '{}'", key));
   }
-  if (model.output == Output::kEcho) {
-    for (int i = 0; i < config.output_size(); ++i) {
-      if (i >= config.input_size() || config.input(i).data_type() != config.output(i).data_type()) {
-        return InvalidArgument(
-            Format("output \"echo\" needs an input of the same type for output '{}'",
-                   config.output(i).name()));
-      }
-    }
-  }
+  if (model.output == Output::kEcho) SEXTANT_TRY(CheckPairs(config, "echo"));
+  if (model.output == Output::kSequenceSum) SEXTANT_TRY(CheckSums(config));
   if (model.responses != 1 && !config.model_transaction_policy().decoupled()) {
     return InvalidArgument(
         "parameter 'responses' needs model_transaction_policy { decoupled: true }");

@@ -47,7 +47,7 @@ struct SimulatedModel {
   std::vector<Stall> stalls;                         // in order, apart
   int responses = 1;
   Nanos response_gap{0};
-  enum class Output : uint8_t { kZero, kEcho, kConstant } output = Output::kZero;
+  enum class Output : uint8_t { kZero, kEcho, kConstant, kSequenceSum } output = Output::kZero;
   double constant = 0;
   std::optional<GpuLoad> gpu;
   uint64_t seed = 1;

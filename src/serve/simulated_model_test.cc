@@ -135,6 +135,23 @@ TEST(SimulatedModels, AnswerManyTimesOnlyWhenDecoupled) {
   EXPECT_NE(Fault("responses", "2").find("decoupled: true"), std::string::npos);
 }
 
+TEST(SimulatedModels, AddUpSequencesOfNumbersOnly) {
+  inference::ModelConfig config = Config({{"output", "sequence_sum"}});
+  const auto fault = [&] {
+    const auto model = SimulatedModel::Parse(config);
+    return model.has_value() ? "accepted" : model.error().message();
+  };
+  EXPECT_NE(fault().find("needs sequence_batching"), std::string::npos) << fault();
+  config.mutable_sequence_batching();
+  EXPECT_EQ(fault(), "accepted");
+  config.mutable_input(0)->set_dims(0, -1);
+  EXPECT_NE(fault().find("fixed dims"), std::string::npos) << fault();
+  config.mutable_input(0)->set_data_type(inference::TYPE_STRING);
+  EXPECT_NE(fault().find("same type"), std::string::npos) << fault();
+  config.mutable_output(0)->set_data_type(inference::TYPE_STRING);
+  EXPECT_NE(fault().find("must be of integers, FP32 or FP64"), std::string::npos) << fault();
+}
+
 TEST(SimulatedModels, EchoOnlyWhatHasTheSameType) {
   inference::ModelConfig config = Config({{"output", "echo"}});
   EXPECT_TRUE(SimulatedModel::Parse(config).has_value());

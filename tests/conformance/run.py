@@ -18,9 +18,11 @@ import traceback
 import allowed_differences
 import cases_common  # noqa: F401  (registers its cases)
 import cases_control  # noqa: F401
+import cases_ensemble  # noqa: F401
 import cases_grpc  # noqa: F401
 import cases_http  # noqa: F401
 import cases_metrics  # noqa: F401
+import cases_sequence  # noqa: F401
 import cases_shared_memory  # noqa: F401
 import cases_stream  # noqa: F401
 import harness
@@ -31,13 +33,21 @@ import servers
 SKIPPED = 77
 
 BOTH = (kits.HttpKit, kits.GrpcKit)
-LOADED = [name for name in models.MODELS if name not in ("late", "broken")]
+UNFIT = [model.name for model, _ in models.UNFIT]
+LOADED = [name for name in models.MODELS if name not in ("late", "broken", *UNFIT)]
+SEQUENCE = tuple(name for name in models.MODELS if name.startswith("adder_"))
+ENSEMBLE = ("adder_direct", "types", "pair", "merging", "counted") + tuple(
+    name
+    for name, model in models.MODELS.items()
+    if isinstance(model, models.Ensemble) or name.startswith("step_")
+)
+COMMON = tuple(name for name in models.MODELS if name not in {*SEQUENCE, *ENSEMBLE[5:]})
 
 
 @dataclasses.dataclass
 class Group:
     kits: tuple
-    models: tuple = tuple(models.MODELS)
+    models: tuple = COMMON
     mode: str = "explicit"
 
     def same_servers(self, other):
@@ -51,6 +61,8 @@ GROUPS = {
     "shared_memory": Group(BOTH),
     "metrics": Group((kits.HttpKit,)),
     "control": Group(BOTH),
+    "sequence": Group(BOTH, models=SEQUENCE),
+    "ensemble": Group(BOTH, models=ENSEMBLE),
     "no_control": Group(BOTH, models=("plain",), mode="none"),
 }
 

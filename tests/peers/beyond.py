@@ -4,7 +4,17 @@ import json
 import os
 import tempfile
 
-from processes import HERE, expect, instances, near, parameters, real_triton, sextant_perf, tensors
+from processes import (
+    HERE,
+    expect,
+    instances,
+    near,
+    parameters,
+    real_triton,
+    sextant_perf,
+    sextant_serve,
+    tensors,
+)
 
 MODEL = "identity"
 ROWS = 4
@@ -118,34 +128,60 @@ ensemble_scheduling { step [
 """
 
 
-def ensemble(sextant):
-    """Each step of an ensemble has its own server-side figures."""
-    config = tensors("TYPE_FP32", LENGTH) + instances(1)
-    models = {
-        "first": config + parameters(delay_ms=3),
-        "second": config + parameters(delay_ms=7),
-        "both": ENSEMBLE,
-    }
-    with (
-        real_triton(models, os.path.join(HERE, "delayed_identity.py")) as server,
-        tempfile.TemporaryDirectory() as folder,
-    ):
+def check_composing(sextant, server, protocol, model, composing, *options, requests=100):
+    """The server's figures of the model, and apart from them those of the models in `composing`."""
+    with tempfile.TemporaryDirectory() as folder:
         output = os.path.join(folder, "run.json")
+        run = sextant_perf(
+            sextant, server, protocol, model, "--requests", requests, "--output", output, *options
+        ).wait()
+        expect(run.exit_code == 0, run.text)
+        level = run_levels(output)[0]
+    expect([s["model"] for s in level["server"]] == [model], run.text)
+    near(f"{protocol}: requests of {model}", level["server"][0]["success_count"], requests, 0)
+    found = {s["model"]: s for s in level["composing"]}
+    expect(sorted(found) == sorted(composing), f"{sorted(found)}:\n{run.text}")
+    for name, delay_ms in composing.items():
+        expect(f"{name}, version 1:" in run.text, run.text)
+        near(f"{protocol}: requests of {name}", found[name]["success_count"], requests, 0)
+        compute = found[name]["compute_infer_us"]
+        near(f"{protocol}: compute of {name}", compute, delay_ms * 1000, 0.2, 500)
+    expect("others use the model too" not in run.text, run.text)
+
+
+def ensemble(sextant):
+    """Each step of an ensemble has its own server-side figures, on Triton and on serve alike."""
+    config = tensors("TYPE_FP32", LENGTH) + instances(1)
+    delays = {"first": 3, "second": 7}
+
+    def check(server):
         for protocol in "http", "grpc":
-            run = sextant_perf(
-                sextant, server, protocol, "both", "--requests", 100, "--output", output
-            ).wait()
-            expect(run.exit_code == 0, run.text)
-            level = run_levels(output)[0]
-            expect([s["model"] for s in level["server"]] == ["both"], run.text)
-            found = {s["model"]: s for s in level["composing"]}
-            expect(sorted(found) == ["first", "second"], run.text)
-            for name, delay_ms in ("first", 3), ("second", 7):
-                expect(f"{name}, version 1:" in run.text, run.text)
-                near(f"{protocol}: requests of {name}", found[name]["success_count"], 100, 0)
-                compute = found[name]["compute_infer_us"]
-                near(f"{protocol}: compute of {name}", compute, delay_ms * 1000, 0.2, 500)
-            expect("others use the model too" not in run.text, run.text)
+            check_composing(sextant, server, protocol, "both", delays)
+
+    print("Triton")
+    models = {name: config + parameters(delay_ms=ms) for name, ms in delays.items()}
+    with real_triton(
+        {**models, "both": ENSEMBLE}, os.path.join(HERE, "delayed_identity.py")
+    ) as server:
+        check(server)
+    print("sextant serve")
+    own = 'backend: "simulated"\n' + config
+    models = {n: own + parameters(service_time=f"fixed({ms}ms)") for n, ms in delays.items()}
+    with sextant_serve(sextant, {**models, "both": ENSEMBLE}) as server:
+        check(server)
+
+
+def bls(sextant):
+    """A model that calls others itself (BLS): these are named, since no configuration has them."""
+    config = tensors("TYPE_FP32", LENGTH) + instances(1)
+    models = {name: config + parameters(delay_ms=ms) for name, ms in (("first", 3), ("second", 7))}
+    models["caller"] = config + parameters(delay_ms=0, calls="first second")
+    with real_triton(models, os.path.join(HERE, "python_models", "caller.py")) as server:
+        for protocol in "http", "grpc":
+            check_composing(
+                sextant, server, protocol, "caller", {"first": 3, "second": 7},
+                "--bls-composing-models", "first,second",
+            )  # fmt: skip
 
 
 def trace_settings(sextant):
@@ -176,4 +212,4 @@ def trace_settings(sextant):
                 expect(settings() == before, f"{settings()} instead of {before}")
 
 
-CASES = {"trace_settings": trace_settings, "ensemble": ensemble, "shared_memory": shared_memory, "metrics": metrics}
+CASES = {"trace_settings": trace_settings, "ensemble": ensemble, "bls": bls, "shared_memory": shared_memory, "metrics": metrics}

@@ -3,7 +3,7 @@ answers.
 
 Every model of the conformance tests has this file as its version's model.py. Its behaviour is in the
 `parameters` of its config.pbtxt, which are those of backend "simulated" (docs/serve.md) as far as
-the tests use them: service_time (fixed), output (echo), error_rate (one kind, always), responses,
+the tests use them: service_time (fixed), output (echo, sequence_sum), error_rate (one kind, always), responses,
 response_gap.
 """
 
@@ -28,6 +28,7 @@ class TritonPythonModel:
         self.error = parameters.get("error_rate")
         policy = self.config.get("model_transaction_policy", {})
         self.decoupled = policy.get("decoupled", False)
+        self.sums = {} if parameters.get("output") == "sequence_sum" else None
         # Output i repeats input i.
         self.pairs = [
             (i["name"], o["name"]) for i, o in zip(self.config["input"], self.config["output"])
@@ -55,9 +56,21 @@ class TritonPythonModel:
             if any(i["name"] == source and i["data_type"] == "TYPE_BF16" for i in self.config["input"]):
                 # numpy has no bfloat16: handed on as it is.
                 outputs.append(pb_utils.Tensor.from_dlpack(target, tensor.to_dlpack()))
+            elif self.sums is not None:
+                outputs.append(pb_utils.Tensor(target, self.add(inputs, source)))
             else:
                 outputs.append(pb_utils.Tensor(target, tensor.as_numpy()))
         return pb_utils.InferenceResponse(output_tensors=outputs)
+
+    def add(self, inputs, source):
+        """The sum of the sequence's inputs so far, by the control inputs that Triton adds."""
+        value = inputs[source].as_numpy()
+        control = {n: inputs[n].as_numpy().flatten()[0] for n in ("START", "END", "READY", "CORRID")}
+        if not control["READY"]:  # nobody's: a place in the batch that had to be filled
+            return value
+        before = 0 if control["START"] else self.sums[control["CORRID"]]
+        self.sums[control["CORRID"]] = before + value
+        return self.sums.pop(control["CORRID"]) if control["END"] else before + value
 
     def execute(self, requests):
         time.sleep(self.service)
