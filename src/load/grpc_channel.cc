@@ -26,7 +26,8 @@ class GrpcChannel final : public Channel, public net::GrpcClientListener {
   void Start(uint32_t slot, const EncodedRequest& request, Instant* sent) override {
     if (slot >= place_of_slot_.size()) place_of_slot_.resize(slot + 1);
     links_.FollowLiveHeader();
-    const uint32_t link = Choose();
+    // Nobody overtakes those that wait.
+    const uint32_t link = waiting_.empty() ? Choose() : kNone;
     if (link != kNone) return Send(link, slot, request, sent);
     place_of_slot_[slot] = {};
     if (links_.Hopeless()) return AnswerUnconnected(listener_, slot, links_.fault());

@@ -37,8 +37,8 @@ class HttpChannel final : public Channel, public net::HttpClientListener {
 
   void Start(uint32_t slot, const EncodedRequest& request, Instant* sent) override {
     if (slot >= link_of_slot_.size()) link_of_slot_.resize(slot + 1, kNone);
-    // The connection that answered last is the warmest.
-    if (!idle_.empty()) {
+    // The connection that answered last is the warmest. Nobody overtakes those that wait.
+    if (!idle_.empty() && waiting_.empty()) {
       if (several_) BringNextEndpointForward();
       const uint32_t link = idle_.back();
       idle_.pop_back();
@@ -51,6 +51,7 @@ class HttpChannel final : public Channel, public net::HttpClientListener {
       return;
     }
     waiting_.Add({slot, &request, sent});
+    if (!idle_.empty()) return;  // about to be offered to the first
     const bool may_grow = options_.max_connections == 0 || links_.size() < options_.max_connections;
     if (may_grow && waiting_.size() > connecting_) AddLink();
     ConnectMore();

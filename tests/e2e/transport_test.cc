@@ -237,6 +237,17 @@ TEST(Retries, AreCountedAndEndInAnswers) {
   }
 }
 
+TEST(FewConnections, AreTakenInTurnByTheRequestsThatWait) {
+  const Serve serve({{"m", ModelText{.parameters = {{"service_time", "fixed(1ms)"}}}.Config()}});
+  const PerfResult result = RunPerf({"-m", "m", "-u", serve.Url("http"), "--requests=1000",
+                                     "--warmup=0", "--workers=1", "--connections=1",
+                                     "--concurrency-range=8"});
+  // Each waits for the seven before it; overtaken, most would wait for nobody and some for ever.
+  const stats::Histogram& latency = result.level().latency.histogram;
+  EXPECT_GT(latency.Quantile(0.05), 6e6) << result.out;
+  EXPECT_LT(latency.Quantile(0.95), 3 * latency.Quantile(0.5));
+}
+
 // A name with two addresses is made in a mount namespace of the test's own, which needs root.
 TEST(SeveralServers, AreAllTheAddressesOfANameOnRequest) {
   const Serve first({{"m", SimulatedModel()}});
