@@ -32,7 +32,7 @@ struct DurationChoice {
 };
 
 struct PerfOptions : TransportOptions, CompatOptions, PerfStreamOptions {
-  std::string model, model_version;
+  std::string model, model_version, mix;
   Nanos control_timeout{10s};
 
   load::CountList batch{{1}, "1"};
