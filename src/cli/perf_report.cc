@@ -162,6 +162,31 @@ std::unique_ptr<Reporter> MakeReporter(const PerfOptions& options, const Plan& p
   return std::make_unique<OwnReporter>(options, plan, subject, data);
 }
 
+namespace {
+
+// perf_analyzer's name for a model's file: out.csv has resnet_v2.out.csv beside it.
+std::string BesideCsv(const PerfOptions& options, std::string_view model,
+                      std::string_view version) {
+  const size_t slash = options.csv_file.rfind('/');
+  const size_t name = slash == std::string::npos ? 0 : slash + 1;
+  return Format("{}{}{}.{}", options.csv_file.substr(0, name), model,
+                version.empty() ? std::string() : Format("_v{}", version),
+                options.csv_file.substr(name));
+}
+
+// One model's parts of the levels.
+std::vector<run::Level> LevelsOf(std::span<const run::Level> levels, std::string_view label) {
+  std::vector<run::Level> out;
+  for (const run::Level& level : levels) {
+    for (const run::Level& model : level.models) {
+      if (model.part && model.part->label() == label) out.push_back(model);
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
 Result<void> WriteCsvFiles(const PerfOptions& options, const Plan& plan,
                            std::span<const run::Level> levels) {
   if (options.csv_file.empty()) return {};
@@ -171,12 +196,14 @@ Result<void> WriteCsvFiles(const PerfOptions& options, const Plan& plan,
   for (const run::Level& level : levels) {
     for (const run::ServerRecord& s : level.composing) composing.insert({s.model, s.version});
   }
-  const size_t slash = options.csv_file.rfind('/');
-  const size_t name = slash == std::string::npos ? 0 : slash + 1;
+  for (const MixEntry& entry : plan.mix) {
+    SEXTANT_TRY(WriteFileAtomic(
+        BesideCsv(options, entry.model.name, entry.model.version),
+        run::PerfAnalyzerCsv(FormOf(options, plan), LevelsOf(levels, entry.label))));
+  }
   for (const auto& [model, version] : composing) {
-    const std::string path = Format("{}{}_v{}.{}", options.csv_file.substr(0, name), model, version,
-                                    options.csv_file.substr(name));
-    SEXTANT_TRY(WriteFileAtomic(path, run::PerfAnalyzerComposingCsv(levels, model, version)));
+    SEXTANT_TRY(WriteFileAtomic(BesideCsv(options, model, version),
+                                run::PerfAnalyzerComposingCsv(levels, model, version)));
   }
   return {};
 }
