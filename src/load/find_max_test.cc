@@ -310,7 +310,7 @@ TEST(Objectives, MayBeOfOneModelOfSeveral) {
   ASSERT_EQ(slo.terms.size(), 3u);
   EXPECT_EQ(slo.terms[0].model, "");
   EXPECT_EQ(slo.terms[1].model, "bert");
-  EXPECT_EQ(slo.terms[1].p, 0.999);
+  EXPECT_NEAR(slo.terms[1].p, 0.999, 1e-12);
   EXPECT_EQ(slo.terms[1].text, "bert.p99.9<50ms");
   EXPECT_EQ(slo.terms[2].model, "bert.large@2");
   EXPECT_EQ(slo.terms[2].metric, SloTerm::Metric::kErrors);
