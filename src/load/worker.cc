@@ -303,7 +303,6 @@ void Worker::IssueRow(Instant scheduled, const RequestSet& set, size_t request,
   slot.request = static_cast<uint32_t>(request);
   slot.busy = true;
   slot.in_window = recorder_.OnScheduled(scheduled);
-  if (models_ != nullptr) ModelRecorder(set).OnScheduled(scheduled);
   if (slot.in_window) ++window_open_;
   if (options_.timeout > Nanos(0)) Link(index, scheduled);
   const EncodedRequest& encoded = set.requests()[request];

@@ -26,6 +26,7 @@ void Worker::IssueOf(size_t model, uint64_t arrival, uint64_t rank, Instant sche
   const uint64_t row = load_.order == DataOrder::kTrace    ? load_.schedule->row()
                        : load_.order == DataOrder::kRandom ? load_.random.Fork(arrival).Below(size)
                                                            : rank % size;
+  ModelRecorder(set).OnScheduled(scheduled);
   IssueRow(scheduled, set, row, nullptr);
 }
 
