@@ -200,14 +200,17 @@ TEST(ModelsWithTheirOwnConcurrency, EachKeepThatManyInFlight) {
   }
 }
 
-// A row of the data, as its first element; the outputs of "echo" must be the inputs.
+// A row: a tensor of 16 equal values.
+std::string Values(std::string_view tensor, double value) {
+  std::string text = Format("{{\"{}\":[", tensor);
+  for (int k = 0; k < 16; ++k) AppendFormat(text, "{}{}", k > 0 ? "," : "", value);
+  return text + "]}";
+}
+
 std::string Rows(std::string_view input, int count, double first, double step) {
   std::string text = "{\"data\":[";
-  for (int row = 0; row < count; ++row) {
-    AppendFormat(text, "{}{{\"{}\":[", row > 0 ? "," : "", input);
-    for (int k = 0; k < 16; ++k) AppendFormat(text, "{}{}", k > 0 ? "," : "", first + step * row);
-    text += "]}";
-  }
+  for (int row = 0; row < count; ++row)
+    text += (row > 0 ? "," : "") + Values(input, first + step * row);
   return text + "]}";
 }
 
@@ -250,6 +253,35 @@ TEST(InputsOfOneModel, AreGivenByItsNameAndCheckedBeforeTheFirstRequest) {
   const PerfResult unknown = RunSextant({"perf", "--mix", "a:1,x:1,y:2", "-u", serve.Url("http")});
   EXPECT_NE(unknown.err.find("model 'x'"), std::string::npos) << unknown.err;
   EXPECT_NE(unknown.err.find("model 'y'"), std::string::npos) << unknown.err;
+}
+
+TEST(ExpectedOutputs, AreComparedForTheModelThatHasThem) {
+  ModelText echo = Taking("1ms");
+  echo.parameters["output"] = "echo";
+  TempDirectory files;
+  std::string text = Rows("X", 4, 1, 1);
+  text.pop_back();
+  // Every second row expects what the model never says.
+  const std::string path = files.Write(
+      "rows.json", text + ",\"validation_data\":[" + Values("Y", 1) + "," + Values("Y", -1) + "," +
+                       Values("Y", 3) + "," + Values("Y", -1) + "]}");
+  for (const char* protocol : {"http", "grpc"}) {
+    Serve serve({{"a", echo.Config()}, {"b", echo.Config()}});
+    const PerfResult result =
+        RunPerf(Mixed(serve, protocol, "a:concurrency=2,b:concurrency=1",
+                      {"--input-data", "b=" + path, "--requests=900", "--warmup=0"}));
+    ASSERT_EQ(result.exit_code, 0) << result.out << result.err;
+    const run::Level& level = result.level();
+    ExpectTheSumIsTheWhole(level);
+    ASSERT_EQ(level.models.size(), 2u);
+    EXPECT_EQ(level.models[0].checked_outputs, 0u);
+    const run::Level& checked = level.models[1];
+    EXPECT_EQ(checked.checked_outputs, checked.succeeded);
+    // Its rows come in turn.
+    EXPECT_NEAR(static_cast<double>(checked.wrong_outputs),
+                static_cast<double>(checked.succeeded) / 2, 1);
+    EXPECT_GT(checked.succeeded, 100u);
+  }
 }
 
 TEST(TwoShardsOfAMix, AreOneStreamAndMergeIntoOneRun) {

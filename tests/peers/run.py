@@ -13,6 +13,7 @@ import faults
 import streams
 import golden  # puts tests/golden into the path, where compat looks too
 import compat
+import mix
 import transport
 from processes import Failure
 
@@ -24,6 +25,7 @@ CASES = {
     **golden.CASES,
     **beyond.CASES,
     **transport.CASES,
+    **mix.CASES,
 }
 
 
