@@ -83,8 +83,8 @@ def several_models(sextant):
                 wrong = slow["wrong_outputs"] / slow["checked_outputs"]
                 near(f"{what}: slow's wrong outputs", wrong, 1 / ROWS, 0, 0.01)
                 # A busy machine makes Python's sleeps late, but not one model like the other.
-                near(f"{what}: p50 of slow", _p50(slow), slow["server"][0]["request_us"] * 1e3,
-                     0.1, 2e6)  # fmt: skip
+                near(f"{what}: mean latency of slow", slow["latency_ns"]["mean"]["value"],
+                     slow["server"][0]["request_us"] * 1e3, 0.1, 2e6)  # fmt: skip
                 expect(_p50(slow) >= 15e6, "slow is faster than it can be")
                 expect(_p50(parts["quick"]) < 10e6, "quick has taken over the slow one's latency")
         # Each keeps its own in flight.
