@@ -9,7 +9,7 @@ import statistics
 import subprocess
 import time
 
-from harness import (NULL_MODEL, ROOT, SEXTANT, SIMULATED_MODEL, TOOLS, Failure, Server, paired,
+from harness import (NULL_MODEL, ROOT, SEXTANT, SIMULATED_MODEL, SWEEP_MODEL, TOOLS, Failure, Server, paired,
                      progress, quantile, ratio_of, run, spread)
 from results import Figure
 
@@ -17,9 +17,9 @@ INFER_PATH = '/v2/models/null/infer'
 GRPC_PATH = '/inference.GRPCInferenceService/ModelInfer'
 
 
-def closed_loop(bench, protocol, url, concurrency, connections=0, options=()):
+def closed_loop(bench, protocol, url, concurrency, connections=0, options=(), data='zero'):
     """CPU microseconds per request of a `sextant perf` run, the whole process included."""
-    done, level, _ = bench.perf(protocol, url, '--input-data', 'zero', '--concurrency-range',
+    done, level, _ = bench.perf(protocol, url, '--input-data', data, '--concurrency-range',
                                 concurrency, '--connections', connections, '--duration',
                                 f'{bench.seconds}s', '--warmup', 0, *options)
     return done.cpu / level['succeeded'] * 1e6
@@ -36,27 +36,31 @@ def wrk_script(bench, request):
     return path
 
 
+def against_wrk(bench, server, rows, remark='', group='http', data='zero'):
+    url = server.url('http')
+    script = wrk_script(bench, bench.request_bytes('http', url))
+
+    def wrk(connections):
+        for _ in range(3):  # on a busy machine it sometimes ends without a single request
+            done = run(['wrk', '-t1', f'-c{connections}', f'-d{max(1, round(bench.seconds))}s',
+                        '-s', script, f'http://{url}{INFER_PATH}'])
+            count = int(re.search(r'(\d+) requests in', done.out).group(1))
+            if count > 0 and 'Non-2xx' not in done.out:
+                return done.cpu / count * 1e6
+        raise Failure(f'wrk met errors: {done.out}')
+
+    for c, limit in rows:
+        ours, theirs = paired(bench, f'{group} http c={c}{remark}', lambda c=c: closed_loop(
+            bench, 'http', url, c, data=data), lambda c=c: wrk(c))
+        ratio, quartiles = ratio_of(ours, theirs)
+        yield Figure(group, f'client CPU per request, of wrk\'s, c = {c}{remark}', ratio, '×',
+                     limit, spread=quartiles, detail=f'{statistics.median(ours):.2f} against '
+                     f'{statistics.median(theirs):.2f} µs')
+
+
 def http(bench):
     with bench.serve() as server:
-        url = server.url('http')
-        script = wrk_script(bench, bench.request_bytes('http', url))
-
-        def wrk(connections):
-            for _ in range(3):  # on a busy machine it sometimes ends without a single request
-                done = run(['wrk', '-t1', f'-c{connections}', f'-d{max(1, round(bench.seconds))}s',
-                            '-s', script, f'http://{url}{INFER_PATH}'])
-                count = int(re.search(r'(\d+) requests in', done.out).group(1))
-                if count > 0 and 'Non-2xx' not in done.out:
-                    return done.cpu / count * 1e6
-            raise Failure(f'wrk met errors: {done.out}')
-
-        for c, limit in ((1, 1.0), (16, 0.9), (64, 0.9)):
-            ours, theirs = paired(bench, f'http c={c}', lambda c=c: closed_loop(
-                bench, 'http', url, c), lambda c=c: wrk(c))
-            ratio, quartiles = ratio_of(ours, theirs)
-            yield Figure('http', f'client CPU per request, of wrk\'s, c = {c}', ratio, '×', limit,
-                         spread=quartiles, detail=f'{statistics.median(ours):.2f} against '
-                         f'{statistics.median(theirs):.2f} µs')
+        yield from against_wrk(bench, server, ((1, 1.0), (16, 0.9), (64, 0.9)))
 
 
 def h2load_run(url, message, connections, streams, count, scheme='http'):
@@ -69,13 +73,13 @@ def h2load_run(url, message, connections, streams, count, scheme='http'):
     return done
 
 
-def against_h2load(bench, server, rows, remark='', group='grpc', more=()):
+def against_h2load(bench, server, rows, remark='', group='grpc', more=(), data='zero'):
     url = server.url('grpc')
     message = bench.request_bytes('grpc', url)
     for connections, streams, limit in rows:
         name = f'{connections}×{streams}'
         # About as many requests as ours, so that a start weighs as much on either side.
-        options = ('--input-data', 'zero', '--concurrency-range', connections * streams,
+        options = ('--input-data', data, '--concurrency-range', connections * streams,
                    '--connections', connections, '--warmup', 0, *more)
         _, level, _ = bench.perf('grpc', url, '--duration', '0.3s', *options)
         count = max(100 * connections * streams,
@@ -84,7 +88,7 @@ def against_h2load(bench, server, rows, remark='', group='grpc', more=()):
         def theirs():
             return h2load_run(url, message, connections, streams, count).cpu / count * 1e6
         ours, floor = paired(bench, f'{group} {name}{remark}', lambda: closed_loop(
-            bench, 'grpc', url, connections * streams, connections, more), theirs)
+            bench, 'grpc', url, connections * streams, connections, more, data), theirs)
         ratio, quartiles = ratio_of(ours, floor)
         yield Figure(group, f'client CPU per request, of h2load\'s, {name}{remark}', ratio, '×',
                      limit, spread=quartiles, detail=f'{statistics.median(ours):.2f} against '
@@ -105,6 +109,19 @@ def streaming(bench):
     with bench.serve() as server:
         yield from against_h2load(bench, server, ((1, 1, 0.8), (16, 1, 0.8), (1, 16, 0.8)),
                                   ' of a stream', group='streaming', more=('--streaming',))
+
+
+def modes(bench):
+    """The same figures where no two requests are alike: a data set of 10 000 rows."""
+    directory = bench.file('.rows')
+    directory.mkdir()
+    (directory / 'INPUT').write_bytes(os.urandom(10_000 * 64))
+    remark = ', 10 000 rows'
+    with bench.serve() as server:
+        yield from against_wrk(bench, server, ((1, 1.0), (16, 0.9), (64, 0.9)), remark, 'modes',
+                               directory)
+        yield from against_h2load(bench, server, ((1, 1, 0.65), (16, 1, 0.65), (64, 1, 0.65),
+                                                  (1, 16, 0.5)), remark, 'modes', data=directory)
 
 
 # --- TLS -----------------------------------------------------------------------------------------
@@ -242,6 +259,45 @@ def peer(bench):
             if not bench.quick:
                 yield figure(f'a bare loop\'s CPU per request, of perf_analyzer\'s, {protocol}, '
                              'c = 1', bare_loop(bench, protocol, server), None)
+
+
+def sweep(bench):
+    """Eight levels as both programs measure them unasked: how long it takes, and how well the
+    throughput is known then. perf_analyzer states no interval; that of its three windows is taken
+    as if they were independent, by Student's t."""
+    levels = 2 if bench.quick else 8
+    path = bench.file('.run')
+    with bench.serve(SWEEP_MODEL) as server:
+        url = server.url('http')
+        progress(f'sweep: sextant, {levels} levels')
+        begin = time.monotonic()
+        run([SEXTANT, 'perf', '-m', 'null', '-u', url, '--concurrency-range', f'1:{levels}',
+             '--quiet', '--progress', 'none', '-o', path])
+        seconds = time.monotonic() - begin
+        progress(f'sweep: perf_analyzer, {levels} levels')
+        begin = time.monotonic()
+        done = run([ROOT / 'tests' / 'peers' / 'perf_analyzer.sh', '-m', 'null', '-u', url, '-v',
+                    '--concurrency-range', f'1:{levels}'], timeout=600)
+        peer_seconds = time.monotonic() - begin
+    progress('')
+    ours = [level['throughput_per_s'] for level in map(json.loads, path.read_text().splitlines())
+            if level['type'] == 'level']
+    widths = [v['half_width'] / v['value'] for v in ours if v['known']]
+    peer_widths = []
+    for text in done.out.split('Request concurrency:')[1:]:
+        windows = [float(v) for v in re.findall(r'Pass \[\d+\] throughput: ([\d.]+)', text)][-3:]
+        if len(windows) == 3:
+            peer_widths.append(4.303 * statistics.stdev(windows) / 3 ** 0.5
+                               / statistics.mean(windows))
+    if len(widths) != levels or len(peer_widths) != levels:
+        raise Failure(f'{len(widths)} and {len(peer_widths)} of {levels} levels: {done.out}')
+    yield Figure('sweep', f'time for {levels} levels, of perf_analyzer\'s', seconds / peer_seconds,
+                 '×', 0.25, detail=f'{seconds:.0f} against {peer_seconds:.0f} s')
+    yield Figure('sweep', 'half width of the throughput\'s 95 % interval, of perf_analyzer\'s '
+                 'windows\', median of the levels',
+                 statistics.median(widths) / statistics.median(peer_widths), '×', 1,
+                 detail=f'{100 * statistics.median(widths):.2f} against '
+                 f'{100 * statistics.median(peer_widths):.2f} %')
 
 
 # --- What measuring costs ------------------------------------------------------------------------
@@ -529,7 +585,7 @@ def data(bench):
                  + size, seconds / peer_seconds, '×', 0.2,
                  detail=f'{seconds:.1f} against {peer_seconds:.1f} s; it takes only JSON for several '
                  'rows')
-    yield Figure('data', 'the same, both with the same JSON', json_seconds / peer_seconds, '×', None,
+    yield Figure('data', 'the same, both with the same JSON', json_seconds / peer_seconds, '×', 0.2,
                  detail=f'{json_seconds:.1f} against {peer_seconds:.1f} s')
     yield Figure('data', 'resident memory beside the mapped files, raw files, ' + size,
                  anonymous / 2**20, 'MiB', 64)
@@ -553,5 +609,6 @@ def program(bench):
     yield Figure('program', 'stripped binary', stripped.stat().st_size / 2**20, 'MiB', 30 / 1.048576)
 
 
-ALL = {f.__name__: f for f in (program, http, grpc, streaming, tls, peer, instructions, allocations,
-                               latency, open_loop, large, data, many, long)}
+ALL = {f.__name__: f for f in (program, http, grpc, streaming, modes, tls, peer, sweep,
+                               instructions, allocations, latency, open_loop, large, data, many,
+                               long)}

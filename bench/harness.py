@@ -155,6 +155,14 @@ parameters { key: "service_time" value: { string_value: "200ms" } }
 '''
 
 
+SWEEP_MODEL = '''backend: "simulated"
+input { name: "INPUT" data_type: TYPE_FP32 dims: 16 }
+output { name: "OUTPUT" data_type: TYPE_FP32 dims: 16 }
+instance_group [ { count: 4 kind: KIND_CPU } ]
+parameters { key: "service_time" value: { string_value: "lognormal(5ms, 0.3)" } }
+'''
+
+
 class Bench:
     """One run of the script: how long things take, where files go."""
 

@@ -19,7 +19,5 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   check(load::ParseTrace(text, {}));
   check(load::ParseTrace(text, {.unit = 1ms, .speed = 3}));
   check(load::ParseIntervals(text));
-  if (const auto due = load::ParseTimestamps(text); due.has_value())
-    check(load::MakeFixedSchedule(*due));
   return 0;
 }

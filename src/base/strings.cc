@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cstring>
 #include <cmath>
 
 namespace sextant {
@@ -146,6 +147,13 @@ std::string Printable(std::string_view bytes, size_t max_bytes) {
 
 bool IsValidUtf8(std::string_view text) {
   while (!text.empty()) {
+    // Most text is ASCII, and there can be gigabytes of it.
+    uint64_t eight = 0;
+    for (; text.size() >= sizeof eight; text.remove_prefix(sizeof eight)) {
+      std::memcpy(&eight, text.data(), sizeof eight);
+      if ((eight & 0x8080808080808080) != 0) break;
+    }
+    if (text.empty()) break;
     const size_t length = Utf8Length(text);
     if (length == 0) return false;
     text.remove_prefix(length);
@@ -169,37 +177,44 @@ std::string Base64Encode(std::string_view bytes) {
   return out;
 }
 
-std::optional<std::string> Base64Decode(std::string_view text) {
-  static const std::array<int8_t, 256> kValues = [] {
-    std::array<int8_t, 256> values;
-    values.fill(-1);
-    for (size_t i = 0; i < kBase64Alphabet.size(); ++i) {
-      values[static_cast<uint8_t>(kBase64Alphabet[i])] = static_cast<int8_t>(i);
+bool Base64Decode(std::string_view text, std::string& bytes) {
+  // What a character is worth at each of its four places in a group; a fault is above all bits.
+  static constexpr uint32_t kFault = 1U << 24;
+  static const std::array<std::array<uint32_t, 256>, 4> kWorth = [] {
+    std::array<std::array<uint32_t, 256>, 4> worth;
+    for (size_t place = 0; place < 4; ++place) {
+      worth[place].fill(kFault);
+      for (uint32_t i = 0; i < kBase64Alphabet.size(); ++i)
+        worth[place][static_cast<uint8_t>(kBase64Alphabet[i])] = i << (18 - 6 * place);
     }
-    return values;
+    return worth;
   }();
-  if (text.size() % 4 != 0) return std::nullopt;
+  bytes.clear();
+  if (text.size() % 4 != 0) return false;
   size_t padding = 0;
   while (padding < 2 && padding < text.size() && text[text.size() - 1 - padding] == '=') ++padding;
-  const auto value = [&](size_t i) { return int{kValues[static_cast<uint8_t>(text[i])]}; };
-  std::string out(text.size() / 4 * 3, '\0');
-  char* to = out.data();
+  bytes.resize(text.size() / 4 * 3);
+  char* to = bytes.data();
   // Faults are gathered and looked at once: input data can be gigabytes of this.
-  int all = 0;
-  for (size_t i = 0; i < text.size(); i += 4) {
-    const size_t pad = i + 4 == text.size() ? padding : 0;
-    const int a = value(i), b = value(i + 1), c = pad > 1 ? 0 : value(i + 2),
-              d = pad > 0 ? 0 : value(i + 3);
-    all |= a | b | c | d;  // negative when one of them is
-    const uint32_t word = static_cast<uint32_t>(a) << 18 | static_cast<uint32_t>(b) << 12 |
-                          static_cast<uint32_t>(c) << 6 | static_cast<uint32_t>(d);
+  uint32_t all = 0;
+  const auto decode = [&](const char* group) {
+    const auto worth = [&](size_t place) {
+      return kWorth[place][static_cast<uint8_t>(group[place])];
+    };
+    const uint32_t word = worth(0) | worth(1) | worth(2) | worth(3);
+    all |= word;
     *to++ = static_cast<char>(word >> 16);
     *to++ = static_cast<char>(word >> 8);
     *to++ = static_cast<char>(word);
+  };
+  const char* const last = text.data() + (padding > 0 ? text.size() - 4 : text.size());
+  for (const char* p = text.data(); p != last; p += 4) decode(p);
+  if (padding > 0) {
+    const std::array<char, 4> group{last[0], last[1], padding > 1 ? 'A' : last[2], 'A'};
+    decode(group.data());
   }
-  if (all < 0) return std::nullopt;
-  out.resize(out.size() - padding);
-  return out;
+  bytes.resize(bytes.size() - padding);
+  return (all & kFault) == 0;
 }
 
 std::string GroupDigits(uint64_t n) {

@@ -48,7 +48,8 @@ std::string Printable(std::string_view bytes, size_t max_bytes = 200);
 bool IsValidUtf8(std::string_view text);
 
 std::string Base64Encode(std::string_view bytes);
-std::optional<std::string> Base64Decode(std::string_view text);
+// Replaces `bytes`, whose memory is used again; false when the text is not base64.
+bool Base64Decode(std::string_view text, std::string& bytes);
 
 // 1234567 -> "1,234,567".
 std::string GroupDigits(uint64_t n);

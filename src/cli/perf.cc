@@ -121,7 +121,7 @@ Result<void> Learn(const PerfOptions& options, Plan& plan, Setup& setup) {
     plan.workers = std::min(plan.workers, options.sequences);
   SEXTANT_ASSIGN(setup.data, MakeData(options, plan, setup.subject.signature));
   if (FromFiles(options)) UseDataStreams(*setup.data, setup.subject.streams);
-  return CheckRows(plan, setup.data->rows());
+  return FollowData(options, *setup.data, plan);
 }
 
 // Whether outputs are compared with what is expected.

@@ -68,23 +68,30 @@ Result<load::Replay> ReadIntervals(const PerfOptions& options) {
   return replay;
 }
 
-Result<load::Replay> ReadFixedSchedule(const PerfOptions& options) {
+// A fixed schedule is part of the input data, which is read later.
+void CheckFixedSchedule(const PerfOptions& options, std::vector<std::string>& mistakes) {
+  if (!options.fixed_schedule) return;
   const std::string source = options.input_data.empty() ? "random" : options.input_data.front();
   if (source == "random" || source == "zero") {
-    return InvalidArgument(
+    mistakes.emplace_back(
         "--fixed-schedule needs --input-data FILE, in which each row has \"timestamp\": "
         "[milliseconds]");
   }
-  SEXTANT_ASSIGN(const MappedFile file, MappedFile::Open(source), "--input-data");
-  SEXTANT_ASSIGN(const std::vector<Nanos> due, load::ParseTimestamps(file.bytes()),
-                 "--fixed-schedule: " + source);
-  SEXTANT_ASSIGN(load::Replay replay, load::MakeFixedSchedule(due), "--fixed-schedule: " + source);
-  return replay;
+}
+
+std::optional<std::string> CheckLength(const PerfOptions& options, const Plan& plan) {
+  const auto length = plan.arrivals.length();
+  if (!length || !options.warmup.time || *options.warmup.time < *length ||
+      *options.warmup.time == Nanos(0))
+    return std::nullopt;
+  return Format("--warmup {} leaves nothing of a schedule of {}",
+                FormatDuration(*options.warmup.time), FormatDuration(*length));
 }
 
 // The order of the data, which a trace may decide.
 void PlanOrder(const PerfOptions& options, Plan& plan, std::vector<std::string>& mistakes) {
-  const bool rows = plan.arrivals.replay != nullptr && !plan.arrivals.replay->rows.empty();
+  const bool rows = options.fixed_schedule ||
+                    (plan.arrivals.replay != nullptr && !plan.arrivals.replay->rows.empty());
   plan.order =
       options.data_order.value_or(rows ? load::DataOrder::kTrace : load::DataOrder::kSequential);
   if (options.fixed_schedule && plan.order != load::DataOrder::kTrace)
@@ -125,18 +132,24 @@ std::vector<std::string> PlanArrivals(const PerfOptions& options, Plan& plan) {
   }
   if (!options.trace_file.empty()) replay(ReadTrace(options));
   if (!options.intervals_file.empty()) replay(ReadIntervals(options));
-  if (options.fixed_schedule) replay(ReadFixedSchedule(options));
+  CheckFixedSchedule(options, mistakes);
   PlanOrder(options, plan, mistakes);
-  const auto length = plan.arrivals.length();
-  if (length && options.warmup.time && *options.warmup.time >= *length &&
-      *options.warmup.time > Nanos(0)) {
-    mistakes.push_back(Format("--warmup {} leaves nothing of a schedule of {}",
-                              FormatDuration(*options.warmup.time), FormatDuration(*length)));
-  }
+  if (const auto mistake = CheckLength(options, plan)) mistakes.push_back(*mistake);
   return mistakes;
 }
 
-Result<void> CheckRows(const Plan& plan, size_t rows) {
+Result<void> FollowData(const PerfOptions& options, const load::DataSet& data, Plan& plan) {
+  if (options.fixed_schedule) {
+    if (data.timestamps().empty())
+      return InvalidArgument(
+          "--fixed-schedule: each row of --input-data needs \"timestamp\": "
+          "[milliseconds]");
+    SEXTANT_ASSIGN(load::Replay replay, load::MakeFixedSchedule(data.timestamps()),
+                   "--fixed-schedule");
+    plan.arrivals.replay = std::make_shared<load::Replay>(std::move(replay));
+    if (const auto mistake = CheckLength(options, plan)) return InvalidArgument(*mistake);
+  }
+  const size_t rows = data.rows();
   if (plan.order != load::DataOrder::kTrace || plan.arrivals.replay == nullptr) return {};
   const std::vector<uint32_t>& named = plan.arrivals.replay->rows;
   const auto most = std::max_element(named.begin(), named.end());

@@ -20,12 +20,18 @@ std::vector<std::string> CheckMetricsOptions(const PerfOptions& options) {
   return mistakes;
 }
 
+bool AnySecureMetrics(const PerfOptions& options) {
+  return std::any_of(options.metrics_urls.begin(), options.metrics_urls.end(),
+                     [](const std::string& url) { return url.starts_with("https://"); });
+}
+
 Result<std::unique_ptr<metrics::Collector>> StartMetrics(const PerfOptions& options,
                                                          const Target& target) {
   if (!options.collect_metrics) return std::unique_ptr<metrics::Collector>();
   metrics::CollectorOptions collect{
       .interval = std::chrono::milliseconds(options.metrics_interval_ms),
-      .wanted = options.metrics};
+      .wanted = options.metrics,
+      .tls = TlsOptionsOf(options, /*grpc=*/false)};
   // A slow endpoint may take as long as an interval, but not hold up the end of a level for ever.
   collect.timeout = std::clamp<Nanos>(collect.interval, 500ms, 5s);
   std::vector<std::string> urls = options.metrics_urls;

@@ -14,6 +14,8 @@ namespace sextant::cli {
 
 // What is wrong with the options about metrics.
 std::vector<std::string> CheckMetricsOptions(const PerfOptions& options);
+// Whether an endpoint is reached over https.
+bool AnySecureMetrics(const PerfOptions& options);
 
 // Begins to read the endpoints; null without --collect-metrics. An endpoint that gives nothing is a
 // warning: it may come later, and what is measured does not depend on it.

@@ -89,7 +89,7 @@ std::vector<options::Mistake> MakePlan(const PerfOptions& options, Plan& plan) {
       add(Format("'{}': the directory does not exist", file));
   }
   std::vector<std::string> target_mistakes;
-  plan.target = ParseTarget(options, target_mistakes);
+  plan.target = ParseTarget(options, AnySecureMetrics(options), target_mistakes);
   for (std::string& mistake : target_mistakes) add(std::move(mistake));
   if (const auto models = ParseComposingModels(options.bls_composing_models); !models.has_value())
     add(models.error().message());

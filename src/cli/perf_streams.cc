@@ -103,7 +103,7 @@ std::shared_ptr<const load::SequencePlan> PlanSequences(const PerfStreamOptions&
                                                         inference::DataType id_type) {
   auto out = std::make_shared<load::SequencePlan>();
   // perf_analyzer takes its default for 0, with a warning.
-  out->length = options.sequence_length > 0 ? options.sequence_length : 20;
+  if (options.sequence_length > 0) out->length = options.sequence_length;
   out->variation = options.sequence_length_variation;
   out->lanes = options.sequences;
   out->serial = options.serial_sequences;

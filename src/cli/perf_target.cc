@@ -71,12 +71,37 @@ Result<Target::Server> ParseUrl(std::string_view url, const TransportOptions& op
   return server;
 }
 
-void ParseTls(const TransportOptions& o, Target& target, std::vector<std::string>& mistakes) {
+struct TlsFlags {
+  std::string_view roots, chain, key;
+};
+constexpr TlsFlags kHttpsFlags{"--ssl-https-ca-certificates-file",
+                               "--ssl-https-client-certificate-file",
+                               "--ssl-https-private-key-file"};
+constexpr TlsFlags kGrpcsFlags{"--ssl-grpc-root-certifications-file",
+                               "--ssl-grpc-certificate-chain-file", "--ssl-grpc-private-key-file"};
+
+void CheckTls(const Target& target, bool https_beside, std::vector<std::string>& mistakes) {
   const bool grpc = target.protocol == kserve::Protocol::kGrpc;
+  const TlsFlags& flags = grpc ? kGrpcsFlags : kHttpsFlags;
+  const net::TlsClientOptions& tls = target.tls;
+  if (!tls.key_file.empty() && tls.certificate_file.empty())
+    mistakes.push_back(
+        Format("{} needs the certificate it belongs to: {}", flags.key, flags.chain));
+  // Files that would silently go unused, by somebody who believes the connection to be safe.
+  const bool any = !tls.ca_file.empty() || !tls.certificate_file.empty();
+  if (any && !target.secure && (grpc || !https_beside))
+    mistakes.push_back(
+        Format("certificates are given, but the URL is plain text: use {}",
+               grpc ? "grpcs://HOST:PORT or --ssl-grpc-use-ssl" : "https://HOST:PORT"));
+}
+
+}  // namespace
+
+net::TlsClientOptions TlsOptionsOf(const TransportOptions& o, bool grpc) {
   const auto type = [](KeyFormat format) {
     return format == KeyFormat::kPem ? net::TlsFileType::kPem : net::TlsFileType::kDer;
   };
-  net::TlsClientOptions& tls = target.tls;
+  net::TlsClientOptions tls;
   tls.verify_peer = o.https_verify_peer != 0;
   tls.verify_name = o.https_verify_host != 0;
   tls.ca_file = grpc ? o.grpc_roots : o.https_roots;
@@ -86,27 +111,13 @@ void ParseTls(const TransportOptions& o, Target& target, std::vector<std::string
     tls.certificate_type = type(o.https_certificate_type);
     tls.key_type = type(o.https_key_type);
   }
-  const std::string_view roots =
-      grpc ? "--ssl-grpc-root-certifications-file" : "--ssl-https-ca-certificates-file";
-  const std::string_view chain =
-      grpc ? "--ssl-grpc-certificate-chain-file" : "--ssl-https-client-certificate-file";
-  const std::string_view key =
-      grpc ? "--ssl-grpc-private-key-file" : "--ssl-https-private-key-file";
-  tls.authority_remedy =
-      Format("name its authority with {}, or trust anybody with --ssl-https-verify-peer 0", roots);
+  const TlsFlags& flags = grpc ? kGrpcsFlags : kHttpsFlags;
+  tls.authority_remedy = Format(
+      "name its authority with {}, or trust anybody with --ssl-https-verify-peer 0", flags.roots);
   tls.name_remedy = "use the name it was made for, or --ssl-https-verify-host 0";
-  tls.certificate_remedy = Format("give one with {} and {}", chain, key);
-  if (!tls.key_file.empty() && tls.certificate_file.empty())
-    mistakes.push_back(Format("{} needs the certificate it belongs to: {}", key, chain));
-  // Files that would silently go unused, by somebody who believes the connection to be safe.
-  const bool any = !tls.ca_file.empty() || !tls.certificate_file.empty();
-  if (!target.secure && any)
-    mistakes.push_back(
-        Format("certificates are given, but the URL is plain text: use {}",
-               grpc ? "grpcs://HOST:PORT or --ssl-grpc-use-ssl" : "https://HOST:PORT"));
+  tls.certificate_remedy = Format("give one with {} and {}", flags.chain, flags.key);
+  return tls;
 }
-
-}  // namespace
 
 std::string Target::names() const {
   std::vector<std::string> names;
@@ -115,7 +126,8 @@ std::string Target::names() const {
   return Join(names, ", ");
 }
 
-Target ParseTarget(const TransportOptions& options, std::vector<std::string>& mistakes) {
+Target ParseTarget(const TransportOptions& options, bool https_beside,
+                   std::vector<std::string>& mistakes) {
   Target target{.protocol = options.protocol, .resolve_all = options.resolve_all};
   std::vector<std::string> urls;
   for (const std::string& given : options.urls) {
@@ -142,7 +154,8 @@ Target ParseTarget(const TransportOptions& options, std::vector<std::string>& mi
     target.secure = common->secure;
     target.path_prefix = common->path_prefix;
   }
-  ParseTls(options, target, mistakes);
+  target.tls = TlsOptionsOf(options, target.protocol == kserve::Protocol::kGrpc);
+  CheckTls(target, https_beside, mistakes);
   for (const std::string& line : options.headers) {
     Result<net::HeaderField> field = ParseHeaderLine(line);
     if (field.has_value()) {

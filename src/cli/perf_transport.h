@@ -63,7 +63,11 @@ struct Target {
 };
 
 // Reads URLs, TLS files and header options; adds what is wrong with them to `mistakes`. Pure.
-Target ParseTarget(const TransportOptions& options, std::vector<std::string>& mistakes);
+// `https_beside`: something besides the servers is reached with the options for https.
+Target ParseTarget(const TransportOptions& options, bool https_beside,
+                   std::vector<std::string>& mistakes);
+// What the options say of TLS, with the remedies in their names.
+net::TlsClientOptions TlsOptionsOf(const TransportOptions& options, bool grpc);
 
 // "-H" and the lines of a header file. Errors say what is wrong without showing the value.
 Result<net::HeaderField> ParseHeaderLine(std::string_view line);

@@ -69,6 +69,11 @@ Result<void> ColumnsBuilder::EndRow() {
   return {};
 }
 
+void ColumnsBuilder::Reserve(size_t rows) {
+  if (rows_ == 0) return;
+  for (DataSet::Column& column : columns_) column.owned.reserve(column.owned.size() / rows_ * rows);
+}
+
 void ColumnsBuilder::DropRow() {
   for (DataSet::Column& column : columns_) {
     if (column.shapes.size() <= rows_) continue;

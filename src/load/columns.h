@@ -24,6 +24,8 @@ class ColumnsBuilder {
   Result<void> Add(std::string_view name, const std::optional<kserve::Shape>& shape,
                    std::string_view bytes, uint64_t elements);
   Result<void> EndRow();
+  // Makes room for so many rows like those that are there.
+  void Reserve(size_t rows);
   // Forgets the row being built.
   void DropRow();
 

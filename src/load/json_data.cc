@@ -86,6 +86,7 @@ class JsonDataReader final : public text::JsonHandler {
     if (Top() == Frame::kText) return Push(Frame::kText);
     if (Top() == Frame::kSection || Top() == Frame::kStream) {
       row_bad_ = false;
+      row_begin_ = position - 1;
       rows_of_[section_ == &expected_].Begin(Top() == Frame::kStream);
       return Push(Frame::kRow);
     }
@@ -262,13 +263,11 @@ class JsonDataReader final : public text::JsonHandler {
   }
 
   Result<void> Base64(std::string_view text) {
-    std::optional<std::string> decoded = Base64Decode(text);
-    if (!decoded) {
+    if (!Base64Decode(text, bytes_)) {
       Fault(Format("'{}': not base64", tensor_));
       tensor_bad_ = true;
       return {};
     }
-    bytes_ = *std::move(decoded);
     const size_t size = kserve::ElementSize(type_);
     if (size > 0) {
       elements_ = bytes_.size() / size;
@@ -319,6 +318,8 @@ class JsonDataReader final : public text::JsonHandler {
         Fault(ended.error().message());
     }
     if (row_bad_) section_->DropRow();
+    // Rows are mostly alike, so the first tells how many there will be.
+    if (section_->rows() == 1) section_->Reserve(source_.size() / (position - row_begin_) + 1);
     for (std::vector<Nanos>* times : {&timestamps_, &delays_})
       if (row_bad_ && section_ == &inputs_ && times->size() > inputs_.rows()) times->pop_back();
     ++row_;
@@ -358,7 +359,7 @@ class JsonDataReader final : public text::JsonHandler {
   ColumnsBuilder* section_ = &inputs_;
   Rows rows_of_[2];  // of the inputs, of the expected outputs
   std::vector<Frame> stack_;
-  size_t row_ = 0;
+  size_t row_ = 0, row_begin_ = 0;  // its number, and where in the source
   bool row_bad_ = false;
 
   // Of the tensor being read.

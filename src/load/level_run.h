@@ -98,16 +98,16 @@ class Generator::LevelRun {
   void WaitForWindowEnd();
   bool WindowIsWide();
   // perf_analyzer's windows: measurement_trials.cc.
-  struct Part {
+  struct TrialWindow {
     Instant begin, end;
     Counters asked_at_begin;
   };
   void MeasureTrials();
   void Split(Instant at);
-  Instant WaitForPartEnd(const Part& part);
+  Instant WaitForTrialEnd(const TrialWindow& window);
   void WaitForBlocks(Instant until);
-  TrialFigures FiguresOf(const Part& part) const;
-  void EndTrials(const std::vector<Part>& parts, const Counters& asked_at_end);
+  TrialFigures FiguresOf(const TrialWindow& window) const;
+  void EndTrials(const std::vector<TrialWindow>& parts, const Counters& asked_at_end);
   void NoteTrials(const Trials& trials, TrialVerdict verdict);
   void TakeTrialBlocks();
   void NoteTrialCpu(size_t worker, const Block& block);

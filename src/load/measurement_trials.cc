@@ -37,24 +37,24 @@ void Generator::LevelRun::NoteTrialCpu(size_t worker, const Block& block) {
 }
 
 // The end of a window of answers is announced when there are enough; that of time, at its begin.
-Instant Generator::LevelRun::WaitForPartEnd(const Part& part) {
+Instant Generator::LevelRun::WaitForTrialEnd(const TrialWindow& window) {
   const TrialRule& rule = options_.window.trials;
   const bool by_time = rule.requests == 0;
   Instant end = Instant::max();
   if (by_time) {
-    end = std::max(NextBoundary(part.begin + rule.window), NextBoundary(SteadyNow() + kNotice));
+    end = std::max(NextBoundary(window.begin + rule.window), NextBoundary(SteadyNow() + kNotice));
     Split(end);
   }
   while (SteadyNow() < end) {
-    Look("measuring", part.begin, by_time ? rule.window : Nanos(0));
+    Look("measuring", window.begin, by_time ? rule.window : Nanos(0));
     if (Stopped()) {
       const Instant soon = NextBoundary(SteadyNow() + kEndNotice);
       if (soon < end) Split(end = soon);
       std::this_thread::sleep_until(end);
       break;
     }
-    if (!by_time && end == Instant::max() && SteadyNow() - part.begin >= kShortestCount &&
-        FiguresOf({part.begin, Instant::max(), {}}).answered >= rule.requests)
+    if (!by_time && end == Instant::max() && SteadyNow() - window.begin >= kShortestCount &&
+        FiguresOf({window.begin, Instant::max(), {}}).answered >= rule.requests)
       Split(end = NextBoundary(SteadyNow() + kEndNotice));
     std::this_thread::sleep_until(std::min(end, SteadyNow() + kLook));
   }
@@ -72,10 +72,10 @@ void Generator::LevelRun::WaitForBlocks(Instant until) {
     std::this_thread::sleep_for(1ms);
 }
 
-TrialFigures Generator::LevelRun::FiguresOf(const Part& part) const {
-  const int64_t first = (part.begin - epoch_) / block_length_,
-                behind =
-                    part.end == Instant::max() ? INT64_MAX : (part.end - epoch_) / block_length_;
+TrialFigures Generator::LevelRun::FiguresOf(const TrialWindow& window) const {
+  const int64_t first = (window.begin - epoch_) / block_length_,
+                behind = window.end == Instant::max() ? INT64_MAX
+                                                      : (window.end - epoch_) / block_length_;
   TrialFigures out;
   stats::Histogram latency(stats::Histogram::kCoarsePrecisionBits);
   for (const Block& block : trial_blocks_) {
@@ -83,9 +83,9 @@ TrialFigures Generator::LevelRun::FiguresOf(const Part& part) const {
     out.answered += block.answered;
     latency.Merge(block.latency);
   }
-  if (part.end == Instant::max()) return out;
+  if (window.end == Instant::max()) return out;
   out.infer_per_s = static_cast<double>(out.answered) * static_cast<double>(plan_.load.batch_size) /
-                    Seconds(part.end - part.begin);
+                    Seconds(window.end - window.begin);
   const std::optional<double>& percentile = options_.window.trials.percentile;
   out.latency_ns = percentile ? latency.Quantile(*percentile) : latency.mean();
   out.standard_deviation_ns = latency.standard_deviation();
@@ -95,39 +95,40 @@ TrialFigures Generator::LevelRun::FiguresOf(const Part& part) const {
 void Generator::LevelRun::MeasureTrials() {
   Trials trials(options_.window.trials);
   TrialVerdict verdict = TrialVerdict::kMore;
-  std::vector<Part> parts;  // the last three
+  std::vector<TrialWindow> windows;  // the last three
   Counters asked = stats_begin_;
   Instant begin = begin_;
   while (verdict == TrialVerdict::kMore && !Stopped()) {
-    parts.push_back({begin, Instant::max(), asked});
-    if (parts.size() > Trials::kJudged) {
-      parts.erase(parts.begin());
-      const int64_t first = (parts.front().begin - epoch_) / block_length_;
+    windows.push_back({begin, Instant::max(), asked});
+    if (windows.size() > Trials::kJudged) {
+      windows.erase(windows.begin());
+      const int64_t first = (windows.front().begin - epoch_) / block_length_;
       while (!trial_blocks_.empty() && trial_blocks_.front().index < first)
         trial_blocks_.pop_front();
       trial_cpu_.erase(trial_cpu_.begin(), trial_cpu_.lower_bound(first));
     }
-    Part& part = parts.back();
-    begin = part.end = WaitForPartEnd(part);
-    AskStatistics(asked, part.asked_at_begin);
-    WaitForBlocks(part.end);
-    const TrialFigures figures = FiguresOf(part);
+    TrialWindow& window = windows.back();
+    begin = window.end = WaitForTrialEnd(window);
+    AskStatistics(asked, window.asked_at_begin);
+    WaitForBlocks(window.end);
+    const TrialFigures figures = FiguresOf(window);
     verdict = trials.Add(figures);
     if (hooks_.trial && !stopped_) hooks_.trial(figures);
   }
-  EndTrials(parts, asked);
+  EndTrials(windows, asked);
   NoteTrials(trials, verdict);
 }
 
 // The level's window is what the last three cover.
-void Generator::LevelRun::EndTrials(const std::vector<Part>& parts, const Counters& asked_at_end) {
-  if (parts.empty()) {  // stopped before the first
+void Generator::LevelRun::EndTrials(const std::vector<TrialWindow>& windows,
+                                    const Counters& asked_at_end) {
+  if (windows.empty()) {  // stopped before the first
     SetEnd(NextBoundary(SteadyNow() + kNotice));
     stats_end_ = asked_at_end;
   } else {
-    begin_ = parts.front().begin;
-    end_ = parts.back().end;
-    stats_begin_ = parts.front().asked_at_begin;
+    begin_ = windows.front().begin;
+    end_ = windows.back().end;
+    stats_begin_ = windows.front().asked_at_begin;
     stats_end_ = asked_at_end;
     first_block_ = (begin_ - epoch_) / block_length_;
     last_block_ = (end_ - epoch_) / block_length_ - 1;

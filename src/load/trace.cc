@@ -307,33 +307,6 @@ Result<Replay> ParseIntervals(std::string_view text) {
   return out;
 }
 
-Result<std::vector<Nanos>> ParseTimestamps(std::string_view json) {
-  SEXTANT_ASSIGN(const text::Json file, text::ParseJson(json, {.nan_and_inf = true}));
-  const text::Json* data = file.Find("data");
-  if (data == nullptr || !data->IsArray()) return Corrupt("it has no \"data\"");
-  std::vector<Nanos> out;
-  Faults faults;
-  const auto read = [&](const text::Json& step) {
-    const size_t line = text::FindLineColumn(json, step.offset()).line;
-    const text::Json* stamp = step.Find("timestamp");
-    if (stamp != nullptr && stamp->IsArray() && stamp->array().size() == 1)
-      stamp = &stamp->array()[0];
-    const auto ms = stamp == nullptr ? std::nullopt : stamp->AsDouble();
-    if (!ms || !(*ms >= 0) || *ms > kMostSpan / 1e6)
-      return faults.Add(line, "a step needs \"timestamp\": [MILLISECONDS], from 0 on");
-    out.push_back(FromSeconds(*ms / 1e3));
-  };
-  for (const text::Json& step : data->array()) {
-    if (step.IsArray()) {
-      for (const text::Json& inner : step.array()) read(inner);
-    } else {
-      read(step);
-    }
-  }
-  if (!faults.empty()) return faults.Take();
-  return out;
-}
-
 Result<Replay> MakeFixedSchedule(const std::vector<Nanos>& due) {
   if (due.empty()) return Corrupt("a fixed schedule needs at least one step");
   Replay out{.kind = "fixed schedule"};

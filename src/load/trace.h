@@ -30,10 +30,8 @@ Result<Replay> ParseTrace(std::string_view text, const TraceOptions& options);
 // line, over and over.
 Result<Replay> ParseIntervals(std::string_view text);
 
-// perf_analyzer's --fixed-schedule: "timestamp": [milliseconds] in each element of the input file's
-// "data".
-Result<std::vector<Nanos>> ParseTimestamps(std::string_view json);
-// Row i is due at due[i], since the start: times before 0 are errors, and any order will do.
+// perf_analyzer's --fixed-schedule: row i is due at due[i], since the start. Times before 0 are
+// errors, and any order will do.
 Result<Replay> MakeFixedSchedule(const std::vector<Nanos>& due);
 
 // "s", "ms", "us", "ns"

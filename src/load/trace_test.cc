@@ -73,16 +73,11 @@ TEST(Intervals, AreWholeMicrosecondsAndNotAllZero) {
   EXPECT_EQ(ParseIntervals("").error().message(), "it has no intervals");
 }
 
-TEST(FixedSchedules, TakeMillisecondsFromTheInputFile) {
-  const auto due = ParseTimestamps(
-      R"({"data":[{"X":[1],"timestamp":[20]},{"X":[2],"timestamp":[0]},{"timestamp":[7.5]}]})");
-  ASSERT_TRUE(due.has_value());
-  const Replay schedule = *MakeFixedSchedule(*due);
+TEST(FixedSchedules, SendRowsInTheOrderOfTheirTimes) {
+  const Replay schedule = *MakeFixedSchedule({20ms, 0ms, 7500us});
   EXPECT_EQ(schedule.due, (std::vector<Nanos>{0ms, 7500us, 20ms}));
   EXPECT_EQ(schedule.rows, (std::vector<uint32_t>{1, 2, 0}));
-  EXPECT_EQ(ParseTimestamps("{\"data\":[\n{\"X\":[1]},\n{\"timestamp\":[-3]}]}").error().message(),
-            "line 2: a step needs \"timestamp\": [MILLISECONDS], from 0 on; line 3: a step needs "
-            "\"timestamp\": [MILLISECONDS], from 0 on");
+  EXPECT_FALSE(MakeFixedSchedule({}).has_value());
 }
 
 }  // namespace

@@ -25,8 +25,11 @@ Result<Endpoint> ParseEndpoint(std::string_view url) {
   Endpoint out;
   std::string_view rest = url;
   if (const size_t scheme_end = rest.find("://"); scheme_end != std::string_view::npos) {
-    if (rest.substr(0, scheme_end) != "http") {
-      return InvalidArgument(Format("'{}': metrics are read over http://", Printable(url, 100)));
+    const std::string_view scheme = rest.substr(0, scheme_end);
+    out.secure = scheme == "https";
+    if (!out.secure && scheme != "http") {
+      return InvalidArgument(
+          Format("'{}': metrics are read over http:// or https://", Printable(url, 100)));
     }
     rest.remove_prefix(scheme_end + 3);
   }
@@ -39,15 +42,21 @@ Result<Endpoint> ParseEndpoint(std::string_view url) {
   if (bad_path) return InvalidArgument(Format("'{}': a path has no blanks", Printable(url, 100)));
   const bool v6 = out.where.host.find(':') != std::string::npos;
   out.authority = Format("{}{}{}:{}", v6 ? "[" : "", out.where.host, v6 ? "]" : "", out.where.port);
-  out.url = Format("http://{}{}", out.authority, out.path);
+  out.url = Format("http{}://{}{}", out.secure ? "s" : "", out.authority, out.path);
   return out;
 }
 
 // One endpoint and its thread.
 class Collector::Scraper {
  public:
-  Scraper(const Endpoint& endpoint, const CollectorOptions& options)
-      : endpoint_(endpoint), options_(options), thread_([this] { Run(); }) {
+  // `tls` is there where the endpoint is secure.
+  Scraper(const Endpoint& endpoint, const CollectorOptions& options, const net::TlsContext* tls)
+      : endpoint_(endpoint),
+        options_(options),
+        peer_(tls == nullptr
+                  ? nullptr
+                  : std::make_unique<net::TlsPeer>(*tls, endpoint.where.host, "http/1.1")),
+        thread_([this] { Run(); }) {
     pthread_setname_np(thread_.native_handle(), "metrics");
   }
   ~Scraper() {
@@ -181,7 +190,7 @@ class Collector::Scraper {
       SEXTANT_ASSIGN(const net::Address address,
                      net::FindListening(endpoint_.where, options_.timeout));
       SEXTANT_ASSIGN(client_, net::BlockingHttpClient::Create(address, endpoint_.authority,
-                                                              std::string(kAccept)));
+                                                              std::string(kAccept), peer_.get()));
     }
     Result<net::HttpReplyText> reply = client_->Call("GET", endpoint_.path, {}, options_.timeout);
     // The name may mean another address by now.
@@ -191,6 +200,7 @@ class Collector::Scraper {
 
   const Endpoint endpoint_;
   const CollectorOptions& options_;
+  const std::unique_ptr<net::TlsPeer> peer_;       // null: plain text
   std::optional<net::BlockingHttpClient> client_;  // of the thread
 
   mutable std::mutex mutex_;  // guards what follows
@@ -210,8 +220,13 @@ class Collector::Scraper {
 Result<std::unique_ptr<Collector>> Collector::Start(const CollectorOptions& options) {
   std::unique_ptr<Collector> out(new Collector());
   out->options_ = options;
-  for (const Endpoint& endpoint : options.endpoints)
-    out->scrapers_.push_back(std::make_unique<Scraper>(endpoint, out->options_));
+  for (const Endpoint& endpoint : options.endpoints) {
+    if (endpoint.secure && out->tls_ == nullptr) {
+      SEXTANT_ASSIGN(out->tls_, net::TlsContext::CreateClient(options.tls), "TLS");
+    }
+    out->scrapers_.push_back(std::make_unique<Scraper>(
+        endpoint, out->options_, endpoint.secure ? out->tls_.get() : nullptr));
+  }
   for (const auto& scraper : out->scrapers_) scraper->Wait();
   return out;
 }

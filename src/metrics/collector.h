@@ -15,6 +15,7 @@
 #include "base/result.h"
 #include "metrics/series.h"
 #include "net/socket.h"
+#include "net/tls.h"
 
 namespace sextant::metrics {
 
@@ -22,8 +23,9 @@ struct Endpoint {
   std::string url;  // "http://host:8002/metrics"
   net::HostPort where;
   std::string authority, path;
+  bool secure = false;  // https
 };
-// http://HOST[:PORT][/PATH]; what is left out is port 8002 and /metrics. kInvalidArgument.
+// http[s]://HOST[:PORT][/PATH]; what is left out is port 8002 and /metrics. kInvalidArgument.
 Result<Endpoint> ParseEndpoint(std::string_view url);
 
 struct CollectorOptions {
@@ -31,6 +33,7 @@ struct CollectorOptions {
   Nanos interval{1s};
   Nanos timeout{2s};                // of a scrape
   std::vector<std::string> wanted;  // families beyond those that are known
+  net::TlsClientOptions tls;        // of the endpoints that are secure
 };
 
 // How the scrapes of one endpoint went in a window.
@@ -62,6 +65,7 @@ class Collector {
   class Scraper;
   Collector() = default;
   CollectorOptions options_;
+  std::unique_ptr<net::TlsContext> tls_;  // null where no endpoint is secure
   std::vector<std::unique_ptr<Scraper>> scrapers_;
   std::vector<Instant> edges_;
 };

@@ -125,7 +125,9 @@ TEST(Endpoint, TakesWhatIsLeftOutFromTriton) {
   EXPECT_EQ(ParseEndpoint("gpu7")->url, "http://gpu7:8002/metrics");
   EXPECT_EQ(ParseEndpoint("http://[::1]:9400/x?y=z")->url, "http://[::1]:9400/x?y=z");
   EXPECT_EQ(ParseEndpoint("http://a/m")->authority, "a:8002");
-  EXPECT_FALSE(ParseEndpoint("https://a").has_value());
+  EXPECT_EQ(ParseEndpoint("https://a")->url, "https://a:8002/metrics");
+  EXPECT_TRUE(ParseEndpoint("https://a")->secure);
+  EXPECT_FALSE(ParseEndpoint("ftp://a").has_value());
   EXPECT_FALSE(ParseEndpoint("http://a:1/b c").has_value());
   EXPECT_FALSE(ParseEndpoint("http://a:port").has_value());
 }

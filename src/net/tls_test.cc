@@ -12,6 +12,7 @@
 #include <functional>
 #include <map>
 
+#include "base/files.h"
 #include "base/strings.h"
 #include "net/blocking.h"
 #include "net/grpc_client.h"
@@ -26,8 +27,7 @@ namespace {
 class Authority {
  public:
   Authority() {
-    char name[] = "/tmp/sextant_tls_XXXXXX";
-    directory_ = mkdtemp(name);
+    directory_ = *MakeTempDirectory("sextant_tls");
     key_ = EVP_EC_gen("P-256");
     certificate_ = Sign("authority of " + directory_, key_, "", 0, 3600, /*authority=*/true);
     WriteCertificate("ca.pem", certificate_);

@@ -54,6 +54,28 @@ TEST(Json, NanAndInfinityOnlyOnRequest) {
   EXPECT_EQ(FormatJson(*value), "[null,null,null]");
 }
 
+// Long strings are not copied on the way; what they may hold is the same.
+TEST(Json, LongStringsAreReadLikeShortOnes) {
+  const std::string filler(10'000, 'x');
+  const auto read = [&](std::string_view end) {
+    return ParseJson("{\"a\" : \"" + filler + std::string(end));
+  };
+  const auto first = [](const Result<Json>& value) -> std::string {
+    return value.has_value() ? std::string(*value->Find("a")->AsString())
+                             : value.error().message();
+  };
+  EXPECT_EQ(first(read("\", \"b\": \"y\"}")), filler);
+  EXPECT_EQ(first(read("\xc3\xa4\"}")), filler + "\xc3\xa4");
+  EXPECT_EQ(first(read("\\\"\\u00e4\"}")), filler + "\"\xc3\xa4");
+  EXPECT_EQ(first(read("\x80\"}")), "line 1, column 10011: a string that is not valid UTF-8");
+  for (const std::string_view bad : {"", "\n\"}", "\\", "\\q\"}", "\"", "\"]", "\" \"\"}"})
+    EXPECT_FALSE(read(bad).has_value()) << bad;
+  EXPECT_FALSE(read(std::string_view("\0\"}", 3)).has_value());
+  const Result<Json> both = read("\", \"" + filler + "\": \"" + filler + "\"}");
+  ASSERT_TRUE(both.has_value());
+  EXPECT_EQ(both->Find(filler)->AsString(), filler);
+}
+
 TEST(JsonWriter, IndentsOnRequest) {
   JsonWriter writer(2);
   writer.BeginObject()

@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <cmath>
 #include <csignal>
+#include <cstdio>
+#include <fstream>
 #include <functional>
 #include <thread>
 
@@ -64,8 +66,9 @@ std::string ModelText::Config() const {
   return out;
 }
 
-Serve::Serve(const std::map<std::string, std::string>& models, std::vector<std::string> flags)
-    : flags_(std::move(flags)) {
+Serve::Serve(const std::map<std::string, std::string>& models, std::vector<std::string> flags,
+             std::string address, int http_port)
+    : flags_(std::move(flags)), address_(std::move(address)), http_port_(http_port) {
   EXPECT_TRUE(MakeDirectories(directory_.File("models")).has_value());
   for (const auto& [name, config] : models) {
     directory_.Write(Format("models/{}/config.pbtxt", name), config);
@@ -79,7 +82,7 @@ void Serve::Start() {
   std::vector<std::string> argv{SEXTANT_PROGRAM,
                                 "serve",
                                 "--model-repository=" + directory_.File("models"),
-                                "--address=127.0.0.1",
+                                "--address=" + address_,
                                 Format("--http-port={}", http_port_),
                                 Format("--grpc-port={}", grpc_port_),
                                 Format("--metrics-port={}", metrics_port_),
@@ -100,7 +103,7 @@ void Serve::Start() {
 }
 
 std::string Serve::Url(std::string_view protocol) const {
-  return Format("127.0.0.1:{}", protocol == "grpc" ? grpc_port_ : http_port_);
+  return Format("{}:{}", address_, protocol == "grpc" ? grpc_port_ : http_port_);
 }
 
 void Serve::Kill() {
@@ -115,6 +118,18 @@ int Serve::Stop(Nanos timeout) {
   const std::optional<int> exit_code = process_->Wait(timeout);
   EXPECT_TRUE(exit_code.has_value()) << "the server did not end: " << process_->err();
   return exit_code.value_or(-1);
+}
+
+std::map<std::string, uint64_t> Serve::StopAndCountOutcomes() {
+  EXPECT_EQ(Stop(), 0) << process_->err();
+  const std::string path = directory_.File(Format("truth{}.csv", lives_));
+  std::map<std::string, uint64_t> out;
+  std::ifstream log(path);
+  std::string line;
+  std::getline(log, line);  // the heading
+  while (std::getline(log, line)) ++out[line.substr(line.rfind(',') + 1)];
+  EXPECT_EQ(std::remove(path.c_str()), 0) << path;
+  return out;
 }
 
 std::vector<Truth> Serve::StopAndReadTruth() {
@@ -135,6 +150,8 @@ const run::Level& PerfResult::level() const {
   EXPECT_TRUE(one) << "exit code " << exit_code << "\n" << out << err;
   return one ? run->levels.front() : none;
 }
+
+std::string Program() { return SEXTANT_PROGRAM; }
 
 Command::Command(std::vector<std::string> arguments,
                  std::map<std::string, std::string> environment) {

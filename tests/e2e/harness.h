@@ -57,7 +57,8 @@ class Serve {
   // Models by name, with their config.pbtxt. `flags` are added to the command line. A test failure
   // when it does not become ready.
   explicit Serve(const std::map<std::string, std::string>& models,
-                 std::vector<std::string> flags = {});
+                 std::vector<std::string> flags = {}, std::string address = "127.0.0.1",
+                 int http_port = 0);
   int http_port() const { return http_port_; }
   int grpc_port() const { return grpc_port_; }
   int metrics_port() const { return metrics_port_; }
@@ -69,6 +70,8 @@ class Serve {
   void StartAgain();
   // SIGTERM; the exit code once it has drained. A test failure and -1 when that takes too long.
   int Stop(Nanos timeout = std::chrono::seconds(60));
+  // Ends the server and this life's truth log: how many requests ended how. For logs of any length.
+  std::map<std::string, uint64_t> StopAndCountOutcomes();
   // Ends the server, because only then is the log complete: all requests of all its lives.
   std::vector<Truth> StopAndReadTruth();
 
@@ -77,6 +80,7 @@ class Serve {
 
   TempDirectory directory_;
   std::vector<std::string> flags_;
+  const std::string address_;
   int http_port_ = 0, grpc_port_ = 0, metrics_port_ = 0;
   int lives_ = 0;
   std::optional<Process> process_;
@@ -89,6 +93,9 @@ struct PerfResult {
   // The only level; a test failure and an empty one when there is not exactly one.
   const run::Level& level() const;
 };
+
+// The path of the program.
+std::string Program();
 
 // `sextant ARGUMENTS`, running.
 class Command {

@@ -128,6 +128,49 @@ TEST(Tls, BothProtocolsMeasureUnderTlsWithClientCertificates) {
   }
 }
 
+// Answers any request with one metric.
+class Exporter final : public net::HttpHandler {
+ public:
+  explicit Exporter(const net::TlsContext& tls) {
+    threads_ = *net::IoThreads::Start(1, "exporter");
+    server_ =
+        *net::HttpServer::Start(*threads_, (*net::Resolve({"127.0.0.1", 0}))[0], *this, {}, &tls);
+  }
+  ~Exporter() override { server_.reset(); }
+  int port() const { return server_->address().port(); }
+  void OnRequest(const net::HttpRequest&, net::HttpReply reply) override {
+    reply.Send({.status = 200,
+                .fields = "Content-Type: text/plain\r\n",
+                .body = "nv_gpu_utilization{gpu_uuid=\"GPU-1\"} 0.25\n"});
+  }
+
+ private:
+  std::unique_ptr<net::IoThreads> threads_;
+  std::unique_ptr<net::HttpServer> server_;
+};
+
+TEST(Tls, MetricsAreReadUnderItToo) {
+  const Certificates files;
+  const auto tls = net::TlsContext::CreateServer({.certificate_file = files.File("server.pem"),
+                                                  .key_file = files.File("server.key"),
+                                                  .client_ca_file = {},
+                                                  .protocol = "http/1.1"});
+  ASSERT_TRUE(tls.has_value()) << tls.error().message();
+  const Exporter exporter(**tls);
+  const Serve serve({{"m", SimulatedModel()}});
+  const std::string url = Format("--metrics-url=https://localhost:{}/metrics", exporter.port());
+  const PerfResult result =
+      RunPerf(Briefly({"-u", serve.Url("http"), "--collect-metrics", url,
+                       "--ssl-https-ca-certificates-file", files.File("ca.pem")}));
+  EXPECT_EQ(result.exit_code, kMeasured) << result.err;
+  ASSERT_EQ(result.level().metrics.size(), 1U) << result.out;
+  EXPECT_EQ(result.level().metrics[0].max, 0.25);
+  // Metrics that cannot be had stop nothing, and are said with what to do about it.
+  const PerfResult unknown = RunPerf(Briefly({"-u", serve.Url("http"), "--collect-metrics", url}));
+  EXPECT_EQ(unknown.exit_code, kMeasured) << unknown.err;
+  EXPECT_NE(unknown.err.find("--ssl-https-ca-certificates-file"), std::string::npos) << unknown.err;
+}
+
 TEST(UnixSockets, ServeBothProtocols) {
   const TempDirectory directory;
   const Serve serve({{"m", SimulatedModel()}}, {"--http-unix=" + directory.File("http.sock"),
@@ -235,6 +278,43 @@ TEST(Retries, AreCountedAndEndInAnswers) {
     EXPECT_GT(level.latency.histogram.max(), 10'000'000U);
     EXPECT_NE(result.out.find(Format("Sent again: {} times", refused)), std::string::npos);
   }
+}
+
+// A name with two addresses is made in a mount namespace of the test's own, which needs root.
+TEST(SeveralServers, AreAllTheAddressesOfANameOnRequest) {
+  const Serve first({{"m", SimulatedModel()}});
+  const Serve second({{"m", SimulatedModel()}}, {}, "127.0.0.2", first.http_port());
+  const TempDirectory directory;
+  const std::string hosts = directory.Write("hosts", "127.0.0.1 pair.test\n127.0.0.2 pair.test\n");
+  const auto with_hosts = [&](const std::string& command) {
+    return RunProcess({.argv = {"unshare", "--mount", "sh", "-c",
+                                Format("mount --bind {} /etc/hosts && {}", hosts, command)}},
+                      60s);
+  };
+  const auto possible = with_hosts("true");
+  if (!possible.has_value() || possible->exit_code != 0)
+    GTEST_SKIP() << "a mount namespace is not permitted here";
+  const auto measure = [&](const std::string& more) {
+    const std::string file = directory.File("run.jsonl");
+    const auto done =
+        with_hosts(Format("{} perf -m m -u pair.test:{} --requests=200 --warmup=0 --workers=1 "
+                          "--concurrency-range=4 --output={} {}",
+                          Program(), first.http_port(), file, more));
+    EXPECT_TRUE(done.has_value() && done->exit_code == 0) << (done.has_value() ? done->err : "");
+    const auto run = run::ParseRun(*ReadFile(file));
+    EXPECT_TRUE(run.has_value() && run->levels.size() == 1);
+    std::remove(file.c_str());
+    return run->levels.at(0);
+  };
+  const run::Level both = measure("--resolve-all");
+  EXPECT_EQ(both.succeeded, 200U);
+  ASSERT_EQ(both.endpoints.size(), 2U);
+  for (size_t i = 0; i < 2; ++i) {
+    EXPECT_EQ(both.endpoints[i].name,
+              Format("pair.test:{0} (127.0.0.{1}:{0})", first.http_port(), i + 1));
+    EXPECT_NEAR(static_cast<double>(both.endpoints[i].succeeded), 100, 30);
+  }
+  EXPECT_TRUE(measure("").endpoints.empty()) << "one name is one server otherwise";
 }
 
 // Knows a token, and repeats in its refusals whatever it was sent.
