@@ -231,6 +231,9 @@ std::vector<options::Mistake> MakeMixPlan(const PerfOptions& options, Plan& plan
     }
   }
   for (options::Mistake& mistake : MakePlan(common, plan)) mistakes.push_back(std::move(mistake));
+  if (mistakes.empty() && plan.order == load::DataOrder::kTrace)
+    add("--mix: the trace names rows, which are of one model; give --data-order sequential or "
+        "random");
   if (mistakes.empty()) {
     for (const MixEntry& entry : plan.mix) OptionsFor(options, plan, entry, add);
   }
