@@ -255,6 +255,38 @@ TEST(InputsOfOneModel, AreGivenByItsNameAndCheckedBeforeTheFirstRequest) {
   EXPECT_NE(unknown.err.find("model 'y'"), std::string::npos) << unknown.err;
 }
 
+TEST(MistakesAboutAMix, AreReportedAllAtOnce) {
+  const auto said = [](std::vector<std::string> arguments, const std::vector<std::string>& texts) {
+    arguments.insert(arguments.begin(), "perf");
+    const PerfResult result = RunSextant(arguments);
+    EXPECT_EQ(result.exit_code, 2);
+    for (const std::string& text : texts)
+      EXPECT_NE(result.err.find(text), std::string::npos) << text << "\nin\n" << result.err;
+  };
+  said({"--mix", "a:0,b,c@x:1,:2,d:concurrency=0,e:1,e:1"},
+       {"'a:0': a weight is a positive number", "'b': write NAME:WEIGHT",
+        "'c@x:1': a version is a number", "':2': write NAME:WEIGHT",
+        "'d:concurrency=0': a concurrency is a whole number", "'e' is given twice"});
+  said({"--mix", "a:1"}, {"--mix needs two models or more"});
+  said({"--mix", "a:1,b:concurrency=2"}, {"either all models have a weight"});
+  said({"--mix", "a:concurrency=1,b:concurrency=2", "--concurrency-range=3", "--find-max",
+        "--slo=p99<1s"},
+       {"each model has its own", "a search takes weights"});
+  said({"--mix", "a:concurrency=1,b:concurrency=2", "--request-rate-range=3"},
+       {"with concurrency=N is a closed loop"});
+  said({"--mix", "a:1,b:1", "-x", "1", "--shared-memory=system", "--measurement-interval=100",
+        "--trace-level=TIMESTAMPS", "--fixed-schedule", "--shape", "a=X", "--slo=c.p99<1s",
+        "--find-max"},
+       {"-x, --model-version", "--shared-memory", "perf_analyzer's windows", "--trace-level",
+        "--fixed-schedule", "in front of one may stand a model and a dot: a, b"});
+  said({"--mix", "a:1,b:1", "--shape", "a=X", "--data", "b=X=sometimes(3)", "--dim", "b=n=0"},
+       {"--shape 'X': write NAME:D1,D2 with positive numbers (model a)",
+        "--data X: ", "--dim 'n=0'", "(model b)"});
+  TempDirectory files;
+  said({"--mix", "a:1,b:1", "--trace", files.Write("trace.csv", "timestamp_ms,row\n0,0\n10,1\n")},
+       {"the trace names rows, which are of one model"});
+}
+
 TEST(ExpectedOutputs, AreComparedForTheModelThatHasThem) {
   ModelText echo = Taking("1ms");
   echo.parameters["output"] = "echo";
