@@ -335,12 +335,14 @@ TEST(TwoShardsOfAMix, AreOneStreamAndMergeIntoOneRun) {
     const PerfResult result = command->Finish();
     ASSERT_EQ(result.exit_code, 0) << result.out << result.err;
   }
-  const PerfResult merge = RunSextant({"perf", "--merge", files.File("0.json"),
-                                       files.File("1.json"), "-o", files.File("merged.json")});
+  const PerfResult merge =
+      RunSextant({"perf", "--merge", files.File("0.json"), files.File("1.json"), "-o",
+                  files.File("merged.json"), "-f", files.File("merged.csv")});
   ASSERT_EQ(merge.exit_code, 0) << merge.out << merge.err;
   const auto read = [&](std::string_view name) {
     return run::ParseRun(ReadFile(files.File(name)).value()).value().levels.at(0);
   };
+  EXPECT_TRUE(FileExists(files.File("a.merged.csv")) && FileExists(files.File("b.merged.csv")));
   const run::Level merged = read("merged.json"), alone = read("whole.json");
   ASSERT_EQ(merged.models.size(), 2u);
   ExpectTheSumIsTheWhole(merged);
