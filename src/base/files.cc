@@ -16,7 +16,14 @@
 namespace sextant {
 namespace {
 
-Result<void> WriteFully(int fd, std::string_view bytes, const std::string& path) {
+void SyncDirectoryOf(const std::string& path) {
+  const Fd dir(open(DirectoryOf(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (dir.valid()) fsync(dir.get());  // best effort: some file systems refuse it on directories
+}
+
+}  // namespace
+
+Result<void> WriteAll(int fd, std::string_view bytes, const std::string& path) {
   while (!bytes.empty()) {
     const ssize_t n = write(fd, bytes.data(), bytes.size());
     if (n < 0) {
@@ -27,14 +34,6 @@ Result<void> WriteFully(int fd, std::string_view bytes, const std::string& path)
   }
   return {};
 }
-
-void SyncDirectoryOf(const std::string& path) {
-  const std::string parent = std::filesystem::path(path).parent_path().string();
-  const Fd dir(open(parent.empty() ? "." : parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (dir.valid()) fsync(dir.get());  // best effort: some file systems refuse it on directories
-}
-
-}  // namespace
 
 void Fd::Reset(int fd) {
   if (fd_ >= 0) close(fd_);
@@ -63,7 +62,7 @@ Result<void> WriteFileAtomic(const std::string& path, std::string_view bytes) {
   {
     const Fd fd(open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
     if (!fd.valid()) return IoError("create " + beside, errno);
-    Result<void> written = WriteFully(fd.get(), bytes, beside);
+    Result<void> written = WriteAll(fd.get(), bytes, beside);
     if (written.has_value() && fsync(fd.get()) != 0) written = IoError("fsync " + beside, errno);
     if (!written.has_value()) {
       unlink(beside.c_str());
@@ -77,6 +76,22 @@ Result<void> WriteFileAtomic(const std::string& path, std::string_view bytes) {
   }
   SyncDirectoryOf(path);
   return {};
+}
+
+std::string DirectoryOf(const std::string& path) {
+  const std::string parent = std::filesystem::path(path).parent_path().string();
+  return parent.empty() ? "." : parent;
+}
+
+Result<Fd> OpenNameless(const std::string& directory) {
+  Fd file(open(directory.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+  if (file.valid()) return file;
+  // Not every file system has them.
+  std::string path = JoinPath(directory, ".sextant.XXXXXX");
+  file.Reset(mkostemp(path.data(), O_CLOEXEC));
+  if (!file.valid()) return IoError("create a temporary file in " + directory, errno);
+  unlink(path.c_str());
+  return file;
 }
 
 bool FileExists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
@@ -133,7 +148,7 @@ Result<AppendFile> AppendFile::Create(const std::string& path) {
 }
 
 Result<void> AppendFile::Append(std::string_view record) {
-  SEXTANT_TRY(WriteFully(fd_.get(), record, path_));
+  SEXTANT_TRY(WriteAll(fd_.get(), record, path_));
   // Pipes and terminals cannot be synced and need not be.
   if (fdatasync(fd_.get()) != 0 && errno != EINVAL && errno != EROFS)
     return IoError("fsync " + path_, errno);

@@ -38,6 +38,8 @@ class Fd {
 
 // Errors name the path.
 Result<std::string> ReadFile(const std::string& path);
+// To where the descriptor stands; errors name `path`.
+Result<void> WriteAll(int fd, std::string_view bytes, const std::string& path);
 // All or nothing: writes beside it, fsyncs, renames over it, fsyncs the directory.
 Result<void> WriteFileAtomic(const std::string& path, std::string_view bytes);
 bool FileExists(const std::string& path);
@@ -65,6 +67,11 @@ class AppendFile {
   Fd fd_;
   std::string path_;
 };
+
+// The directory that a path's file lies in, and an open file there that no name refers to: it is
+// gone when it is closed.
+std::string DirectoryOf(const std::string& path);
+Result<Fd> OpenNameless(const std::string& directory);
 
 // A whole file mapped read-only; the mapping lives as long as the object.
 class MappedFile {

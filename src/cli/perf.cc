@@ -77,6 +77,7 @@ struct Setup {
   std::unique_ptr<TraceSettings> traces;
   std::map<int64_t, std::unique_ptr<load::RequestSet>> requests;  // by batch size
   std::optional<run::RunWriter> run_file;
+  std::unique_ptr<ExportFile> profile_export;
   std::unique_ptr<load::Generator> generator;
   std::unique_ptr<Reporter> reporter;
   std::unique_ptr<metrics::Collector> metrics;
@@ -119,6 +120,9 @@ Result<void> Learn(const PerfOptions& options, Plan& plan, Setup& setup) {
   // Each worker has sequences of its own.
   if (setup.subject.streams.sequences != nullptr && options.rate)
     plan.workers = std::min(plan.workers, options.sequences);
+  // For these, too, perf_analyzer is content with throughputs that agree.
+  if (setup.subject.streams.streaming || (setup.subject.streams.sequences && !options.sync))
+    plan.measure.window.trials.throughput_suffices = true;
   SEXTANT_ASSIGN(setup.data, MakeData(options, plan, setup.subject.signature));
   if (FromFiles(options)) UseDataStreams(*setup.data, setup.subject.streams);
   return FollowData(options, *setup.data, plan);
@@ -137,7 +141,8 @@ load::WorkerOptions MakeWorkerOptions(const PerfOptions& options, const Setup& s
                       .endpoints = setup.connection.endpoints,
                       .timeout = options.timeout,
                       .max_connections = options.connections,
-                      .keep_bodies = ChecksOutputs(setup),
+                      .keep_bodies = ChecksOutputs(setup) ||
+                                     (setup.profile_export && setup.profile_export->needs_bodies()),
                       .metadata = GrpcMetadata(options, *setup.credentials),
                       .streaming = setup.subject.streams.streaming,
                       .streams = options.streams,
@@ -147,7 +152,8 @@ load::WorkerOptions MakeWorkerOptions(const PerfOptions& options, const Setup& s
           .spin = options.spin,
           .sequences = setup.subject.streams.sequences,
           .retries = static_cast<uint16_t>(options.retries),
-          .models = setup.mix.size()};
+          .models = setup.mix.size(),
+          .spill = setup.profile_export ? &setup.profile_export->spill() : nullptr};
 }
 
 Result<void> Encode(const PerfOptions& options, const Plan& plan, Setup& setup) {
@@ -174,6 +180,7 @@ Result<void> Prepare(const PerfOptions& options, Plan& plan, Setup& setup) {
     if (!setup.mix.empty()) header.Set("models", MixJson(setup.mix));
     SEXTANT_ASSIGN(setup.run_file, run::RunWriter::Create(options.output_file, header));
   }
+  SEXTANT_ASSIGN(setup.profile_export, ExportFile::Create(options, setup.subject));
   SEXTANT_ASSIGN(setup.generator,
                  load::Generator::Start(MakeWorkerOptions(options, setup, plan.target.protocol),
                                         plan.workers));
@@ -197,7 +204,8 @@ load::LevelPlan PlanLevel(const PerfOptions& options, const Plan& plan, const Se
                         .connections = options.connections,
                         .seed = plan.seed,
                         .sequences = options.sequences,
-                        .serial_sequences = options.serial_sequences};
+                        .serial_sequences = options.serial_sequences,
+                        .periodic = plan.periodic};
   if (setup.mix.empty()) {
     level.requests = setup.requests.at(load.batch_size).get();
   } else {
@@ -223,6 +231,7 @@ run::Level MeasureLevel(const PerfOptions& options, const Plan& plan, Setup& set
       .statistics = {},
       .model = options.model,
       .trial = [&](const load::TrialFigures& figures) { setup.reporter->Trial(figures); }};
+  if (setup.profile_export) hooks.windows = setup.profile_export->TakeWindows();
   if (setup.metrics) hooks.edge = [&] { setup.metrics->Edge(); };
   if (setup.subject.statistics)
     hooks.statistics = [&] {
@@ -233,6 +242,10 @@ run::Level MeasureLevel(const PerfOptions& options, const Plan& plan, Setup& set
   run::Level level = setup.generator->Measure(PlanLevel(options, plan, setup, probe.load, start_at),
                                               MeasureFor(probe, plan), hooks);
   if (setup.metrics) RecordMetrics(*setup.metrics, level);
+  if (setup.profile_export) {
+    setup.profile_export->EndLevel(probe.load, *setup.requests.at(probe.load.batch_size), progress,
+                                   level);
+  }
   progress.EndLevel(level);
   return level;
 }
@@ -268,6 +281,7 @@ int Conclude(const PerfOptions& options, const Plan& plan, Setup& setup, Outcome
     setup.reporter->Conclude(conclusion);
   int exit_code = Judge(options, outcome.levels, outcome.conclusions);
   outcome.Keep(WriteCsvFiles(options, plan, outcome.levels));
+  if (setup.profile_export) outcome.Keep(setup.profile_export->fault());
   const std::optional<int> signal = setup.stop->received();
   if (signal) exit_code = ExitCodeForSignal(*signal);
   if (setup.run_file)

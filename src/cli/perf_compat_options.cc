@@ -167,6 +167,7 @@ void AddOtherRows(options::Table<O>& t) {
 void AddCompatRows(options::Table<PerfOptions>& t) {
   AddWindowRows(t);
   AddOtherRows(t);
+  AddExportRows(t);
   t.Refuse("enable-mpi",
            "is not here: run one 'sextant perf' for each model or machine, each with --output");
   t.Refuse("session-concurrency",
@@ -179,15 +180,6 @@ void AddCompatRows(options::Table<PerfOptions>& t) {
     t.Refuse(name,
              "belongs to a server inside the client, which is not here: start tritonserver, or "
              "'sextant serve', on loopback and give its address to -u");
-  }
-  t.Refuse("profile-export-file",
-           "is not here yet: -o, --output writes what was measured, with histograms in place of "
-           "single requests");
-  for (const std::string_view name : {"periodic-concurrency-range", "request-period"}) {
-    t.Refuse(
-        name,
-        "is not here yet: --concurrency-range measures the same levels one after the other, and "
-        "--rate-profile raises a request rate while it runs");
   }
   t.Refuse("proto", "is not here: the protocol is built in");
 }

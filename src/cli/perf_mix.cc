@@ -65,6 +65,10 @@ void CheckCombinations(const PerfOptions& options, const std::function<void(std:
   refuse(options.data_order == load::DataOrder::kTrace, "--data-order trace",
          "the rows that a trace names are of one model");
   refuse(!options.trace_levels.empty(), "--trace-level", "it sets the tracing of one model");
+  refuse(!options.profile_export_file.empty(), "--profile-export-file",
+         "its experiments are of one model");
+  refuse(!options.periodic_concurrency_range.empty(), "--periodic-concurrency-range",
+         "it counts the responses of one model's streams");
   refuse(options.self_test, "--self-test", "it measures this machine");
   refuse(!options.merge.empty(), "--merge", "what run files hold is known");
 }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cli/perf_compat_options.h"
+#include "cli/perf_export.h"
 #include "cli/perf_streams.h"
 #include "cli/perf_transport.h"
 #include "kserve/control_client.h"
@@ -31,7 +32,7 @@ struct DurationChoice {
   std::optional<Nanos> time;
 };
 
-struct PerfOptions : TransportOptions, CompatOptions, PerfStreamOptions {
+struct PerfOptions : TransportOptions, CompatOptions, PerfStreamOptions, ExportOptions {
   std::string model, model_version, mix;
   Nanos control_timeout{10s};
 

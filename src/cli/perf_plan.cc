@@ -154,6 +154,7 @@ std::vector<options::Mistake> MakePlan(const PerfOptions& options, Plan& plan) {
     m.warmup = {.kind = load::WarmupRule::Kind::kRequests, .requests = *options.warmup.requests};
   if (options.warmup.time)
     m.warmup = {.kind = load::WarmupRule::Kind::kTime, .time = *options.warmup.time};
+  for (std::string& text : PlanExport(options, plan)) add(std::move(text));
   m.drain_limit = options.timeout > Nanos(0) ? options.timeout + 1s : Nanos(60s);
   return mistakes;
 }

@@ -38,6 +38,7 @@ struct Plan {
   load::Part shard;  // of them, this machine's
   std::optional<WallTime> start_at;
   std::optional<load::FindMaxRules> find_max;  // its load is set for each batch size
+  std::optional<load::PeriodicPlan> periodic;
   Target target;
   StreamPlan streams;
 };

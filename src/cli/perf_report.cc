@@ -42,6 +42,14 @@ run::PerfAnalyzerForm FormOf(const PerfOptions& options, const Plan& plan) {
   return form;
 }
 
+// Streams and sequences are asynchronous there unasked.
+run::PerfAnalyzerForm FormOf(const PerfOptions& options, const Plan& plan, const Subject& subject) {
+  run::PerfAnalyzerForm form = FormOf(options, plan);
+  form.asynchronous |=
+      subject.streams.streaming || (subject.streams.sequences != nullptr && !options.sync);
+  return form;
+}
+
 // What is not text is the table and nothing else.
 class OwnReporter final : public Reporter {
  public:
@@ -51,7 +59,7 @@ class OwnReporter final : public Reporter {
         plan_(plan),
         subject_(subject),
         data_(data),
-        form_(FormOf(options, plan)),
+        form_(FormOf(options, plan, subject)),
         talks_(!options.quiet && options.format == OutputFormat::kText) {}
 
   void Banner() override {
@@ -104,7 +112,7 @@ class OwnReporter final : public Reporter {
 class PerfAnalyzerReporter final : public Reporter {
  public:
   PerfAnalyzerReporter(const PerfOptions& options, const Plan& plan, const Subject& subject)
-      : subject_(subject), form_(FormOf(options, plan)) {}
+      : subject_(subject), form_(FormOf(options, plan, subject)) {}
 
   void Banner() override {
     for (const std::string& absent : subject_.absent)

@@ -30,6 +30,8 @@ struct Answer {
   std::string_view text;    // of a failure: what the peer or the system said
   std::string_view body;    // of a success, when the outputs are to be compared
   std::string_view fields;  // likewise: HTTP header lines
+  // The end of a decoupled model's request came by itself, without a last response.
+  bool ends_alone = false;
 };
 
 class ChannelListener {

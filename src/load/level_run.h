@@ -165,6 +165,7 @@ class Generator::LevelRun {
   std::map<int64_t, std::vector<Nanos>> trial_cpu_;  // by block, of each worker
   Instant origin_{};                                 // of the schedule
   Instant begin_{}, end_ = Instant::max();
+  std::vector<Instant> trial_edges_;  // of all windows, whether they count or not
   Counters stats_begin_, stats_end_;  // of the server, at the window's edges
   Instant last_progress_{};
   uint64_t phase_answered_ = 0;

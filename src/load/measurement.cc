@@ -112,6 +112,10 @@ void Generator::LevelRun::ApplyLoad(Instant origin, std::shared_ptr<std::atomic<
     if (closed_loop()) {
       load.concurrency = Share(static_cast<size_t>(plan_.load.value), i);
       if (load.concurrency == 0) load.requests = nullptr;
+      if (plan_.periodic) {
+        load.periodic.emplace(*plan_.periodic);
+        load.concurrency = plan_.periodic->start;
+      }
       if (plan_.requests->sequences()) load.sequences = load.concurrency;
     } else {
       load.schedule = MakeSchedule(plan_.arrivals, plan_.rate > 0 ? plan_.rate : plan_.load.value,
@@ -448,6 +452,10 @@ void Generator::LevelRun::Collect() {
     }
   }
   StopLoad();
+  if (hooks_.windows) {
+    if (trial_edges_.size() < 2) trial_edges_ = {begin_, end_};
+    hooks_.windows(trial_edges_);
+  }
   CollectClient();
   ComputeLevel({.record = &total,
                 .blocks = &series_.blocks(),

@@ -13,6 +13,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -85,6 +86,9 @@ struct LevelPlan {
   // at a time.
   size_t sequences = 0;
   bool serial_sequences = false;
+  // Closed loop: requests are started step by step, `load` being how many in the end. With one
+  // worker, no warm-up, and a window of so many requests.
+  std::optional<PeriodicPlan> periodic;
 };
 
 // What a measurement asks of the world around it.
@@ -99,6 +103,8 @@ struct MeasureHooks {
   // of models that it calls. Empty: all are.
   std::string model;
   std::function<void(const TrialFigures&)> trial;  // one of a level's windows has ended
+  // All is recorded: where the level's windows began and ended, one behind the other.
+  std::function<void(std::span<const Instant>)> windows;
 };
 
 class Generator {

@@ -98,6 +98,7 @@ void Generator::LevelRun::MeasureTrials() {
   std::vector<TrialWindow> windows;  // the last three
   Counters asked = stats_begin_;
   Instant begin = begin_;
+  trial_edges_.push_back(begin);
   while (verdict == TrialVerdict::kMore && !Stopped()) {
     windows.push_back({begin, Instant::max(), asked});
     if (windows.size() > Trials::kJudged) {
@@ -109,6 +110,7 @@ void Generator::LevelRun::MeasureTrials() {
     }
     TrialWindow& window = windows.back();
     begin = window.end = WaitForTrialEnd(window);
+    trial_edges_.push_back(begin);
     AskStatistics(asked, window.asked_at_begin);
     WaitForBlocks(window.end);
     const TrialFigures figures = FiguresOf(window);

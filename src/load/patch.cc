@@ -48,6 +48,12 @@ size_t Behind(std::string_view bytes, std::string_view name, size_t gap) {
 
 }  // namespace
 
+std::string SequenceText(uint64_t id) {
+  std::string out(1 + kHexDigits, 's');
+  WriteHex(out.data() + 1, id);
+  return out;
+}
+
 std::optional<uint64_t> ParseRequestId(std::string_view text) {
   if (text.size() != kHexDigits) return std::nullopt;
   uint64_t out = 0;

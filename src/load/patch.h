@@ -68,6 +68,9 @@ class RequestPatch {
   size_t id_ = kAbsent, sequence_ = kAbsent, start_ = kAbsent, end_ = kAbsent;
 };
 
+// A sequence's id where ids are text.
+std::string SequenceText(uint64_t id);
+
 // The request id of an answer, or nothing when it is not one of ours.
 std::optional<uint64_t> ParseRequestId(std::string_view text);
 

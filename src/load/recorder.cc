@@ -160,12 +160,8 @@ void Recorder::OpenWindow() {
 // A new part begins. Once in a window, off the path of a request.
 void Recorder::Split() {
   finished_parts_.push_back({part_begin_, std::move(record_)});
-  if (finished_parts_.size() > kKeptParts) {
-    spare_ = std::move(finished_parts_.front().record);
-    *spare_ = WindowRecord();
-    finished_parts_.erase(finished_parts_.begin());
-  }
-  record_ = spare_ != nullptr ? std::move(spare_) : std::make_unique<WindowRecord>();
+  if (finished_parts_.size() > kKeptParts) finished_parts_.erase(finished_parts_.begin());
+  record_ = spare_ != nullptr ? std::move(spare_) : NewRecord();
   part_begin_ = split_at_;
   split_at_ = Instant::max();
 }

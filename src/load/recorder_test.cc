@@ -66,6 +66,30 @@ TEST(Recorder, PartsOfAWindowAreToldApartByWhenRequestsWereDue) {
   EXPECT_EQ(record->in_flight_max, 5) << "of one part, not of both together";
 }
 
+TEST(Recorder, EveryPartOfAWindowCountsResponsesAndSequences) {
+  BlockExchange blocks;
+  Recorder recorder(blocks, {.responses = true, .sequences = true});
+  recorder.StartBlocks(kStart, 100ms);
+  recorder.OpenWindow();
+  recorder.SetWindow({kStart, kStart + 10s});
+  for (int part = 0; part < 6; ++part) {
+    const Instant at = kStart + part * 100ms;
+    const bool in_window = recorder.OnScheduled(at);
+    recorder.SplitWindow(at + 100ms);
+    recorder.OnResponse(at + 10ms);
+    recorder.OnGap(1ms, in_window);
+    recorder.OnSuccess({at, at, at + 20ms}, in_window);
+    recorder.OnResponses(at, in_window, 1, at + 10ms);
+    recorder.OnSequence(at, at + 20ms, true, 1);
+  }
+  recorder.SetWindow({kStart, kStart + 600ms});
+  const auto record = recorder.TakeWindow();
+  // The last part, and the three before it that are kept.
+  EXPECT_EQ(record->responses->arrived, 4u);
+  EXPECT_EQ(record->responses->first.count(), 4u);
+  EXPECT_EQ(record->sequences->completed, 4u);
+}
+
 TEST(Recorder, FailuresHaveTheirClassAndTheirOwnLatency) {
   BlockExchange blocks;
   Recorder recorder(blocks);

@@ -245,6 +245,7 @@ void StreamChannel::OnGrpcMessage(net::GrpcClientConnection& connection, uint32_
     // The end of a decoupled request may be told by itself.
     if (options_.decoupled && (view.has_outputs || !final)) listener_.OnResponse(slot, answer);
     if (options_.decoupled && !final) return;
+    answer.ends_alone = options_.decoupled && !view.has_outputs;
   }
   Unlink(slot);
   listener_.OnAnswer(slot, answer);

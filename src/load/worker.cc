@@ -38,6 +38,7 @@ Worker::Worker(const WorkerOptions& options, std::unique_ptr<net::EventLoop> loo
   if (options.sequences != nullptr)
     sequences_ = std::make_unique<Sequences>(options.sequences, index, workers);
   if (options.models > 0) models_ = std::make_unique<Models>(options.models);
+  if (options.spill != nullptr) log_ = std::make_unique<RequestLog>(*options.spill);
 }
 
 Worker::~Worker() {
@@ -161,6 +162,7 @@ std::unique_ptr<WindowRecord> Worker::TakeWindow() {
       recorder_.OnNeverSent(overdue_[i], now);
     window_open_ = 0;
     record = recorder_.TakeWindow();
+    if (log_ != nullptr) log_->Flush();
     if (record == nullptr) return;  // none was opened
     ForModelRecorders([&](Recorder& recorder, BlockExchange&) {
       record->models.push_back(std::move(*recorder.TakeWindow()));
@@ -275,6 +277,8 @@ void Worker::IssueClosed(Instant now) {
     --closed_in_flight_;
   }
   if (models_ != nullptr && !load_.mix) return IssueModels(now);
+  // A step is due when the response came that it waited for, not before.
+  if (load_.periodic) now = SteadyNow();
   while (closed_in_flight_ < load_.concurrency) {
     ++closed_in_flight_;
     if (!Issue(now)) return UpdateWindowDone();
@@ -313,6 +317,7 @@ void Worker::IssueRow(Instant scheduled, const RequestSet& set, size_t request,
 const EncodedRequest& Worker::MakeOwn(uint32_t index, const EncodedRequest& encoded,
                                       const Sequences::Step* step) {
   Slot& slot = *slots_[index];
+  if (load_.periodic) load_.periodic->OnStart(index);
   if (load_.parts > 0) return WithOutputs(index, encoded);
   Special& special = *specials_[index];
   special.responses = 0;
@@ -322,6 +327,7 @@ const EncodedRequest& Worker::MakeOwn(uint32_t index, const EncodedRequest& enco
     values.sequence_id = step->id;
     values.start = step->start;
     values.end = step->end;
+    if (log_ != nullptr) log_->OnSequence(index, step->id);
   }
   slot.set->patch().Apply(encoded, values, special.patched);
   // Requests of a sequence that may overtake each other go the same way.
@@ -380,6 +386,10 @@ void Worker::OnAnswer(uint32_t slot, const Answer& answer) {
     if (overdue_from_ < overdue_.size()) IssueOverdue();
   }
   if (load_.concurrency == 0) return;
+  if (load_.periodic) {
+    load_.concurrency = load_.periodic->OnEnd(slot);
+    return;
+  }
   if (models_ != nullptr && !load_.mix) return ReissueModel(slots_[slot]->set->model(), answer);
   if (closed_in_flight_ > load_.concurrency) {  // the load has been lowered
     --closed_in_flight_;
@@ -405,6 +415,8 @@ void Worker::OnResponse(uint32_t index, const Answer& response) {
   }
   special.last = response.received;
   recorder_.OnResponse(response.received);
+  if (log_ != nullptr) log_->OnResponse(index, response);
+  if (load_.periodic) load_.concurrency = load_.periodic->OnResponse(index);
   if (slot.set->check_outputs()) CheckOutputs(index, response);
 }
 
@@ -420,6 +432,12 @@ void Worker::CheckOutputs(uint32_t index, const Answer& answer) {
   recorder_.OnChecked(stamps, slot.in_window, batch, wrong_items);
   if (models_ != nullptr)
     ModelRecorder(*slot.set).OnChecked(stamps, slot.in_window, batch, wrong_items);
+}
+
+void Worker::Log(uint32_t index, const Answer& answer) {
+  const Slot& slot = *slots_[index];
+  if (!answer.outcome.ok() || !slot.in_window) return log_->Forget(index);
+  log_->OnSuccess(index, slot.scheduled, slot.request, !options_.channel.decoupled, answer);
 }
 
 void Worker::EndSequence(Special& special, const Answer& answer) {
@@ -440,6 +458,7 @@ bool Worker::Retry(uint32_t index, const Answer& answer) {
                     outcome.code == static_cast<int>(net::GrpcStatus::kUnavailable));
   if (!may || slot.retries >= options_.retries) return false;
   ++slot.retries;
+  if (log_ != nullptr) log_->OnRetry(index);
   recorder_.OnRetry(slot.in_window);
   if (models_ != nullptr) ModelRecorder(*slot.set).OnRetry(slot.in_window);
   slot.retry_at = answer.received + ConnectBackoff(slot.retries);
@@ -481,6 +500,7 @@ void Worker::Finish(uint32_t index, const Answer& answer) {
   } else {
     recorder_.OnFailure(stamps, slot.in_window, answer.outcome, answer.text);
   }
+  if (log_ != nullptr) Log(index, answer);
   if (sequences_ != nullptr) EndSequence(*specials_[index], answer);
   if (several_endpoints_ && answer.endpoint != kNoEndpoint)
     recorder_.OnEndpoint(stamps, slot.in_window, answer.endpoint, answer.outcome.ok());
@@ -497,6 +517,7 @@ void Worker::Finish(uint32_t index, const Answer& answer) {
 bool Worker::AllIssued() const {
   if (load_.requests == nullptr) return true;
   if (load_.budget != nullptr && load_.budget->load(std::memory_order_relaxed) <= 0) return true;
+  if (load_.periodic) return closed_in_flight_ >= load_.periodic->plan().end;
   if (load_.concurrency > 0) return loop_->turn_start() >= recorder_.window().end;
   const bool overdue =
       overdue_from_ < overdue_.size() && recorder_.window().Holds(overdue_[overdue_from_]);

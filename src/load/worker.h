@@ -20,7 +20,9 @@
 #include "base/random.h"
 #include "load/channel.h"
 #include "load/mix.h"
+#include "load/periodic.h"
 #include "load/recorder.h"
+#include "load/request_log.h"
 #include "load/requests.h"
 #include "load/schedule.h"
 #include "load/sequences.h"
@@ -49,6 +51,9 @@ struct WorkerLoad {
   // Requests are those of sequences: so many at once, `turn` saying whose comes next. 0: none.
   size_t sequences = 0;
   Sequences::Turn turn = Sequences::Turn::kLast;
+  // Instead of a load that stays: requests that are started step by step. `concurrency` is how many
+  // at first, and all of them are this worker's.
+  std::optional<PeriodicSteps> periodic;
   // Outputs in shared memory: the parts that are this worker's, as many as it may have in flight.
   size_t first_part = 0, parts = 0;
   // Several models, as many as WorkerOptions::models, `requests` being the first one's. Which one
@@ -69,6 +74,9 @@ struct WorkerOptions {
   std::shared_ptr<const SequencePlan> sequences;  // null: requests are independent
   uint16_t retries = 0;  // how often a request may be sent again that a server has not had
   size_t models = 0;     // several, each with a record of its own; 0: one
+  // Keeps every request of a window that succeeds; must outlive the workers. Null: none is kept.
+  // Where it has bodies, the channel must keep them.
+  RequestSpill* spill = nullptr;
 };
 
 class Worker final : public ChannelListener {
@@ -160,6 +168,7 @@ class Worker final : public ChannelListener {
                 const Sequences::Step* step);
   void EndSequence(Special& special, const Answer& answer);
   void CheckOutputs(uint32_t index, const Answer& answer);
+  [[gnu::noinline]] void Log(uint32_t index, const Answer& answer);
   // Ends the sequences that have nothing in flight, where the load is over.
   void CloseSequences(Instant now);
   void IssueOverdue();
@@ -224,6 +233,7 @@ class Worker final : public ChannelListener {
   const bool special_;                              // requests differ
   std::vector<std::unique_ptr<Special>> specials_;  // by slot; null unless special_
   std::unique_ptr<Sequences> sequences_;
+  std::unique_ptr<RequestLog> log_;           // null: nobody wants to have every request
   const RequestSet* sequence_set_ = nullptr;  // of the sequences that are open
   // Arrivals that wait for a sequence without a request, in order, from overdue_from_ on.
   std::vector<Instant> overdue_;

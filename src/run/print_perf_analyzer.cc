@@ -54,7 +54,14 @@ void AppendClient(const PerfAnalyzerForm& form, const Level& level, std::string&
                  "rate. {:.2f}% of the requests were delayed. \n",
                  level.send_rate, DelayedShare(level) * 100);
   }
+  if (level.sequences) {
+    AppendFormat(out, "    Sequence count: {} ({} seq/sec)\n", level.sequences->completed,
+                 Number(level.sequences->rate));
+  }
   AppendFormat(out, "    Throughput: {} infer/sec\n", Number(level.throughput.value));
+  if (level.responses)
+    AppendFormat(out, "    Response Throughput: {} infer/sec\n",
+                 Number(level.responses->rate.value));
   if (form.verbose)
     AppendFormat(out, "    Avg client overhead: {:.2f}%\n", level.client.cpu_share * 100);
   const stats::Histogram& latency = level.latency.histogram;

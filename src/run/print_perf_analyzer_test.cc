@@ -96,6 +96,9 @@ std::vector<Case> Cases() {
   }
   Level poisson = rate;
   poisson.load.arrivals = "poisson";
+  Level sequences = rate, more_sequences = twice;
+  sequences.sequences.emplace().completed = 12;
+  more_sequences.sequences.emplace().completed = 12;
   return {
       {"levels", {}, {one, three}},
       {"verbose", {.verbose = true, .verbose_csv = true}, {one}},
@@ -111,6 +114,8 @@ std::vector<Case> Cases() {
       {"count_windows", {.window_requests = 30}, {one}},
       {"batch", {.batch_size = 4}, {one}},
       {"ensemble", {}, {chain}},
+      {"export", {}, {one}},
+      {"export_sequences", {.grpc = true, .asynchronous = true}, {sequences, more_sequences}},
       {"ensemble_verbose", {.grpc = true, .verbose = true, .verbose_csv = true}, {chain}},
   };
 }

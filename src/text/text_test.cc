@@ -9,6 +9,13 @@
 namespace sextant::text {
 namespace {
 
+TEST(Json, HalfASurrogatePairIsNoText) {
+  EXPECT_EQ(*ParseJson(R"("\ud83d\ude00")")->AsString(), "\xF0\x9F\x98\x80");
+  EXPECT_EQ(*ParseJson(R"("\ud7ff")")->AsString(), "\xED\x9F\xBF");
+  for (const std::string_view half : {R"("\udc00")", R"("\ud83d")", R"({"\udfff":1})"})
+    EXPECT_FALSE(ParseJson(half).has_value()) << half;
+}
+
 TEST(Json, RoundTrips) {
   for (const char* text :
        {"null", "true", "-1", "18446744073709551615", "0.1", "1e-07", "\"a\\n\\\"\\u0001\"",

@@ -3,9 +3,9 @@
 
     capture.py FOLDER [PROGRAM...]
 
-writes NAME.out, NAME.err, NAME.csv and NAME.json of each variant into FOLDER, normalised, and
-NAME.rc with the exit code. PROGRAM is what is run in perf_analyzer's place; without one it is the
-real one, and FOLDER is this one. scripts/setup.sh --tests installs both programs.
+writes NAME.out, NAME.err, NAME.csv and NAME.json of each variant into FOLDER, normalised, NAME.rc
+with the exit code, and of a profile export the first requests as they are, into NAME.raw. PROGRAM is what is run in perf_analyzer's place; without one it is the
+real one, and FOLDER is this one. VARIANTS=NAME,NAME in the environment: only these. scripts/setup.sh --tests installs both programs.
 """
 
 import os
@@ -48,6 +48,9 @@ MODELS = {
     "first": _plain(),
     "second": _plain(),
     "chain": _ENSEMBLE,
+    "text": tensors("TYPE_STRING", 1) + instances(1) + parameters(delay_ms=2),
+    "sequences": _plain(batch=8, count=1)
+    + "sequence_batching { max_sequence_idle_microseconds: 5000000 }\n",
 }
 
 # By name: model, protocol, options; {f} is a folder for files.
@@ -92,6 +95,15 @@ VARIANTS = {
         [*_QUICK, "--request-rate-range", "50", "--profile-export-file", "{f}/json"],
     ),
     "export_batch": ("batching", "http", [*_QUICK, "-b", "2", "--profile-export-file", "{f}/json"]),
+    "export_text": ("text", "grpc", [*_QUICK, "--profile-export-file", "{f}/json"]),
+    "export_sequences": (
+        "sequences",
+        "grpc",
+        [
+            *[*_QUICK, "--request-rate-range", "50:75.5:25.5", "--num-of-sequences", "2"],
+            *["--sequence-length", "3", "--profile-export-file", "{f}/json"],
+        ],
+    ),
     "unstable": ("plain", "http", ["-p", "50", "-s", "0", "-r", "3"]),
     "unstable_count": (
         "plain",
@@ -135,6 +147,7 @@ def run(program, server, name, folder):
             content = opened.read()
         if file == "json":
             out["json"] = normalize.export(content)
+            out["raw"] = normalize.first_requests(content)
         else:
             out[file] = normalize.csv(content)
     return {suffix: text for suffix, text in out.items() if text}
@@ -157,7 +170,8 @@ def main():
     if len(sys.argv) < 2:
         print(__doc__)
         return 2
-    for name, outputs in capture(sys.argv[2:] or [PERF_ANALYZER]):
+    names = [name for name in VARIANTS if name in os.environ.get("VARIANTS", name).split(",")]
+    for name, outputs in capture(sys.argv[2:] or [PERF_ANALYZER], names):
         for suffix, text in outputs.items():
             with open(os.path.join(sys.argv[1], f"{name}.{suffix}"), "w") as file:
                 file.write(text)

@@ -44,3 +44,11 @@ def _shape(value):
 def export(output):
     """A --profile-export-file."""
     return json.dumps(_shape(json.loads(output)), indent=1) + "\n"
+
+
+def first_requests(output, count=3):
+    """A --profile-export-file with no more than the first requests of each experiment."""
+    whole = json.loads(output)
+    for experiment in whole["experiments"]:
+        del experiment["requests"][count:]
+    return json.dumps(whole, separators=(",", ":"), ensure_ascii=False) + "\n"

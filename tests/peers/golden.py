@@ -28,9 +28,6 @@ LEFT_OUT = {
     "rate_count": "a rate above the number of requests is no mistake",
     "overload": "requests go out on time whatever the server does (D9)",
     "latency_limit": "the limit has tests of its own",
-    "export": "there is no export yet",
-    "export_rate": "there is no export yet",
-    "export_batch": "there is no export yet",
 }
 # A machine that is too busy sends late, and both programs say so.
 DELAYED = ("    Avg send request rate:", "    [WARNING] Perf Analyzer was not able to keep up")
@@ -68,7 +65,7 @@ def differences(name, theirs, ours):
         if not ours["out"].startswith(theirs["out"]) or "Throughput:" not in ours["out"]:
             faults.append("the unstable level has no report")
         return faults
-    for suffix in "out", "csv":
+    for suffix in "out", "csv", "json":
         have, want = without_delays(ours.get(suffix, "")), theirs.get(suffix, "")
         if have != want:
             faults.append(f"{suffix} is\n{have}and golden is\n{want}")

@@ -13,6 +13,7 @@ import faults
 import streams
 import golden  # puts tests/golden into the path, where compat looks too
 import compat
+import exports
 import mix
 import transport
 from processes import Failure
@@ -22,6 +23,7 @@ CASES = {
     **faults.CASES,
     **streams.CASES,
     **compat.CASES,
+    **exports.CASES,
     **golden.CASES,
     **beyond.CASES,
     **transport.CASES,
