@@ -11,6 +11,7 @@
 #include "cli/perf_data.h"
 #include "cli/perf_merge.h"
 #include "cli/perf_metrics.h"
+#include "cli/perf_mixed.h"
 #include "cli/perf_progress.h"
 #include "cli/perf_record.h"
 #include "cli/perf_report.h"
@@ -70,6 +71,7 @@ struct Setup {
   std::unique_ptr<kserve::ControlClient> control;
   Subject subject;
   std::optional<load::DataSet> data;
+  MixedModels mix;  // --mix: each model's; subject is the whole then
   std::optional<StopSignals> stop;
   std::unique_ptr<SharedMemory> shared;
   std::unique_ptr<TraceSettings> traces;
@@ -79,6 +81,9 @@ struct Setup {
   std::unique_ptr<load::Generator> generator;
   std::unique_ptr<Reporter> reporter;
   std::unique_ptr<metrics::Collector> metrics;
+
+  // The first model's, where there are several.
+  const load::DataSet& any_data() const { return mix.empty() ? *data : *mix.front()->data; }
 };
 
 // What has been measured, and what went wrong with keeping it.
@@ -106,6 +111,11 @@ Result<void> Learn(const PerfOptions& options, Plan& plan, Setup& setup) {
                                 options.control_timeout, {.tls = first.tls.get(), .headers = [&] {
                                                             return setup.credentials->headers();
                                                           }}));
+  if (!plan.mix.empty()) {
+    SEXTANT_ASSIGN(setup.mix, LearnMix(options, plan, *setup.control));
+    setup.subject = DescribeMixed(setup.mix);
+    return {};
+  }
   SEXTANT_ASSIGN(setup.subject, AskServer(options, plan, *setup.control));
   // Each worker has sequences of its own.
   if (setup.subject.streams.sequences != nullptr && options.rate)
@@ -118,13 +128,20 @@ Result<void> Learn(const PerfOptions& options, Plan& plan, Setup& setup) {
   return FollowData(options, *setup.data, plan);
 }
 
+// Whether outputs are compared with what is expected.
+bool ChecksOutputs(const Setup& setup) {
+  if (setup.data) return !setup.data->expected().empty();
+  return std::any_of(setup.mix.begin(), setup.mix.end(),
+                     [](const auto& model) { return !model->data->expected().empty(); });
+}
+
 load::WorkerOptions MakeWorkerOptions(const PerfOptions& options, const Setup& setup,
                                       kserve::Protocol protocol) {
   return {.channel = {.protocol = protocol,
                       .endpoints = setup.connection.endpoints,
                       .timeout = options.timeout,
                       .max_connections = options.connections,
-                      .keep_bodies = !setup.data->expected().empty() ||
+                      .keep_bodies = ChecksOutputs(setup) ||
                                      (setup.profile_export && setup.profile_export->needs_bodies()),
                       .metadata = GrpcMetadata(options, *setup.credentials),
                       .streaming = setup.subject.streams.streaming,
@@ -135,7 +152,16 @@ load::WorkerOptions MakeWorkerOptions(const PerfOptions& options, const Setup& s
           .spin = options.spin,
           .sequences = setup.subject.streams.sequences,
           .retries = static_cast<uint16_t>(options.retries),
+          .models = setup.mix.size(),
           .spill = setup.profile_export ? &setup.profile_export->spill() : nullptr};
+}
+
+Result<void> Encode(const PerfOptions& options, const Plan& plan, Setup& setup) {
+  if (!setup.mix.empty()) return EncodeMix(plan, setup.connection, *setup.credentials, setup.mix);
+  SEXTANT_ASSIGN(setup.requests, EncodeRequests(options, plan, setup.subject, *setup.data,
+                                                setup.connection, *setup.credentials,
+                                                setup.shared ? &setup.shared->tensors() : nullptr));
+  return {};
 }
 
 // Everything that can be wrong is found out before the first request. `setup` does not move.
@@ -144,24 +170,22 @@ Result<void> Prepare(const PerfOptions& options, Plan& plan, Setup& setup) {
   // From here on a signal ends the run in order: the server forgets what is ours.
   SEXTANT_ASSIGN(StopSignals stop, StopSignals::Install());
   setup.stop.emplace(std::move(stop));
-  SEXTANT_ASSIGN(setup.shared,
-                 SharedMemory::Open(options, plan, setup.subject, *setup.data, *setup.control));
+  SEXTANT_ASSIGN(setup.shared, SharedMemory::Open(options, plan, setup.subject, setup.any_data(),
+                                                  *setup.control));
   SEXTANT_ASSIGN(setup.traces, TraceSettings::Set(options, *setup.control));
-  SEXTANT_ASSIGN(setup.requests, EncodeRequests(options, plan, setup.subject, *setup.data,
-                                                setup.connection, *setup.credentials,
-                                                setup.shared ? &setup.shared->tensors() : nullptr));
+  SEXTANT_TRY(Encode(options, plan, setup));
   if (!options.output_file.empty()) {
-    SEXTANT_ASSIGN(
-        setup.run_file,
-        run::RunWriter::Create(options.output_file, MakeHeader(options, plan, setup.connection,
-                                                               setup.subject, *setup.data)));
+    text::Json header =
+        MakeHeader(options, plan, setup.connection, setup.subject, setup.any_data());
+    if (!setup.mix.empty()) header.Set("models", MixJson(setup.mix));
+    SEXTANT_ASSIGN(setup.run_file, run::RunWriter::Create(options.output_file, header));
   }
   SEXTANT_ASSIGN(setup.profile_export, ExportFile::Create(options, setup.subject));
   SEXTANT_ASSIGN(setup.generator,
                  load::Generator::Start(MakeWorkerOptions(options, setup, plan.target.protocol),
                                         plan.workers));
   if (setup.shared) setup.subject.absent.push_back("shared memory: " + setup.shared->Describe());
-  setup.reporter = MakeReporter(options, plan, setup.subject, *setup.data);
+  setup.reporter = MakeReporter(options, plan, setup.subject, setup.any_data());
   setup.reporter->Banner();
   SEXTANT_ASSIGN(setup.metrics, StartMetrics(options, plan.target));
   return {};
@@ -169,19 +193,25 @@ Result<void> Prepare(const PerfOptions& options, Plan& plan, Setup& setup) {
 
 load::LevelPlan PlanLevel(const PerfOptions& options, const Plan& plan, const Setup& setup,
                           const run::LoadPoint& load, Instant start_at) {
-  return {.load = ShareOf(load, plan.shard),
-          .requests = setup.requests.at(load.batch_size).get(),
-          .arrivals = plan.arrivals,
-          .order = plan.order,
-          .shard = plan.shard,
-          .rate = load.value,
-          .start_at = start_at,
-          .max_in_flight = MaxInFlight(options, setup.shared.get()),
-          .connections = options.connections,
-          .seed = plan.seed,
-          .sequences = options.sequences,
-          .serial_sequences = options.serial_sequences,
-          .periodic = plan.periodic};
+  load::LevelPlan level{.load = ShareOf(load, plan.shard),
+                        .requests = nullptr,
+                        .arrivals = plan.arrivals,
+                        .order = plan.order,
+                        .shard = plan.shard,
+                        .rate = load.value,
+                        .start_at = start_at,
+                        .max_in_flight = MaxInFlight(options, setup.shared.get()),
+                        .connections = options.connections,
+                        .seed = plan.seed,
+                        .sequences = options.sequences,
+                        .serial_sequences = options.serial_sequences,
+                        .periodic = plan.periodic};
+  if (setup.mix.empty()) {
+    level.requests = setup.requests.at(load.batch_size).get();
+  } else {
+    FillMix(setup.mix, level);
+  }
+  return level;
 }
 
 run::Level MeasureLevel(const PerfOptions& options, const Plan& plan, Setup& setup,
@@ -205,6 +235,7 @@ run::Level MeasureLevel(const PerfOptions& options, const Plan& plan, Setup& set
   if (setup.metrics) hooks.edge = [&] { setup.metrics->Edge(); };
   if (setup.subject.statistics)
     hooks.statistics = [&] {
+      if (!setup.mix.empty()) return FetchMixStatistics(*setup.control, setup.mix);
       return FetchAllStatistics(*setup.control, {options.model, options.model_version},
                                 setup.subject.composing);
     };

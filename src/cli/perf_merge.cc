@@ -6,6 +6,7 @@
 #include "base/files.h"
 #include "base/version.h"
 #include "cli/command.h"
+#include "cli/perf_report.h"
 #include "run/merge.h"
 #include "run/print.h"
 #include "run/print_perf_analyzer.h"
@@ -28,6 +29,7 @@ Result<void> Write(const PerfOptions& options, const run::MergedRun& merged) {
   if (!options.csv_file.empty()) {
     const run::PerfAnalyzerForm form{.verbose_csv = options.verbose_csv};
     SEXTANT_TRY(WriteFileAtomic(options.csv_file, run::PerfAnalyzerCsv(form, merged.run.levels)));
+    SEXTANT_TRY(WriteModelCsvs(options.csv_file, form, merged.run.levels));
   }
   return {};
 }

@@ -162,6 +162,12 @@ const options::Table<PerfOptions>& PerfTable() {
                               .value = "VERSION",
                               .help = "Its version.",
                               .default_text = "the server's choice"});
+    t.Add(&O::mix, {.name = "mix",
+                    .value = "NAME:WEIGHT,...",
+                    .help = "Several models under one load, instead of --model-name: each request "
+                            "is of one of them, drawn with these shares, such as "
+                            "resnet:0.7,bert@2:0.3 (version 2). Or each has its own requests in "
+                            "flight: resnet:concurrency=4,bert:concurrency=2."});
     AddUrlRows(t);
     t.Add(&O::control_timeout, {.name = "control-timeout",
                                 .value = "TIME",

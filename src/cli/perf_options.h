@@ -33,7 +33,7 @@ struct DurationChoice {
 };
 
 struct PerfOptions : TransportOptions, CompatOptions, PerfStreamOptions, ExportOptions {
-  std::string model, model_version;
+  std::string model, model_version, mix;
   Nanos control_timeout{10s};
 
   load::CountList batch{{1}, "1"};

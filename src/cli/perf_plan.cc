@@ -10,6 +10,7 @@
 #include "cli/perf_composing.h"
 #include "cli/perf_data.h"
 #include "cli/perf_metrics.h"
+#include "cli/perf_mix.h"
 #include "cli/perf_shard.h"
 #include "cli/perf_shared_memory.h"
 #include "cli/perf_sweep.h"
@@ -33,6 +34,8 @@ Result<std::vector<double>> ParsePercentiles(std::string_view text) {
   out.erase(std::unique(out.begin(), out.end()), out.end());
   return out;
 }
+
+}  // namespace
 
 Result<void> ParseShape(std::string_view text, std::map<std::string, kserve::Shape>& shapes) {
   const auto fault = [&] {
@@ -66,16 +69,15 @@ Result<void> ParseRandomRange(std::string_view text, std::map<std::string, load:
   return {};
 }
 
-}  // namespace
-
 std::vector<options::Mistake> MakePlan(const PerfOptions& options, Plan& plan) {
+  if (!options.mix.empty()) return MakeMixPlan(options, plan);
   std::vector<options::Mistake> mistakes;
   const auto add = [&](std::string text) { mistakes.push_back({"command line", std::move(text)}); };
   const auto check = [&](const Result<void>& result) {
     if (!result.has_value()) add(result.error().message());
   };
   if (options.model.empty() && !options.self_test && options.merge.empty())
-    add("-m, --model-name NAME is required: the model to measure");
+    add("-m, --model-name NAME is required: the model to measure, or --mix for several");
   for (std::string& text : PlanArrivals(options, plan)) add(std::move(text));
   if (options.requests && options.duration.time)
     add("--requests and --duration exclude each other");

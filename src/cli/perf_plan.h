@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/perf_composing.h"
 #include "cli/perf_options.h"
 #include "load/find_max.h"
 #include "load/generate.h"
@@ -12,8 +13,17 @@
 
 namespace sextant::cli {
 
+// One of several models (--mix).
+struct MixEntry {
+  std::string label;  // "resnet", "resnet@2"
+  ModelRef model;
+  double share = 0;        // of the requests; all shares add up to 1
+  size_t concurrency = 0;  // instead: so many of its own in flight
+};
+
 // What the options amount to, beyond what the table checks.
 struct Plan {
+  std::vector<MixEntry> mix;  // empty: one model
   std::vector<double> percentiles;
   std::map<std::string, kserve::Shape> shapes;
   std::map<std::string, load::Range> ranges;
@@ -36,5 +46,9 @@ struct Plan {
 // All mistakes that the option table cannot see, at once. Pure but for what it asks of this
 // machine: directories, cores, and a seed where none is given.
 std::vector<options::Mistake> MakePlan(const PerfOptions& options, Plan& plan);
+
+// --shape NAME:D1,D2 and --random-range [NAME=]LOW:HIGH.
+Result<void> ParseShape(std::string_view text, std::map<std::string, kserve::Shape>& shapes);
+Result<void> ParseRandomRange(std::string_view text, std::map<std::string, load::Range>& ranges);
 
 }  // namespace sextant::cli

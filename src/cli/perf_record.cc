@@ -29,6 +29,37 @@ text::Json HostJson() {
 
 }  // namespace
 
+text::Json ModelJson(const PerfOptions& options, const Subject& subject) {
+  text::Json model{text::Json::Object()};
+  model.Set("name", options.model);
+  model.Set("version", options.model_version);
+  if (Result<text::Json> metadata = text::ParseJson(kserve::ToJson(subject.metadata));
+      metadata.has_value())
+    model.Set("metadata", *std::move(metadata));
+  if (subject.config) {
+    if (Result<text::Json> config = text::ParseJson(kserve::ModelConfigToJson(*subject.config));
+        config.has_value())
+      model.Set("config", *std::move(config));
+  }
+  return model;
+}
+
+std::vector<std::string> OpenDimensionNotes(const PerfOptions& options, const Plan& plan,
+                                            const Subject& subject) {
+  std::vector<std::string> out;
+  for (const kserve::TensorMetadata& input : subject.signature.inputs) {
+    const bool open =
+        std::any_of(input.shape.begin(), input.shape.end(), [](int64_t d) { return d < 0; });
+    if (open && !plan.shapes.contains(input.name) && options.input_data.empty() &&
+        plan.dims.empty() && !plan.value_rules.contains(input.name)) {
+      out.push_back(
+          Format("input '{}' has shape {}: open dimensions are taken as 1 (--shape {}:...)",
+                 input.name, kserve::FormatShape(input.shape), input.name));
+    }
+  }
+  return out;
+}
+
 text::Json MakeHeader(const PerfOptions& options, const Plan& plan, const Connection& connection,
                       const Subject& subject, const load::DataSet& data) {
   text::Json header{text::Json::Object()};
@@ -53,19 +84,11 @@ text::Json MakeHeader(const PerfOptions& options, const Plan& plan, const Connec
   for (const std::string& extension : subject.server.extensions) extensions.emplace_back(extension);
   server.Set("extensions", std::move(extensions));
   header.Set("server", std::move(server));
-  text::Json model{text::Json::Object()};
-  model.Set("name", options.model);
-  model.Set("version", options.model_version);
-  if (Result<text::Json> metadata = text::ParseJson(kserve::ToJson(subject.metadata));
-      metadata.has_value())
-    model.Set("metadata", *std::move(metadata));
-  if (subject.config) {
-    if (Result<text::Json> config = text::ParseJson(kserve::ModelConfigToJson(*subject.config));
-        config.has_value())
-      model.Set("config", *std::move(config));
+  // Of several models, each has its own (MixJson).
+  if (plan.mix.empty()) {
+    header.Set("model", ModelJson(options, subject));
+    header.Set("data", data.description());
   }
-  header.Set("model", std::move(model));
-  header.Set("data", data.description());
   text::Json::Array levels;
   for (const run::LoadPoint& point : plan.points)
     levels.emplace_back(Format("{}, batch {}", run::DescribeLoad(point), point.batch_size));
@@ -75,22 +98,26 @@ text::Json MakeHeader(const PerfOptions& options, const Plan& plan, const Connec
 
 void PrintBanner(const PerfOptions& options, const Plan& plan, const Subject& subject,
                  const load::DataSet& data) {
-  std::fputs(
-      Format(
-          "*** Measurement Settings ***\n"
-          "  Model: {}{} on {} {} at {} ({})\n"
-          "  Input data: {}\n"
-          "  Load: {} level{}, {}\n"
-          "  Client: {} worker{}, seed {}, request timeout {}\n",
-          options.model, options.model_version.empty() ? "" : " version " + options.model_version,
-          subject.server.name, subject.server.version, plan.target.names(),
-          kserve::ProtocolName(plan.target.protocol), data.description(), plan.points.size(),
-          plan.points.size() == 1 ? "" : "s",
-          IsOpenLoop(options) ? "open loop, arrivals: " + plan.arrivals.Describe() : "closed loop",
-          plan.workers, plan.workers == 1 ? "" : "s", plan.seed,
-          options.timeout > Nanos(0) ? FormatDuration(options.timeout) : "none")
-          .c_str(),
-      stdout);
+  const std::string server =
+      Format("{} {} at {} ({})", subject.server.name, subject.server.version, plan.target.names(),
+             kserve::ProtocolName(plan.target.protocol));
+  const std::string models =
+      subject.banner.empty()
+          ? Format("  Model: {}{} on {}\n  Input data: {}\n", options.model,
+                   options.model_version.empty() ? "" : " version " + options.model_version, server,
+                   data.description())
+          : Format("  Server: {}\n{}", server, Join(subject.banner, ""));
+  std::fputs(Format("*** Measurement Settings ***\n"
+                    "{}"
+                    "  Load: {} level{}, {}\n"
+                    "  Client: {} worker{}, seed {}, request timeout {}\n",
+                    models, plan.points.size(), plan.points.size() == 1 ? "" : "s",
+                    IsOpenLoop(options) ? "open loop, arrivals: " + plan.arrivals.Describe()
+                                        : "closed loop",
+                    plan.workers, plan.workers == 1 ? "" : "s", plan.seed,
+                    options.timeout > Nanos(0) ? FormatDuration(options.timeout) : "none")
+                 .c_str(),
+             stdout);
   if (plan.start_at) {
     std::fputs(Format("  Start: {}, in {}\n", FormatWallTime(*plan.start_at),
                       HumanDuration(std::max(Nanos(0), *plan.start_at - WallNow())))
@@ -105,19 +132,8 @@ void PrintBanner(const PerfOptions& options, const Plan& plan, const Subject& su
   }
   for (const std::string& absent : subject.absent)
     std::fputs(Format("  Note: {}\n", absent).c_str(), stdout);
-  for (const kserve::TensorMetadata& input : subject.signature.inputs) {
-    const bool open =
-        std::any_of(input.shape.begin(), input.shape.end(), [](int64_t d) { return d < 0; });
-    if (open && !plan.shapes.contains(input.name) && options.input_data.empty() &&
-        plan.dims.empty() && !plan.value_rules.contains(input.name)) {
-      std::fputs(
-          Format(
-              "  Note: input '{}' has shape {}: open dimensions are taken as 1 (--shape {}:...)\n",
-              input.name, kserve::FormatShape(input.shape), input.name)
-              .c_str(),
-          stdout);
-    }
-  }
+  for (const std::string& note : OpenDimensionNotes(options, plan, subject))
+    std::fputs(Format("  Note: {}\n", note).c_str(), stdout);
   std::fputs("\n", stdout);
 }
 

@@ -5,13 +5,13 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <map>
 #include <set>
 
 #include "base/files.h"
 #include "cli/command.h"
 #include "cli/perf_record.h"
 #include "run/print.h"
-#include "run/print_perf_analyzer.h"
 
 namespace sextant::cli {
 namespace {
@@ -170,6 +170,33 @@ std::unique_ptr<Reporter> MakeReporter(const PerfOptions& options, const Plan& p
   return std::make_unique<OwnReporter>(options, plan, subject, data);
 }
 
+namespace {
+
+// perf_analyzer's name for a model's file: out.csv has resnet_v2.out.csv beside it.
+std::string BesideCsv(const std::string& file, std::string_view model, std::string_view version) {
+  const size_t slash = file.rfind('/');
+  const size_t name = slash == std::string::npos ? 0 : slash + 1;
+  return Format("{}{}{}.{}", file.substr(0, name), model,
+                version.empty() ? std::string() : Format("_v{}", version), file.substr(name));
+}
+
+}  // namespace
+
+Result<void> WriteModelCsvs(const std::string& file, const run::PerfAnalyzerForm& form,
+                            std::span<const run::Level> levels) {
+  std::map<std::pair<std::string, std::string>, std::vector<run::Level>> parts;
+  for (const run::Level& level : levels) {
+    for (const run::Level& model : level.models) {
+      if (model.part) parts[{model.part->name, model.part->version}].push_back(model);
+    }
+  }
+  for (const auto& [model, of_levels] : parts) {
+    SEXTANT_TRY(WriteFileAtomic(BesideCsv(file, model.first, model.second),
+                                run::PerfAnalyzerCsv(form, of_levels)));
+  }
+  return {};
+}
+
 Result<void> WriteCsvFiles(const PerfOptions& options, const Plan& plan,
                            std::span<const run::Level> levels) {
   if (options.csv_file.empty()) return {};
@@ -179,12 +206,10 @@ Result<void> WriteCsvFiles(const PerfOptions& options, const Plan& plan,
   for (const run::Level& level : levels) {
     for (const run::ServerRecord& s : level.composing) composing.insert({s.model, s.version});
   }
-  const size_t slash = options.csv_file.rfind('/');
-  const size_t name = slash == std::string::npos ? 0 : slash + 1;
+  SEXTANT_TRY(WriteModelCsvs(options.csv_file, FormOf(options, plan), levels));
   for (const auto& [model, version] : composing) {
-    const std::string path = Format("{}{}_v{}.{}", options.csv_file.substr(0, name), model, version,
-                                    options.csv_file.substr(name));
-    SEXTANT_TRY(WriteFileAtomic(path, run::PerfAnalyzerComposingCsv(levels, model, version)));
+    SEXTANT_TRY(WriteFileAtomic(BesideCsv(options.csv_file, model, version),
+                                run::PerfAnalyzerComposingCsv(levels, model, version)));
   }
   return {};
 }

@@ -3,12 +3,14 @@
 
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "cli/perf_subject.h"
 #include "load/measurement.h"
 #include "load/sweep.h"
 #include "run/level.h"
+#include "run/print_perf_analyzer.h"
 
 namespace sextant::cli {
 
@@ -32,9 +34,14 @@ class Reporter {
 std::unique_ptr<Reporter> MakeReporter(const PerfOptions& options, const Plan& plan,
                                        const Subject& subject, const load::DataSet& data);
 
-// Writes --latency-report-file, and beside it one for each model that the measured one calls.
+// Writes --latency-report-file, and beside it one for each of several models and for each model
+// that a measured one calls.
 Result<void> WriteCsvFiles(const PerfOptions& options, const Plan& plan,
                            std::span<const run::Level> levels);
+
+// A file for each of several models, beside the whole's.
+Result<void> WriteModelCsvs(const std::string& file, const run::PerfAnalyzerForm& form,
+                            std::span<const run::Level> levels);
 
 // Where perf_analyzer ends with a code of its own for what is `own` here.
 int PerfAnalyzerExitCode(int own, std::span<const run::Level> levels);

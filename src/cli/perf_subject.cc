@@ -92,8 +92,8 @@ Result<Subject> AskServer(const PerfOptions& options, const Plan& plan,
 
 Result<std::map<int64_t, std::unique_ptr<load::RequestSet>>> EncodeRequests(
     const PerfOptions& options, const Plan& plan, const Subject& subject, const load::DataSet& data,
-    const Connection& connection, const Credentials& credentials,
-    const load::SharedTensors* shared) {
+    const Connection& connection, const Credentials& credentials, const load::SharedTensors* shared,
+    uint16_t model) {
   std::string http_fields;
   for (const net::HeaderField& field : credentials.fixed())
     AppendFormat(http_fields, "{}: {}\r\n", field.name, field.value);
@@ -127,7 +127,8 @@ Result<std::map<int64_t, std::unique_ptr<load::RequestSet>>> EncodeRequests(
              .compression = http ? options.http_compression : options.grpc_compression,
              .shared = shared,
              .parameters = subject.streams.parameters,
-             .patch = subject.streams.patch}));
+             .patch = subject.streams.patch,
+             .model = model}));
   }
   return out;
 }

@@ -23,6 +23,7 @@ struct Subject {
   bool statistics = false;
   bool binary_tensors = true;
   std::vector<std::string> absent;  // said once
+  std::vector<std::string> banner;  // of several models: a line for each
   StreamSubject streams;
 };
 
@@ -30,10 +31,11 @@ struct Subject {
 Result<Subject> AskServer(const PerfOptions& options, const Plan& plan,
                           kserve::ControlClient& client);
 
-// Requests for every batch size of the plan, checked before the first one is sent.
+// Requests for every batch size of the plan, checked before the first one is sent. `model` is the
+// number among several.
 Result<std::map<int64_t, std::unique_ptr<load::RequestSet>>> EncodeRequests(
     const PerfOptions& options, const Plan& plan, const Subject& subject, const load::DataSet& data,
-    const Connection& connection, const Credentials& credentials,
-    const load::SharedTensors* shared);
+    const Connection& connection, const Credentials& credentials, const load::SharedTensors* shared,
+    uint16_t model = 0);
 
 }  // namespace sextant::cli

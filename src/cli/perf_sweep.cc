@@ -38,11 +38,18 @@ Result<double> ParsePrecision(const std::string& text) {
   return share;
 }
 
+std::vector<std::string> ModelLabels(const Plan& plan) {
+  std::vector<std::string> out;
+  for (const MixEntry& entry : plan.mix) out.push_back(entry.label);
+  return out;
+}
+
 void PlanFindMax(const PerfOptions& options, Plan& plan, std::vector<std::string>& mistakes) {
   load::FindMaxRules rules;
   if (options.slo.empty()) {
     mistakes.emplace_back("--find-max needs --slo, such as --slo 'p99<50ms,errors<0.1%'");
-  } else if (Result<load::Slo> slo = load::ParseSlo(options.slo); slo.has_value()) {
+  } else if (Result<load::Slo> slo = load::ParseSlo(options.slo, ModelLabels(plan));
+             slo.has_value()) {
     rules.slo = *std::move(slo);
     // The percentiles that are judged are reported too.
     for (const load::SloTerm& term : rules.slo.terms) {

@@ -304,6 +304,41 @@ TEST(SloTexts, ListTheirFaultsAtOnce) {
   EXPECT_FALSE(ParseSlo("").has_value());
 }
 
+TEST(Objectives, MayBeOfOneModelOfSeveral) {
+  const std::vector<std::string> models{"bert", "bert.large@2"};
+  const Slo slo = *ParseSlo("p99<1s,bert.p99.9<50ms,bert.large@2.errors<1%", models);
+  ASSERT_EQ(slo.terms.size(), 3u);
+  EXPECT_EQ(slo.terms[0].model, "");
+  EXPECT_EQ(slo.terms[1].model, "bert");
+  EXPECT_NEAR(slo.terms[1].p, 0.999, 1e-12);
+  EXPECT_EQ(slo.terms[1].text, "bert.p99.9<50ms");
+  EXPECT_EQ(slo.terms[2].model, "bert.large@2");
+  EXPECT_EQ(slo.terms[2].metric, SloTerm::Metric::kErrors);
+  EXPECT_NE(ParseSlo("resnet.p99<1s", models)
+                .error()
+                .message()
+                .find("in front of one may stand a model and a dot: bert, bert.large@2"),
+            std::string::npos);
+
+  run::Level level;
+  level.scheduled = level.succeeded = 20'000;
+  for (int i = 0; i < 20'000; ++i)
+    level.latency.histogram.Record(i < 10'000 ? 1'000'000 : 80'000'000);
+  for (const auto& [model, latency] :
+       {std::pair("bert", 80'000'000), {"bert.large@2", 1'000'000}}) {
+    run::Level& part = level.models.emplace_back();
+    part.scheduled = part.succeeded = 10'000;
+    for (int i = 0; i < 10'000; ++i) part.latency.histogram.Record(latency);
+    part.part = {.name = model, .version = "", .share = 0.5, .concurrency = {}};
+  }
+  const SloVerdict verdict = JudgeSlo(slo, level);
+  EXPECT_EQ(verdict.ceilings, Verdict::kFail);
+  ASSERT_EQ(verdict.terms.size(), 3u);
+  EXPECT_EQ(verdict.terms[0].verdict, Verdict::kPass);
+  EXPECT_EQ(verdict.terms[1].verdict, Verdict::kFail);
+  EXPECT_EQ(verdict.terms[2].verdict, Verdict::kPass);
+}
+
 // perf_analyzer's rules.
 run::Level WithMean(double load, double ms) {
   run::Level level;

@@ -45,7 +45,8 @@ class Generator::LevelRun {
                                                                        : std::nullopt),
         options_(AdaptToSchedule(options, schedule_length_)),
         hooks_(hooks),
-        series_(BlockLengthFor(options_)) {}
+        series_(BlockLengthFor(options_)),
+        model_blocks_(plan.mix.size(), {{}, series_}) {}
 
   run::Level Run() {
     level_.load = plan_.load;
@@ -113,6 +114,19 @@ class Generator::LevelRun {
   void Drain();
   void Collect();
   void CollectClient();
+  void CollectServer();
+
+  // Several models: measurement_mix.cc.
+  struct ModelBlocks {
+    Blocks incoming;
+    BlockSeries series;
+  };
+  bool MeasuredHere(const run::ServerRecord& record) const;
+  void AddModels(const Random& random, WorkerLoad& load) const;
+  void TakeModelBlocks();
+  void ForgetModelBlocks();
+  void WaitForModelBlocks();
+  void CollectModels(const WindowRecord& total);
 
   void CloseSequences();
   void ApplyLoad(Instant origin, std::shared_ptr<std::atomic<int64_t>> budget);
@@ -141,6 +155,7 @@ class Generator::LevelRun {
   Nanos block_length_{0};
   Blocks incoming_;     // by index: how many workers have delivered, and their sum
   BlockSeries series_;  // of the window
+  std::vector<ModelBlocks> model_blocks_;
   std::vector<std::vector<Nanos>> worker_cpu_;
   std::vector<Block> recent_;  // the last second, for live figures
   std::vector<double> warmup_rates_, warmup_means_;

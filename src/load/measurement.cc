@@ -108,6 +108,7 @@ void Generator::LevelRun::ApplyLoad(Instant origin, std::shared_ptr<std::atomic<
                     .random = random.Fork(1)};
     load.parts = plan_.requests->output_parts() / workers_.size();
     load.first_part = i * load.parts;
+    if (!plan_.mix.empty()) AddModels(random, load);
     if (closed_loop()) {
       load.concurrency = Share(static_cast<size_t>(plan_.load.value), i);
       if (load.concurrency == 0) load.requests = nullptr;
@@ -172,6 +173,7 @@ void Generator::LevelRun::TakeBlocks() {
     }
     incoming_.erase(incoming_.begin());
   }
+  TakeModelBlocks();
 }
 
 void Generator::LevelRun::Look(std::string_view phase, Instant phase_begin, Nanos expected) {
@@ -303,6 +305,7 @@ void Generator::LevelRun::OpenWindow() {
     epoch_ = LoadBegin();
     begin_ = epoch_;
     incoming_.clear();
+    ForgetModelBlocks();
     recent_.clear();
     first_block_ = 0;
     for (const auto& worker : workers_) worker->StartBlocks(epoch_, block_length_);
@@ -437,6 +440,7 @@ void Generator::LevelRun::Collect() {
     last_block_ = (end_ - begin_) / block_length_;
     // Every answer of the window came before its end, whatever the workers could know of that end.
     total.completed = total.succeeded;
+    for (WindowRecord& model : total.models) model.completed = model.succeeded;
     // The block in which the last answer came is published when it is over.
     std::this_thread::sleep_until(begin_ + block_length_ * (last_block_ + 1) + 1ms);
     for (int i = 0; i < 50 && series_.blocks().size() *
@@ -462,14 +466,21 @@ void Generator::LevelRun::Collect() {
                options_, level_);
   level_.client.limits = FindClientLimits(level_, options_.spin);
   level_.client.limited = !level_.client.limits.empty();
+  CollectServer();
+  if (!plan_.mix.empty()) CollectModels(total);
+  if (level_.sequences) CloseSequences();
+  if (level_.warmup_rule == "cap")
+    level_.notes.push_back("the warm-up did not settle; the window began all the same");
+}
+
+void Generator::LevelRun::CollectServer() {
   const auto* before = Answer(stats_begin_);
   const auto* after = Answer(stats_end_);
   if (stats_end_.valid() && after == nullptr)
     level_.notes.push_back("no server statistics: " + stats_end_.get().error().message());
   if (before != nullptr && after != nullptr) {
     for (run::ServerRecord& record : StatisticsDelta(*before, *after)) {
-      const bool own = hooks_.model.empty() || record.model == hooks_.model;
-      (own ? level_.server : level_.composing).push_back(std::move(record));
+      (MeasuredHere(record) ? level_.server : level_.composing).push_back(std::move(record));
     }
     uint64_t inferences = 0;
     for (const run::ServerRecord& record : level_.server) inferences += record.inference_count;
@@ -485,9 +496,6 @@ void Generator::LevelRun::Collect() {
                  inferences, ours));
     }
   }
-  if (level_.sequences) CloseSequences();
-  if (level_.warmup_rule == "cap")
-    level_.notes.push_back("the warm-up did not settle; the window began all the same");
 }
 
 // Stopping the load sends an end to every sequence that is open, or a server would keep a place for

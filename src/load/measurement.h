@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "kserve/metadata.h"
+#include "load/mix.h"
 #include "load/requests.h"
 #include "load/trials.h"
 #include "load/worker.h"
@@ -68,6 +69,9 @@ struct LiveFigures {
 struct LevelPlan {
   run::LoadPoint load;
   const RequestSet* requests = nullptr;
+  // Several models, as many as WorkerOptions::models, `requests` being the first one's. With a
+  // concurrency of their own, these add up to that of `load` before it was divided by shards.
+  std::vector<MixModel> mix;
   ArrivalPlan arrivals;  // open loop
   DataOrder order = DataOrder::kSequential;
   // What of the whole is this generator's: arrivals of a schedule of `rate` per second (0: that of
@@ -95,8 +99,8 @@ struct MeasureHooks {
   std::function<void()> edge;
   // The server's counters; absent where the server has none.
   std::function<Result<std::vector<kserve::ModelStatistics>>()> statistics;
-  // Whose statistics are the measured model's; those of others are of models that it calls. Empty:
-  // all are.
+  // Whose statistics are the measured model's (of several, see LevelPlan::mix); those of others are
+  // of models that it calls. Empty: all are.
   std::string model;
   std::function<void(const TrialFigures&)> trial;  // one of a level's windows has ended
   // All is recorded: where the level's windows began and ended, one behind the other.

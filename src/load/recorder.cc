@@ -84,6 +84,8 @@ void WindowRecord::Merge(const WindowRecord& other) {
   }
   first_scheduled = std::min(first_scheduled, other.first_scheduled);
   last_done = std::max(last_done, other.last_done);
+  if (models.size() < other.models.size()) models.resize(other.models.size());
+  for (size_t i = 0; i < other.models.size(); ++i) models[i].Merge(other.models[i]);
 }
 
 void Block::Reset(int64_t new_index) {

@@ -89,6 +89,7 @@ struct WindowRecord {
   Instant first_scheduled = Instant::max(), last_done = Instant::min();
   std::optional<ResponseTally> responses;
   std::optional<SequenceTally> sequences;
+  std::vector<WindowRecord> models;  // where there are several: of each one's requests
 
   void Merge(const WindowRecord& other);
 };

@@ -65,6 +65,7 @@ struct RequestOptions {
   const SharedTensors* shared = nullptr;
   kserve::Parameters parameters;  // of every request
   PatchOptions patch;             // what each request says for itself
+  uint16_t model = 0;             // which of several models it is of (load/mix.h)
 };
 
 class RequestSet {
@@ -82,6 +83,8 @@ class RequestSet {
   const RequestPatch& patch() const { return patch_; }
   // Requests belong to sequences.
   bool sequences() const { return sequences_; }
+  // RequestOptions::model.
+  uint16_t model() const { return model_; }
 
   // Outputs in shared memory: a request is its one piece and, behind it, that of the part which its
   // outputs go to. Without: no parts.
@@ -104,7 +107,8 @@ class RequestSet {
         check_outputs_(options.check_outputs),
         tolerance_(options.tolerance),
         shared_(options.shared),
-        sequences_(options.patch.sequence != SequenceIdType::kNone) {}
+        sequences_(options.patch.sequence != SequenceIdType::kNone),
+        model_(options.model) {}
   std::string_view Own(std::string text);
   bool Matches(const DataSet::Column& expected, std::string_view got, std::string_view want) const;
   Result<void> EncodeOne(const ModelSignature& model, const RequestOptions& options,
@@ -127,6 +131,7 @@ class RequestSet {
   const SharedTensors* const shared_;
   std::vector<std::string> output_pieces_;
   const bool sequences_;
+  const uint16_t model_;
   std::deque<std::string> owned_;  // heads, and whole requests where they are small
   std::deque<std::vector<std::string_view>> piece_lists_;
   std::vector<EncodedRequest> requests_;

@@ -14,16 +14,33 @@ namespace {
 // A level that answers less than this share of its arrivals does not keep up with them.
 constexpr double kKeepsUp = 0.98;
 
+constexpr std::string_view kMetrics = "there are p50 to p99.99, avg, max, errors and throughput";
+
 std::string Milliseconds(double ns) { return HumanDuration(Nanos(static_cast<int64_t>(ns))); }
 
-Result<SloTerm> ParseTerm(std::string_view text) {
+// The model that the text names in front of its metric, if it names one.
+std::string TakeModel(std::string_view& text, std::span<const std::string> models) {
+  std::string_view model;
+  for (const std::string& name : models) {
+    // The longest: one model's name may begin another's.
+    if (name.size() > model.size() && text.starts_with(name) &&
+        text.substr(name.size()).starts_with('.'))
+      model = name;
+  }
+  if (!model.empty()) text.remove_prefix(model.size() + 1);
+  return std::string(model);
+}
+
+Result<SloTerm> ParseTerm(std::string_view text, std::span<const std::string> models) {
+  const std::string_view whole = text;
   const auto fault = [&](std::string_view what) {
-    return InvalidArgument(Format("'{}': {}", Printable(text, 60), what));
+    return InvalidArgument(Format("'{}': {}", Printable(whole, 60), what));
   };
+  const std::string model = TakeModel(text, models);
   const size_t at = text.find_first_of("<>");
   if (at == std::string_view::npos)
     return fault("write METRIC<LIMIT, such as p99<50ms, or throughput>=100");
-  SloTerm term{.text = std::string(text)};
+  SloTerm term{.text = std::string(whole), .model = model};
   const bool upper = text[at] == '<';
   const std::string name = ToLower(TrimSpace(text.substr(0, at)));
   std::string_view limit = text.substr(at + 1);
@@ -61,7 +78,9 @@ Result<SloTerm> ParseTerm(std::string_view text) {
   } else {
     const auto p = name.starts_with('p') ? ParseDouble(name.substr(1)) : std::nullopt;
     if (!p || *p <= 0 || *p >= 100)
-      return fault("there are p50 to p99.99, avg, max, errors and throughput");
+      return fault(models.empty() ? std::string(kMetrics)
+                                  : Format("{}; in front of one may stand a model and a dot: {}",
+                                           kMetrics, Join({models.begin(), models.end()}, ", ")));
     term.p = *p / 100;
   }
   const Result<Nanos> value = ParseDuration(limit);
@@ -100,20 +119,36 @@ double EffectNear(const run::Level& level, double p) {
 
 class Judge {
  public:
-  Judge(const Slo& slo, const run::Level& level) : level_(level) {
-    lost_ = level.unfinished + (slo.limits_errors() ? 0 : level.failed);
-    for (const SloTerm& term : slo.terms) JudgeTerm(term);
-    if (level.load.mode == run::LoadMode::kRequestRate) JudgeKeepingUp();
+  Judge(const Slo& slo, const run::Level& whole) {
+    for (const SloTerm& term : slo.terms) {
+      level_ = PartOf(whole, term.model);
+      if (level_ == nullptr) {
+        Add(term, Verdict::kFail, Format("no model '{}'", term.model));
+        continue;
+      }
+      lost_ = level_->unfinished + (slo.limits_errors() ? 0 : level_->failed);
+      JudgeTerm(term);
+    }
+    level_ = &whole;
+    if (whole.load.mode == run::LoadMode::kRequestRate) JudgeKeepingUp();
   }
   SloVerdict Take() { return std::move(out_); }
 
  private:
+  static const run::Level* PartOf(const run::Level& whole, std::string_view model) {
+    if (model.empty()) return &whole;
+    for (const run::Level& part : whole.models) {
+      if (part.part && part.part->label() == model) return &part;
+    }
+    return nullptr;
+  }
+
   void JudgeTerm(const SloTerm& term) {
     switch (term.metric) {
       case SloTerm::Metric::kQuantile:
         return Quantile(term);
       case SloTerm::Metric::kMean:
-        return Interval(term, level_.latency.mean, "avg", lost_ > 0);
+        return Interval(term, level_->latency.mean, "avg", lost_ > 0);
       case SloTerm::Metric::kMax:
         return Maximum(term);
       case SloTerm::Metric::kErrors:
@@ -124,21 +159,22 @@ class Judge {
   }
 
   void Quantile(const SloTerm& term) {
-    const uint64_t over = level_.latency.histogram.CountAbove(term.limit) + lost_;
-    const uint64_t n = level_.latency.histogram.count() + lost_;
+    const uint64_t over = level_->latency.histogram.CountAbove(term.limit) + lost_;
+    const uint64_t n = level_->latency.histogram.count() + lost_;
     // How requests over the quantile come in groups says nothing of a limit that none is even near.
     const bool far =
-        over == 0 && static_cast<double>(level_.latency.histogram.max()) < term.limit / 2;
-    const double effect = far ? 1 : EffectNear(level_, term.p);
+        over == 0 && static_cast<double>(level_->latency.histogram.max()) < term.limit / 2;
+    const double effect = far ? 1 : EffectNear(*level_, term.p);
     const ShareVerdict verdict = JudgeShare(over, n, effect, 1 - term.p);
     std::string value = "no value";
     const double p = n == 0 ? 1
                             : term.p * static_cast<double>(n) /
-                                  static_cast<double>(level_.latency.histogram.count());
-    if (level_.latency.histogram.count() > 0) {
+                                  static_cast<double>(level_->latency.histogram.count());
+    if (level_->latency.histogram.count() > 0) {
       // The quantile of all, of which those without an answer are the longest.
-      value = p < 1 ? Milliseconds(level_.latency.histogram.Quantile(p))
-                    : "beyond " + Milliseconds(static_cast<double>(level_.latency.histogram.max()));
+      value = p < 1
+                  ? Milliseconds(level_->latency.histogram.Quantile(p))
+                  : "beyond " + Milliseconds(static_cast<double>(level_->latency.histogram.max()));
     }
     Add(term, verdict.verdict,
         Format("p{:g} {}, {} of {} requests over", term.p * 100, value, over, n), verdict.longer,
@@ -146,9 +182,9 @@ class Judge {
   }
 
   void Maximum(const SloTerm& term) {
-    const auto max = static_cast<double>(level_.latency.histogram.max());
+    const auto max = static_cast<double>(level_->latency.histogram.max());
     const bool within = term.inclusive ? max <= term.limit : max < term.limit;
-    const bool any = level_.latency.histogram.count() > 0;
+    const bool any = level_->latency.histogram.count() > 0;
     Add(term, within && any && lost_ == 0 ? Verdict::kPass : Verdict::kFail,
         lost_ > 0 ? Format("{} requests without a good answer", lost_)
                   : "max " + Milliseconds(max));
@@ -158,7 +194,7 @@ class Judge {
                 bool fails) {
     Verdict verdict = Verdict::kUndecided;
     if (estimate.known && estimate.upper() < term.limit) verdict = Verdict::kPass;
-    if ((estimate.known && estimate.lower() > term.limit) || fails || level_.succeeded == 0)
+    if ((estimate.known && estimate.lower() > term.limit) || fails || level_->succeeded == 0)
       verdict = Verdict::kFail;
     Add(term, verdict,
         Format("{} {}{}", name, Milliseconds(estimate.value),
@@ -166,17 +202,17 @@ class Judge {
   }
 
   void Errors(const SloTerm& term) {
-    const uint64_t failed = level_.failed + level_.unfinished;
+    const uint64_t failed = level_->failed + level_->unfinished;
     const ShareVerdict verdict =
         term.limit == 0 ? ShareVerdict{failed == 0 ? Verdict::kPass : Verdict::kFail, 1}
-                        : JudgeShare(failed, level_.scheduled, 1, term.limit);
+                        : JudgeShare(failed, level_->scheduled, 1, term.limit);
     Add(term, verdict.verdict,
-        Format("errors {:.3g} % ({} of {})", level_.error_rate() * 100, failed, level_.scheduled),
+        Format("errors {:.3g} % ({} of {})", level_->error_rate() * 100, failed, level_->scheduled),
         verdict.longer, false, verdict.leans);
   }
 
   void Throughput(const SloTerm& term) {
-    const stats::IntervalEstimate& t = level_.throughput;
+    const stats::IntervalEstimate& t = level_->throughput;
     Verdict verdict = Verdict::kUndecided;
     if (t.known && t.lower() >= term.limit) verdict = Verdict::kPass;
     if (t.known && t.upper() < term.limit) verdict = Verdict::kFail;
@@ -186,15 +222,15 @@ class Judge {
   // Answers come as fast as requests are due; else there is a queue that only grows, however short
   // the window was for it.
   void JudgeKeepingUp() {
-    if (level_.window_s <= 0 || !level_.request_rate.known) return;
+    if (level_->window_s <= 0 || !level_->request_rate.known) return;
     const double offered =
-        static_cast<double>(level_.scheduled - std::min(level_.scheduled, level_.failed)) /
-        level_.window_s;
-    if (level_.request_rate.upper() >= kKeepsUp * offered) return;
+        static_cast<double>(level_->scheduled - std::min(level_->scheduled, level_->failed)) /
+        level_->window_s;
+    if (level_->request_rate.upper() >= kKeepsUp * offered) return;
     out_.ceilings = Verdict::kFail;
     out_.terms.push_back(
         {Verdict::kFail, Format("{}/s of {}/s are answered: does not keep up",
-                                HumanNumber(level_.request_rate.value), HumanNumber(offered))});
+                                HumanNumber(level_->request_rate.value), HumanNumber(offered))});
   }
 
   void Add(const SloTerm& term, Verdict verdict, std::string text, double longer = 2,
@@ -209,7 +245,7 @@ class Judge {
     out_.leans = out_.leans && (leans || floor);
   }
 
-  const run::Level& level_;
+  const run::Level* level_ = nullptr;  // what the term is of
   uint64_t lost_ = 0;
   SloVerdict out_;
 };
@@ -231,11 +267,11 @@ Nanos Slo::longest_latency() const {
   return Nanos(static_cast<int64_t>(longest));
 }
 
-Result<Slo> ParseSlo(std::string_view text) {
+Result<Slo> ParseSlo(std::string_view text, std::span<const std::string> models) {
   Slo slo{.text = std::string(TrimSpace(text))};
   std::string faults;
   for (const std::string_view part : Split(text, ',')) {
-    Result<SloTerm> term = ParseTerm(TrimSpace(part));
+    Result<SloTerm> term = ParseTerm(TrimSpace(part), models);
     if (term.has_value()) {
       slo.terms.push_back(*std::move(term));
     } else {

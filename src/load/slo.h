@@ -12,6 +12,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,6 +29,7 @@ struct SloTerm {
   bool inclusive = false;  // <= or >=
   double limit = 0;        // nanoseconds, a share, or inferences per second
   std::string text;        // as it was written
+  std::string model;       // of one of several models alone; empty: of the level
 };
 
 struct Slo {
@@ -38,8 +40,9 @@ struct Slo {
   Nanos longest_latency() const;
 };
 // Terms separated by commas: p50<20ms, p99.9<=1s, avg<10ms, max<2s, errors<0.1%, throughput>=100.
-// All mistakes at once.
-Result<Slo> ParseSlo(std::string_view text);
+// Where there are several models (run::ModelPart::label()), a term may be of one of them:
+// bert.p99<50ms. All mistakes at once.
+Result<Slo> ParseSlo(std::string_view text, std::span<const std::string> models = {});
 
 enum class Verdict : uint8_t { kPass, kFail, kUndecided };
 std::string_view VerdictName(Verdict verdict);

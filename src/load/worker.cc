@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/strings.h"
+#include "load/worker_models.h"
 
 namespace sextant::load {
 namespace {
@@ -36,6 +37,7 @@ Worker::Worker(const WorkerOptions& options, std::unique_ptr<net::EventLoop> loo
       special_(options.channel.streaming || options.sequences != nullptr) {
   if (options.sequences != nullptr)
     sequences_ = std::make_unique<Sequences>(options.sequences, index, workers);
+  if (options.models > 0) models_ = std::make_unique<Models>(options.models);
   if (options.spill != nullptr) log_ = std::make_unique<RequestLog>(*options.spill);
 }
 
@@ -90,6 +92,7 @@ void Worker::SetLoad(WorkerLoad load) {
     if (sequences_ != nullptr && load_.requests == nullptr) CloseSequences(SteadyNow());
     // What is in flight from before counts towards a closed loop's concurrency.
     closed_in_flight_ = static_cast<size_t>(recorder_.in_flight());
+    if (models_ != nullptr) SetModels();
     UpdateWindowDone();
   });
 }
@@ -98,6 +101,10 @@ void Worker::StartBlocks(Instant epoch, Nanos length) {
   RunOnThread([&] {
     recorder_.StartBlocks(epoch, length);
     for (auto& block : blocks_.TakeFull()) blocks_.GiveBack(std::move(block));
+    ForModelRecorders([&](Recorder& recorder, BlockExchange& blocks) {
+      recorder.StartBlocks(epoch, length);
+      for (auto& block : blocks.TakeFull()) blocks.GiveBack(std::move(block));
+    });
     // Deadlines are kept to a twentieth of the timeout, blocks end on time.
     Nanos tick = length;
     if (options_.timeout > Nanos(0))
@@ -110,6 +117,10 @@ void Worker::OpenWindow(Instant begin, Instant end) {
   RunOnThread([&] {
     recorder_.OpenWindow();
     recorder_.SetWindow({begin, end});
+    ForModelRecorders([&](Recorder& recorder, BlockExchange&) {
+      recorder.OpenWindow();
+      recorder.SetWindow({begin, end});
+    });
     // An opening that came too late is repeated: what it took in is not the new window's.
     for (const auto& slot : slots_) slot->in_window = false;
     window_open_ = 0;
@@ -121,12 +132,19 @@ void Worker::CloseWindow(Instant end) {
   RunOnThread([&] {
     recorder_.SetWindow({recorder_.window().begin, end});
     recorder_.SplitWindow(Instant::max());
+    ForModelRecorders([&](Recorder& recorder, BlockExchange&) {
+      recorder.SetWindow(recorder_.window());
+      recorder.SplitWindow(Instant::max());
+    });
     UpdateWindowDone();
   });
 }
 
 void Worker::SplitWindow(Instant at) {
-  RunOnThread([&] { recorder_.SplitWindow(at); });
+  RunOnThread([&] {
+    recorder_.SplitWindow(at);
+    ForModelRecorders([&](Recorder& recorder, BlockExchange&) { recorder.SplitWindow(at); });
+  });
 }
 
 std::unique_ptr<WindowRecord> Worker::TakeWindow() {
@@ -136,6 +154,8 @@ std::unique_ptr<WindowRecord> Worker::TakeWindow() {
     for (const auto& slot : slots_) {
       if (!slot->busy) continue;
       recorder_.OnUnfinished(slot->scheduled, now, slot->in_window);
+      if (models_ != nullptr)
+        ModelRecorder(*slot->set).OnUnfinished(slot->scheduled, now, slot->in_window);
       slot->in_window = false;
     }
     for (size_t i = overdue_from_; i < overdue_.size(); ++i)
@@ -143,6 +163,10 @@ std::unique_ptr<WindowRecord> Worker::TakeWindow() {
     window_open_ = 0;
     record = recorder_.TakeWindow();
     if (log_ != nullptr) log_->Flush();
+    if (record == nullptr) return;  // none was opened
+    ForModelRecorders([&](Recorder& recorder, BlockExchange&) {
+      record->models.push_back(std::move(*recorder.TakeWindow()));
+    });
   });
   return record;
 }
@@ -190,6 +214,9 @@ void Worker::Run() {
                                                 : std::max(wake - now - kSpinBefore, Nanos(0));
     loop_->Turn(wait);
     recorder_.Advance(loop_->turn_start());
+    if (models_ != nullptr)
+      ForModelRecorders(
+          [&](Recorder& recorder, BlockExchange&) { recorder.Advance(loop_->turn_start()); });
     if (loop_->turn_start() >= recorder_.window().end &&
         !window_done_.load(std::memory_order_relaxed))
       UpdateWindowDone();
@@ -209,6 +236,7 @@ Instant Worker::IssueDue(Instant now) {
     if (load_.max_in_flight > 0 &&
         static_cast<size_t>(recorder_.in_flight()) >= load_.max_in_flight) {
       recorder_.OnOverflow(due);
+      if (models_ != nullptr) RecordModelOverflow(due);
     } else if (sequences_ != nullptr && !sequences_->HasLane()) {
       overdue_.push_back(due);
     } else if (!Issue(due)) {
@@ -248,6 +276,7 @@ void Worker::IssueClosed(Instant now) {
     restarts_.pop();
     --closed_in_flight_;
   }
+  if (models_ != nullptr && !load_.mix) return IssueModels(now);
   // A step is due when the response came that it waited for, not before.
   if (load_.periodic) now = SteadyNow();
   while (closed_in_flight_ < load_.concurrency) {
@@ -257,8 +286,11 @@ void Worker::IssueClosed(Instant now) {
 }
 
 bool Worker::Issue(Instant scheduled) {
-  if (load_.budget != nullptr && load_.budget->fetch_sub(1, std::memory_order_relaxed) <= 0)
-    return false;
+  if (!TakeBudget()) return false;
+  if (models_ != nullptr) {
+    IssueDrawn(scheduled);
+    return true;
+  }
   std::optional<Sequences::Step> step;
   if (sequences_ != nullptr) step = sequences_->Next(scheduled);
   const size_t row = step && step->row ? *step->row : TakeRequest();
@@ -358,6 +390,7 @@ void Worker::OnAnswer(uint32_t slot, const Answer& answer) {
     load_.concurrency = load_.periodic->OnEnd(slot);
     return;
   }
+  if (models_ != nullptr && !load_.mix) return ReissueModel(slots_[slot]->set->model(), answer);
   if (closed_in_flight_ > load_.concurrency) {  // the load has been lowered
     --closed_in_flight_;
     return;
@@ -394,8 +427,11 @@ void Worker::CheckOutputs(uint32_t index, const Answer& answer) {
           ? slot.set->CountWrong(slot.request, answer.body, answer.fields)
           : slot.set->CountWrongShared(slot.request, shared_requests_[index].part);
   const auto batch = static_cast<uint64_t>(slot.set->batch_size());
-  recorder_.OnChecked({slot.scheduled, slot.sent, answer.received}, slot.in_window, batch,
-                      wrong.has_value() ? *wrong : batch);
+  const RequestStamps stamps{slot.scheduled, slot.sent, answer.received};
+  const uint64_t wrong_items = wrong.has_value() ? *wrong : batch;
+  recorder_.OnChecked(stamps, slot.in_window, batch, wrong_items);
+  if (models_ != nullptr)
+    ModelRecorder(*slot.set).OnChecked(stamps, slot.in_window, batch, wrong_items);
 }
 
 void Worker::Log(uint32_t index, const Answer& answer) {
@@ -424,6 +460,7 @@ bool Worker::Retry(uint32_t index, const Answer& answer) {
   ++slot.retries;
   if (log_ != nullptr) log_->OnRetry(index);
   recorder_.OnRetry(slot.in_window);
+  if (models_ != nullptr) ModelRecorder(*slot.set).OnRetry(slot.in_window);
   slot.retry_at = answer.received + ConnectBackoff(slot.retries);
   retries_.emplace(slot.retry_at, index);
   return true;
@@ -467,6 +504,7 @@ void Worker::Finish(uint32_t index, const Answer& answer) {
   if (sequences_ != nullptr) EndSequence(*specials_[index], answer);
   if (several_endpoints_ && answer.endpoint != kNoEndpoint)
     recorder_.OnEndpoint(stamps, slot.in_window, answer.endpoint, answer.outcome.ok());
+  if (models_ != nullptr) RecordModelEnd(slot, stamps, answer);
   finished_.store(finished_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   const bool in_window = slot.in_window;
   slot.busy = slot.in_window = false;

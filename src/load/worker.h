@@ -19,6 +19,7 @@
 
 #include "base/random.h"
 #include "load/channel.h"
+#include "load/mix.h"
 #include "load/periodic.h"
 #include "load/recorder.h"
 #include "load/request_log.h"
@@ -55,6 +56,15 @@ struct WorkerLoad {
   std::optional<PeriodicSteps> periodic;
   // Outputs in shared memory: the parts that are this worker's, as many as it may have in flight.
   size_t first_part = 0, parts = 0;
+  // Several models, as many as WorkerOptions::models, `requests` being the first one's. Which one
+  // an arrival is of, says `mix`; without it each has its own concurrency, which add up to that
+  // above.
+  struct Model {
+    const RequestSet* requests = nullptr;
+    MixShare own;
+  };
+  std::vector<Model> models;
+  std::optional<MixStream> mix;
 };
 
 struct WorkerOptions {
@@ -63,6 +73,7 @@ struct WorkerOptions {
   bool spin = false;                              // never sleep: lower latency for a whole core
   std::shared_ptr<const SequencePlan> sequences;  // null: requests are independent
   uint16_t retries = 0;  // how often a request may be sent again that a server has not had
+  size_t models = 0;     // several, each with a record of its own; 0: one
   // Keeps every request of a window that succeeds; must outlive the workers. Null: none is kept.
   // Where it has bodies, the channel must keep them.
   RequestSpill* spill = nullptr;
@@ -83,6 +94,8 @@ class Worker final : public ChannelListener {
   void SetLoad(WorkerLoad load);
   void StartBlocks(Instant epoch, Nanos length);
   BlockExchange& blocks() { return blocks_; }
+  // Of one of several models.
+  BlockExchange& model_blocks(size_t model);
 
   // Opens the record of a window, or opens it anew; then the end may be set, once, to a time that
   // is still ahead.
@@ -175,6 +188,23 @@ class Worker final : public ChannelListener {
   [[gnu::noinline, gnu::cold]] Instant SendRetries(Instant now);
   void Link(uint32_t slot, Instant now);
   void Unlink(uint32_t slot);
+  bool TakeBudget() {
+    return load_.budget == nullptr || load_.budget->fetch_sub(1, std::memory_order_relaxed) > 0;
+  }
+  // Several models: worker_mix.cc. What happens to a request is recorded for the whole and, by
+  // these, for its model.
+  struct Models;
+  void SetModels();
+  void IssueDrawn(Instant scheduled);
+  void IssueOf(size_t model, uint64_t arrival, uint64_t rank, Instant scheduled);
+  bool IssueNextOf(size_t model, Instant scheduled);
+  void IssueModels(Instant now);
+  void ReissueModel(size_t model, const Answer& answer);
+  void RecordModelOverflow(Instant due);
+  void RecordModelEnd(const Slot& slot, const RequestStamps& stamps, const Answer& answer);
+  Recorder& ModelRecorder(const RequestSet& set);
+  template <typename F>
+  void ForModelRecorders(F&& f);
   void ExpireDeadlines(Instant now);
   bool AllIssued() const;
   void UpdateWindowDone();
@@ -193,6 +223,7 @@ class Worker final : public ChannelListener {
   std::priority_queue<Instant, std::vector<Instant>, std::greater<>>
       restarts_;  // after connection failures
   int connect_failures_ = 0;
+  std::unique_ptr<Models> models_;  // null: there is one
   std::priority_queue<std::pair<Instant, uint32_t>, std::vector<std::pair<Instant, uint32_t>>,
                       std::greater<>>
       retries_;              // by time; those of slots that have ended meanwhile are passed over

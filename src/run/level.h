@@ -127,6 +127,16 @@ struct SequenceRecord {
   stats::Histogram requests;              // how many it had
 };
 
+// Which of several models a part of a level is of, and what was asked of it.
+struct ModelPart {
+  std::string name, version;          // as asked for; no version: the server's choice
+  std::optional<double> share;        // of the requests
+  std::optional<double> concurrency;  // instead, so many of its own in flight
+  double seen = 0;                    // its share of the level's scheduled requests
+  // "resnet", "resnet@2"
+  std::string label() const { return version.empty() ? name : name + "@" + version; }
+};
+
 struct Level {
   LoadPoint load;
   WallTime started{};
@@ -168,6 +178,12 @@ struct Level {
   std::vector<SecondRecord> series;
   stats::LevelState state = stats::LevelState::kShort;
   std::vector<std::string> notes;  // for people
+
+  // Several models under one load: the level itself is the whole, and here is each one's part of
+  // it, by which they add up. What is the whole's alone is empty in a part: `client`, metrics,
+  // warm-up, notes and models. `part` is set in parts only.
+  std::vector<Level> models;
+  std::optional<ModelPart> part;
 
   double error_rate() const {
     return scheduled == 0

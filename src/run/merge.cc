@@ -135,6 +135,8 @@ stats::LevelState Worse(stats::LevelState a, stats::LevelState b) {
   return State::kStable;
 }
 
+void AddPart(Level& to, const Level& from, uint64_t whole, bool same_server);
+
 void AddLevel(Level& to, const Level& from, bool same_server) {
   const auto to_requests = static_cast<double>(to.succeeded + to.failed),
              from_requests = static_cast<double>(from.succeeded + from.failed);
@@ -162,6 +164,7 @@ void AddLevel(Level& to, const Level& from, bool same_server) {
   to.checked_outputs += from.checked_outputs;
   to.wrong_outputs += from.wrong_outputs;
   to.completed += from.completed;
+  to.retries += from.retries;
   AddOutcomes(to.outcomes, from.outcomes);
   AddRate(to.throughput, from.throughput);
   AddRate(to.request_rate, from.request_rate);
@@ -174,6 +177,27 @@ void AddLevel(Level& to, const Level& from, bool same_server) {
   // A server's counters have counted everyone's requests.
   if (!same_server) to.server.insert(to.server.end(), from.server.begin(), from.server.end());
   to.state = Worse(to.state, from.state);
+  // Of several models, the same in both.
+  for (size_t i = 0; i < std::min(to.models.size(), from.models.size()); ++i)
+    AddPart(to.models[i], from.models[i], to.scheduled, same_server);
+}
+
+void AddPart(Level& to, const Level& from, uint64_t whole, bool same_server) {
+  AddLevel(to, from, same_server);
+  if (!to.part || !from.part) return;
+  if (to.part->concurrency) *to.part->concurrency += from.part->concurrency.value_or(0);
+  if (whole > 0) to.part->seen = static_cast<double>(to.scheduled) / static_cast<double>(whole);
+}
+
+// "a:0.7,b:0.3", as far as machines that share a load must agree on it.
+std::string DescribeMix(const Level& level) {
+  std::vector<std::string> out;
+  for (const Level& model : level.models) {
+    if (!model.part) continue;
+    out.push_back(model.part->share ? Format("{}:{:.6g}", model.part->label(), *model.part->share)
+                                    : Format("{}:concurrency", model.part->label()));
+  }
+  return out.empty() ? "no --mix" : Join(out, ",");
 }
 
 class Merger {
@@ -246,6 +270,11 @@ class Merger {
                      i + 1, parts_[0].name, DescribeLoad(a), a.batch_size, a.arrivals, part.name,
                      DescribeLoad(b), b.batch_size, b.arrivals));
         }
+        const std::string mix = DescribeMix(first[i]), other = DescribeMix(levels[i]);
+        if (mix != other) {
+          Fault(Format("level {} is not of the same models in '{}' ({}) and '{}' ({})", i + 1,
+                       parts_[0].name, mix, part.name, other));
+        }
       }
     }
     if (!faults_.empty()) return;
@@ -259,6 +288,7 @@ class Merger {
       begin = std::max(begin, level.started);
       end = std::min(end, level.started + FromSeconds(level.window_s));
       CheckPrecision(part.name, level);
+      for (const Level& model : level.models) CheckPrecision(part.name, model);
     }
     if (begin >= end) {
       Fault(

@@ -134,5 +134,59 @@ TEST(MergedRuns, NameTheOptionsThatDifferAndTheShardsThatAreMissing) {
                                       "--timeout differs: \"60s\", \"5s\""}));
 }
 
+// The same, as the whole of two models: the first has the shard's even latencies.
+RunPart MixedShard(std::string name, std::string_view shard, int requests, uint64_t seed) {
+  RunPart part = Shard(std::move(name), shard, requests, seed);
+  Level& level = part.run.levels[0];
+  for (const auto& [model, share] : {std::pair("a", 0.7), std::pair("b", 0.3)}) {
+    const auto count = static_cast<int>(std::lround(requests * share));
+    Level own = Shard("", shard, count, seed + static_cast<uint64_t>(*model)).run.levels[0];
+    own.server[0].model = model;
+    own.part = {.name = model,
+                .version = "",
+                .share = share,
+                .concurrency = {},
+                .seen = static_cast<double>(own.scheduled) / static_cast<double>(level.scheduled)};
+    level.models.push_back(std::move(own));
+  }
+  return part;
+}
+
+TEST(MergedRuns, OfSeveralModelsHaveEachOnesSums) {
+  const std::vector<RunPart> parts{MixedShard("a.json", "0/2", 500, 1),
+                                   MixedShard("b.json", "1/2", 700, 2)};
+  const Result<MergedRun> merged = MergeRuns(parts);
+  ASSERT_TRUE(merged.has_value()) << merged.error().message();
+  const Level& level = merged->run.levels[0];
+  ASSERT_EQ(level.models.size(), 2u);
+  for (size_t m = 0; m < 2; ++m) {
+    const Level &a = parts[0].run.levels[0].models[m], &b = parts[1].run.levels[0].models[m],
+                &sum = level.models[m];
+    EXPECT_EQ(sum.scheduled, a.scheduled + b.scheduled);
+    EXPECT_EQ(sum.failed, 6u);
+    stats::Histogram histogram = a.latency.histogram;
+    histogram.Merge(b.latency.histogram);
+    EXPECT_EQ(sum.latency.histogram.NonEmptyBuckets(), histogram.NonEmptyBuckets());
+    EXPECT_EQ(sum.latency.percentiles[0].value, histogram.Quantile(0.9));
+    EXPECT_DOUBLE_EQ(sum.part->seen,
+                     static_cast<double>(sum.scheduled) / static_cast<double>(level.scheduled));
+    EXPECT_EQ(sum.part->share, a.part->share);
+    EXPECT_EQ(sum.load.value, 100);
+    EXPECT_EQ(sum.server.size(), 1u) << "one server, which has counted everyone's";
+  }
+}
+
+TEST(MergedRuns, OfDifferentMixesAreRefused) {
+  std::vector<RunPart> parts{MixedShard("a.json", "0/2", 500, 1),
+                             MixedShard("b.json", "1/2", 700, 2)};
+  parts[1].run.levels[0].models[0].part->share = 0.6;
+  EXPECT_NE(Fault(parts).find("level 1 is not of the same models in 'a.json' (a:0.7,b:0.3) and "
+                              "'b.json' (a:0.6,b:0.3)"),
+            std::string::npos)
+      << Fault(parts);
+  parts[1].run.levels[0].models.clear();
+  EXPECT_NE(Fault(parts).find("and 'b.json' (no --mix)"), std::string::npos) << Fault(parts);
+}
+
 }  // namespace
 }  // namespace sextant::run

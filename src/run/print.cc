@@ -10,6 +10,7 @@
 #include "base/strings.h"
 #include "base/units.h"
 #include "run/metrics_text.h"
+#include "run/print_models.h"
 #include "run/print_streams.h"
 #include "text/csv.h"
 #include "text/json.h"
@@ -169,15 +170,21 @@ double ServerMean(const Level& level, double ServerRecord::* member) {
   return requests > 0 ? sum / requests : 0;
 }
 
-std::vector<Column> TableColumns(std::span<const Level> levels) {
+std::vector<Column> LoadColumns(std::span<const Level> levels) {
   const bool closed = std::all_of(levels.begin(), levels.end(), [](const Level& l) {
     return l.load.mode == LoadMode::kConcurrency;
   });
-  const auto any = [&](auto&& has) { return std::any_of(levels.begin(), levels.end(), has); };
   std::vector<Column> columns{
       {"Batch", "", [](const Level& l) { return Format("{}", l.load.batch_size); }},
       {closed ? "Concurrency" : "Request rate", closed ? "" : "1/s",
-       [](const Level& l) { return Format("{}", l.load.value); }},
+       [](const Level& l) { return Format("{}", l.load.value); }}};
+  for (Column& column : ModelColumns(levels)) columns.push_back(std::move(column));
+  return columns;
+}
+
+std::vector<Column> FigureColumns(std::span<const Level> levels) {
+  const auto any = [&](auto&& has) { return std::any_of(levels.begin(), levels.end(), has); };
+  std::vector<Column> columns{
       {"Throughput", "infer/s", [](const Level& l) { return HumanNumber(l.throughput.value); }},
       {"+-", "95 %",
        [](const Level& l) {
@@ -225,6 +232,52 @@ std::vector<Column> TableColumns(std::span<const Level> levels) {
   return columns;
 }
 
+std::vector<Column> TableColumns(std::span<const Level> levels) {
+  std::vector<Column> columns = LoadColumns(levels);
+  for (Column& column : FigureColumns(levels)) columns.push_back(std::move(column));
+  return columns;
+}
+
+// The verdict in its colour: what is stable green, what asks for attention yellow.
+std::string Colored(const std::string& state) {
+  return Format("\033[{}m{}\033[0m", state == "stable" ? 32 : 33, state);
+}
+
+std::string AlignedTable(const std::vector<Column>& columns, const TableRows& levels, bool color,
+                         std::string_view indent = {}) {
+  std::vector<std::vector<std::string>> rows(levels.size() + 2);
+  std::vector<size_t> widths;
+  for (const Column& column : columns) {
+    rows[0].emplace_back(column.title);
+    rows[1].emplace_back(column.unit);
+    for (size_t i = 0; i < levels.size(); ++i) rows[i + 2].push_back(column.cell(*levels[i]));
+    size_t width = 0;
+    for (const auto& row : rows) width = std::max(width, row.back().size());
+    widths.push_back(width);
+  }
+  std::string out;
+  for (size_t r = 0; r < rows.size(); ++r) {
+    const std::vector<std::string>& row = rows[r];
+    std::string line(indent);
+    // Numbers to the right, the last column's words to the left.
+    for (size_t i = 0; i + 1 < row.size(); ++i) AppendFormat(line, "{:>{}}  ", row[i], widths[i]);
+    line += color && r >= 2 ? Colored(row.back()) : row.back();
+    out += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
+  }
+  return out;
+}
+
+// A line for each of several models, and what a line cannot hold.
+void AppendModels(const Level& level, std::string& out) {
+  if (level.models.empty()) return;
+  std::vector<Column> columns = ModelReportColumns(level);
+  for (Column& column : FigureColumns(level.models)) columns.push_back(std::move(column));
+  TableRows rows;
+  for (const Level& model : level.models) rows.push_back(&model);
+  out += "  Models:\n" + AlignedTable(columns, rows, false, "    ");
+  AppendModelRemarks(level, out);
+}
+
 }  // namespace
 
 std::string FormatLevel(const Level& level) {
@@ -252,6 +305,7 @@ std::string FormatLevel(const Level& level) {
   if (level.little_ratio) AppendFormat(out, " (Little's law: {:.3f})", *level.little_ratio);
   out += '\n';
   AppendClientCost(level, out);
+  AppendModels(level, out);
   AppendEndpoints(level, out);
   AppendServer(level, out);
   out += FormatMetrics(level);
@@ -302,26 +356,26 @@ std::string PlainTitle(const Column& column) {
   return column.unit.empty() ? title : Format("{} [{}]", title, column.unit);
 }
 
-std::string CsvTable(const std::vector<Column>& columns, std::span<const Level> levels) {
+std::string CsvTable(const std::vector<Column>& columns, const TableRows& levels) {
   std::string out;
   std::vector<std::string> row;
   for (const Column& column : columns) row.push_back(PlainTitle(column));
   text::AppendCsvRow(out, row);
-  for (const Level& level : levels) {
+  for (const Level* level : levels) {
     row.clear();
-    for (const Column& column : columns) row.push_back(Plain(column.cell(level)));
+    for (const Column& column : columns) row.push_back(Plain(column.cell(*level)));
     text::AppendCsvRow(out, row);
   }
   return out;
 }
 
-std::string JsonTable(const std::vector<Column>& columns, std::span<const Level> levels) {
+std::string JsonTable(const std::vector<Column>& columns, const TableRows& levels) {
   text::JsonWriter out(2);
   out.BeginArray();
-  for (const Level& level : levels) {
+  for (const Level* level : levels) {
     out.BeginObject();
     for (const Column& column : columns) {
-      const std::string cell = Plain(column.cell(level));
+      const std::string cell = Plain(column.cell(*level));
       const std::optional<double> number = ParseDouble(cell);
       out.Key(PlainTitle(column));
       out.Value(cell.empty() ? text::Json() : number ? text::Json(*number) : text::Json(cell));
@@ -331,51 +385,29 @@ std::string JsonTable(const std::vector<Column>& columns, std::span<const Level>
   return out.EndArray().Take() + "\n";
 }
 
-std::string MarkdownTable(const std::vector<Column>& columns, std::span<const Level> levels) {
+std::string MarkdownTable(const std::vector<Column>& columns, const TableRows& levels) {
   std::string out, rule;
   for (const Column& column : columns) {
     AppendFormat(out, "| {} ", PlainTitle(column));
     rule += column.title == "State" ? "|---" : "|---:";
   }
   out += "|\n" + rule + "|\n";
-  for (const Level& level : levels) {
-    for (const Column& column : columns) AppendFormat(out, "| {} ", column.cell(level));
+  for (const Level* level : levels) {
+    for (const Column& column : columns) AppendFormat(out, "| {} ", column.cell(*level));
     out += "|\n";
   }
   return out;
-}
-
-// The verdict in its colour: what is stable green, what asks for attention yellow.
-std::string Colored(const std::string& state) {
-  return Format("\033[{}m{}\033[0m", state == "stable" ? 32 : 33, state);
 }
 
 }  // namespace
 
 std::string FormatTable(std::span<const Level> levels, TableForm form) {
   const std::vector<Column> columns = TableColumns(levels);
-  if (form == TableForm::kCsv) return CsvTable(columns, levels);
-  if (form == TableForm::kJson) return JsonTable(columns, levels);
-  if (form == TableForm::kMarkdown) return MarkdownTable(columns, levels);
-  std::vector<std::vector<std::string>> rows(levels.size() + 2);
-  std::vector<size_t> widths;
-  for (const Column& column : columns) {
-    rows[0].emplace_back(column.title);
-    rows[1].emplace_back(column.unit);
-    for (size_t i = 0; i < levels.size(); ++i) rows[i + 2].push_back(column.cell(levels[i]));
-    size_t width = 0;
-    for (const auto& row : rows) width = std::max(width, row.back().size());
-    widths.push_back(width);
-  }
-  std::string out;
-  for (size_t r = 0; r < rows.size(); ++r) {
-    const std::vector<std::string>& row = rows[r];
-    std::string line;
-    // Numbers to the right, the last column's words to the left.
-    for (size_t i = 0; i + 1 < row.size(); ++i) AppendFormat(line, "{:>{}}  ", row[i], widths[i]);
-    line += form == TableForm::kColor && r >= 2 ? Colored(row.back()) : row.back();
-    out += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
-  }
+  const TableRows rows = RowsOf(levels);
+  if (form == TableForm::kCsv) return CsvTable(columns, rows);
+  if (form == TableForm::kJson) return JsonTable(columns, rows);
+  if (form == TableForm::kMarkdown) return MarkdownTable(columns, rows);
+  const std::string out = AlignedTable(columns, rows, form == TableForm::kColor);
   return out + TableLegend(levels, out);
 }
 

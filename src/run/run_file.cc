@@ -359,18 +359,9 @@ void Visit(V& v, LoadPoint& p) {
   v.Field("arrivals", p.arrivals);
 }
 
+// What a level has, and each model's part of it.
 template <typename V>
-void Visit(V& v, Level& level) {
-  v.Object("load", level.load, kVisit);
-  auto started = static_cast<int64_t>(level.started.time_since_epoch().count());
-  v.Field("started_unix_ns", started);
-  if constexpr (V::kReading) level.started = WallTime(Nanos(started));
-  VisitEnum(v, "state", level.state, kStates);
-  v.Field("window_s", level.window_s);
-  v.Field("window_rule", level.window_rule);
-  v.Field("warmup_rule", level.warmup_rule);
-  v.Field("warmup_s", level.warmup_s);
-  v.Field("warmup_requests", level.warmup_requests);
+void VisitRequests(V& v, Level& level) {
   v.Field("scheduled", level.scheduled);
   v.Field("succeeded", level.succeeded);
   v.Field("failed", level.failed);
@@ -390,6 +381,43 @@ void Visit(V& v, Level& level) {
   v.Field("in_flight_mean", level.in_flight_mean);
   v.Field("in_flight_max", level.in_flight_max);
   v.Field("little_ratio", level.little_ratio);
+}
+
+template <typename V>
+void Visit(V& v, ModelPart& p) {
+  v.Field("name", p.name);
+  v.Field("version", p.version);
+  v.Field("share", p.share);
+  v.Field("concurrency", p.concurrency);
+  v.Field("seen_share", p.seen);
+}
+
+// One of several models.
+constexpr auto kVisitPart = [](auto& v, Level& part) {
+  if (!part.part) part.part.emplace();
+  v.Object("model", *part.part, kVisit);
+  v.Object("load", part.load, kVisit);
+  VisitEnum(v, "state", part.state, kStates);
+  v.Field("window_s", part.window_s);
+  VisitRequests(v, part);
+  v.List("server", part.server, kVisit);
+  v.List("endpoints", part.endpoints, kVisit);
+  v.List("series", part.series, kVisit);
+};
+
+template <typename V>
+void Visit(V& v, Level& level) {
+  v.Object("load", level.load, kVisit);
+  auto started = static_cast<int64_t>(level.started.time_since_epoch().count());
+  v.Field("started_unix_ns", started);
+  if constexpr (V::kReading) level.started = WallTime(Nanos(started));
+  VisitEnum(v, "state", level.state, kStates);
+  v.Field("window_s", level.window_s);
+  v.Field("window_rule", level.window_rule);
+  v.Field("warmup_rule", level.warmup_rule);
+  v.Field("warmup_s", level.warmup_s);
+  v.Field("warmup_requests", level.warmup_requests);
+  VisitRequests(v, level);
   v.Optional("responses", level.responses, kVisit);
   v.Optional("sequences", level.sequences, kVisit);
   v.Object("client", level.client, kVisit);
@@ -400,6 +428,13 @@ void Visit(V& v, Level& level) {
   v.List("endpoints", level.endpoints, kVisit);
   v.List("series", level.series, kVisit);
   v.Field("notes", level.notes);
+  v.ListIfAny("models", level.models, kVisitPart);
+  if constexpr (V::kReading) {
+    for (Level& part : level.models) {
+      part.started = level.started;
+      part.window_rule = level.window_rule;
+    }
+  }
 }
 
 }  // namespace

@@ -142,6 +142,52 @@ TEST(RunFile, LevelsReadBackExactly) {
   EXPECT_EQ(read->started, level.started);
 }
 
+// Two models, of which the second has failures.
+Level MixedLevel() {
+  Level level = MakeLevel();
+  for (const char* name : {"resnet", "bert"}) {
+    Level& part = level.models.emplace_back(MakeLevel());
+    part.started = level.started;
+    part.client = {};
+    part.metrics.clear(), part.metric_sources.clear(), part.notes.clear();
+    part.responses.reset(), part.sequences.reset();
+    part.warmup_rule.clear(), part.warmup_s = 0, part.warmup_requests = 0;
+    part.part = {.name = name, .version = "", .share = 0.7, .concurrency = {}, .seen = 0.69};
+  }
+  level.responses.reset(), level.sequences.reset();
+  level.models[0].outcomes.clear();
+  level.models[1].part = {
+      .name = "bert", .version = "3", .share = 0.3, .concurrency = {}, .seen = 0.31};
+  level.models[1].latency.percentiles[3].lower.reset();
+  level.models[1].latency.percentiles[3].needs = 368;
+  return level;
+}
+
+TEST(RunFile, SeveralModelsReadBackExactly) {
+  const Level level = MixedLevel();
+  const text::Json json = LevelToJson(level);
+  const Result<Level> read = LevelFromJson(*text::ParseJson(text::FormatJson(json)));
+  ASSERT_TRUE(read.has_value()) << read.error().message();
+  EXPECT_EQ(text::FormatJson(LevelToJson(*read)), text::FormatJson(json));
+  ASSERT_EQ(read->models.size(), 2u);
+  EXPECT_EQ(read->models[1].part->label(), "bert@3");
+  EXPECT_EQ(read->models[1].part->share, 0.3);
+  EXPECT_EQ(read->models[1].part->concurrency, std::nullopt);
+  EXPECT_EQ(read->models[1].started, level.started);
+  EXPECT_EQ(LevelToJson(MakeLevel()).Find("models"), nullptr) << "absent with one model";
+}
+
+TEST(RunFile, APartWithoutItsModelIsAFault) {
+  text::Json json = LevelToJson(MixedLevel());
+  for (auto& [key, value] : json.object()) {
+    if (key == "models") value.array()[0].Set("model", 7);
+  }
+  const Result<Level> read = LevelFromJson(json);
+  ASSERT_FALSE(read.has_value());
+  EXPECT_NE(read.error().message().find("models: 'model' has the wrong type"), std::string::npos)
+      << read.error().message();
+}
+
 TEST(RunFile, AKilledRunKeepsItsFinishedLevels) {
   const std::string dir = *MakeTempDirectory("sextant-test");
   const std::string path = JoinPath(dir, "run.json");
@@ -260,6 +306,40 @@ TEST(FormatTable, IsAligned) {
             "99.00  5.000   14.800  stable\n");
 }
 
+TEST(FormatTable, SeveralModelsHaveALineEachBelowTheWhole) {
+  const std::vector<Level> levels{MixedLevel()};
+  EXPECT_EQ(FormatTable(levels),
+            "Batch  Concurrency   Model   Share  Throughput     +-     Avg     p50     p90      "
+            "p99  Failed  Correct  Queue  Compute  State\n"
+            "                                 %     infer/s   95 %      ms      ms      ms       "
+            "ms       %        %     ms       ms\n"
+            "    2            4     all  100.00       399.2  4.500  20.500  20.496  20.890   "
+            "20.988    0.99    99.00  5.000   14.800  stable\n"
+            "    2            4  resnet   69.00       399.2  4.500  20.500  20.496  20.890   "
+            "20.988    0.99    99.00  5.000   14.800  stable\n"
+            "    2            4  bert@3   31.00       399.2  4.500  20.500  20.496  20.890  "
+            "20.988?    0.99    99.00  5.000   14.800  stable\n"
+            "?: too few independent requests for a 95 % interval of this figure\n");
+  const std::string csv = FormatTable(levels, TableForm::kCsv);
+  EXPECT_TRUE(csv.starts_with("Batch,Concurrency,Model,Share [%],")) << csv;
+  EXPECT_NE(csv.find("\n2,4,bert@3,31.00,399.2,"), std::string::npos) << csv;
+  EXPECT_NE(FormatTable(levels, TableForm::kJson).find("\"Model\": \"bert@3\""), std::string::npos);
+  EXPECT_NE(FormatTable(levels, TableForm::kMarkdown).find("| bert@3 | 31.00 |"),
+            std::string::npos);
+}
+
+TEST(FormatLevel, SeveralModelsHaveATableAndWhatItCannotHold) {
+  const std::string text = FormatLevel(MixedLevel());
+  for (const std::string_view line :
+       {"  Models:\n     Model  Asked  Share  Requests  Throughput",
+        "\n    resnet  70.00  69.00      1010       399.2",
+        "\n    bert@3: 10 of 1010 requests failed; timeout: 9\n",
+        "\n    bert@3: requests that an interval needs: p99 >= 368\n"}) {
+    EXPECT_NE(text.find(line), std::string::npos) << line << "\nin\n" << text;
+  }
+  EXPECT_EQ(text.find("resnet: "), std::string::npos) << "nothing to say of it";
+}
+
 TEST(PerfAnalyzerCsv, HasItsColumnsOrderAndUnits) {
   Level slow = MakeLevel();
   slow.metrics.clear();
@@ -302,10 +382,13 @@ void CollectMembers(const text::Json& json, std::set<std::string>& names) {
 
 TEST(RunFile, EveryMemberOfALevelIsDocumented) {
   const std::string page = ReadFile(SEXTANT_SOURCE_DIR "/docs/run-file.md").value();
-  Level level = MakeLevel();
+  Level level = MixedLevel();
+  level.responses.emplace(), level.sequences.emplace();
   level.series.resize(1);
   level.server.resize(1);
   level.composing.resize(1);
+  level.models[0].part->share.reset();
+  level.models[0].part->concurrency = 4;
   std::set<std::string> names;
   CollectMembers(LevelToJson(level), names);
   EXPECT_GT(names.size(), 80u);

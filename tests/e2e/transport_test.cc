@@ -65,7 +65,7 @@ std::vector<std::string> Briefly(std::vector<std::string> more) {
 
 TEST(Tls, BothProtocolsMeasureUnderTlsWithClientCertificates) {
   const Certificates files;
-  Serve serve({{"m", SimulatedModel()}},
+  Serve serve({{"m", SimulatedModel()}, {"n", SimulatedModel()}},
               {"--tls-cert=" + files.File("server.pem"), "--tls-key=" + files.File("server.key"),
                "--tls-client-ca=" + files.File("ca.pem")});
   const PerfResult http = RunPerf(Briefly(
@@ -81,6 +81,25 @@ TEST(Tls, BothProtocolsMeasureUnderTlsWithClientCertificates) {
                        "--ssl-grpc-private-key-file", files.File("client.key")}));
   EXPECT_EQ(grpc.exit_code, kMeasured) << grpc.err;
   EXPECT_EQ(grpc.level().succeeded, 200U);
+  for (const std::string scheme : {"https", "grpcs"}) {
+    const std::string kind = scheme == "https" ? "https" : "grpc";
+    const PerfResult mix =
+        RunPerf({"--mix", "m:1,n:1", "--requests=200", "--warmup=0", "-i",
+                 scheme == "https" ? "http" : "grpc", "-u",
+                 Format("{}://localhost:{}", scheme,
+                        scheme == "https" ? serve.http_port() : serve.grpc_port()),
+                 Format("--ssl-{}-{}", kind,
+                        scheme == "https" ? "ca-certificates-file" : "root-certifications-file"),
+                 files.File("ca.pem"),
+                 Format("--ssl-{}-{}", kind,
+                        scheme == "https" ? "client-certificate-file" : "certificate-chain-file"),
+                 files.File("client.pem"), Format("--ssl-{}-private-key-file", kind),
+                 files.File("client.key")});
+    EXPECT_EQ(mix.exit_code, kMeasured) << mix.err;
+    EXPECT_EQ(mix.level().succeeded, 200U);
+    ASSERT_EQ(mix.level().models.size(), 2U);
+    EXPECT_GT(mix.level().models[1].succeeded, 50U);
+  }
   // A client that we did not write sees the same server.
   const auto curl = RunProcess(
       {.argv = {"curl", "--silent", "--show-error", "--cacert", files.File("ca.pem"), "--cert",
@@ -189,6 +208,30 @@ TEST(SeveralServers, ShareTheLoadAndAreReportedEach) {
   // The servers agree.
   EXPECT_GT(one.StopAndReadTruth().size(), 130U);
   EXPECT_GT(two.StopAndReadTruth().size(), 130U);
+}
+
+TEST(SeveralServers, AreReportedForEachModelOfAMix) {
+  Serve one({{"m", SimulatedModel()}, {"n", SimulatedModel()}}),
+      two({{"m", SimulatedModel()}, {"n", SimulatedModel()}});
+  for (const std::string protocol : {"http", "grpc"}) {
+    const PerfResult result = RunPerf({"--mix", "m:0.5,n:0.5", "--requests=400", "--warmup=0",
+                                       "--workers=1", "--concurrency-range=2", "-i", protocol, "-u",
+                                       one.Url(protocol) + "," + two.Url(protocol)});
+    EXPECT_EQ(result.exit_code, kMeasured) << result.err;
+    const run::Level& level = result.level();
+    ASSERT_EQ(level.models.size(), 2U);
+    ASSERT_EQ(level.endpoints.size(), 2U);
+    for (size_t e = 0; e < 2; ++e) {
+      uint64_t sum = 0;
+      for (const run::Level& part : level.models) {
+        ASSERT_EQ(part.endpoints.size(), 2U);
+        EXPECT_GT(part.endpoints[e].succeeded, 50U);
+        EXPECT_EQ(part.endpoints[e].name, level.endpoints[e].name);
+        sum += part.endpoints[e].succeeded;
+      }
+      EXPECT_EQ(sum, level.endpoints[e].succeeded);
+    }
+  }
 }
 
 TEST(SeveralServers, OneThatIsGoneShowsInItsOwnLine) {

@@ -14,6 +14,7 @@ import streams
 import golden  # puts tests/golden into the path, where compat looks too
 import compat
 import exports
+import mix
 import transport
 from processes import Failure
 
@@ -26,6 +27,7 @@ CASES = {
     **golden.CASES,
     **beyond.CASES,
     **transport.CASES,
+    **mix.CASES,
 }
 
 
