@@ -126,6 +126,56 @@ void AddClient(ClientRecord& to, const ClientRecord& from, double to_requests,
   to.limited |= from.limited;
 }
 
+void AddResponses(std::optional<ResponseRecord>& to, const std::optional<ResponseRecord>& from) {
+  if (!to || !from) return to.reset();
+  to->arrived += from->arrived;
+  AddRate(to->rate, from->rate);
+  to->requests_without += from->requests_without;
+  to->first.Merge(from->first);
+  to->between.Merge(from->between);
+  to->per_request.Merge(from->per_request);
+}
+
+void AddSequences(std::optional<SequenceRecord>& to, const std::optional<SequenceRecord>& from) {
+  if (!to || !from) return to.reset();
+  to->completed += from->completed;
+  to->abandoned += from->abandoned;
+  to->rate += from->rate;
+  to->latency.Merge(from->latency);
+  to->requests.Merge(from->requests);
+}
+
+void AddEndpoints(std::vector<EndpointRecord>& to, const std::vector<EndpointRecord>& from) {
+  // Without a line per server in both, the sums would be those of one machine.
+  if (to.empty() || from.empty()) return to.clear();
+  for (const EndpointRecord& endpoint : from) {
+    const auto same =
+        std::find_if(to.begin(), to.end(), [&](const auto& e) { return e.name == endpoint.name; });
+    if (same == to.end()) {
+      to.push_back(endpoint);
+      continue;
+    }
+    same->succeeded += endpoint.succeeded;
+    same->failed += endpoint.failed;
+    same->request_rate += endpoint.request_rate;
+    same->latency.Merge(endpoint.latency);
+    same->p50_ns = same->latency.Quantile(0.5);
+    same->p99_ns = same->latency.Quantile(0.99);
+  }
+}
+
+// Who reads the same source has seen the same.
+void AddMetrics(Level& to, const Level& from) {
+  const auto known = [sources = to.metric_sources](const std::string& source) {
+    return std::any_of(sources.begin(), sources.end(),
+                       [&](const MetricSourceRecord& s) { return s.source == source; });
+  };
+  for (const MetricSourceRecord& source : from.metric_sources)
+    if (!known(source.source)) to.metric_sources.push_back(source);
+  for (const MetricRecord& metric : from.metrics)
+    if (!known(metric.source)) to.metrics.push_back(metric);
+}
+
 // The worse of two states.
 stats::LevelState Worse(stats::LevelState a, stats::LevelState b) {
   using State = stats::LevelState;
@@ -175,7 +225,14 @@ void AddLevel(Level& to, const Level& from, bool same_server) {
   to.in_flight_mean += from.in_flight_mean;
   to.in_flight_max += from.in_flight_max;
   // A server's counters have counted everyone's requests.
-  if (!same_server) to.server.insert(to.server.end(), from.server.begin(), from.server.end());
+  if (!same_server) {
+    to.server.insert(to.server.end(), from.server.begin(), from.server.end());
+    to.composing.insert(to.composing.end(), from.composing.begin(), from.composing.end());
+  }
+  AddResponses(to.responses, from.responses);
+  AddSequences(to.sequences, from.sequences);
+  AddEndpoints(to.endpoints, from.endpoints);
+  AddMetrics(to, from);
   to.state = Worse(to.state, from.state);
   // Of several models, the same in both.
   for (size_t i = 0; i < std::min(to.models.size(), from.models.size()); ++i)
@@ -307,6 +364,14 @@ class Merger {
     std::vector<const stats::Histogram*> all{&level.latency.histogram, &level.service.histogram,
                                              &level.slip};
     for (const OutcomeRecord& outcome : level.outcomes) all.push_back(&outcome.latency);
+    for (const EndpointRecord& endpoint : level.endpoints) all.push_back(&endpoint.latency);
+    if (level.responses) {
+      all.insert(all.end(), {&level.responses->first, &level.responses->between,
+                             &level.responses->per_request});
+    }
+    if (level.sequences) {
+      all.insert(all.end(), {&level.sequences->latency, &level.sequences->requests});
+    }
     for (const stats::Histogram* histogram : all) {
       if (histogram->precision_bits() == stats::Histogram::kDefaultPrecisionBits) continue;
       return Fault(Format("'{}' has histograms of another precision than this program's", name));

@@ -56,6 +56,52 @@ std::string Fault(const std::vector<RunPart>& parts) {
   return merged.has_value() ? std::string() : merged.error().message();
 }
 
+TEST(MergedRuns, AddResponsesSequencesServersAndMetrics) {
+  std::vector<RunPart> parts{Shard("a.json", "0/2", 100, 1), Shard("b.json", "1/2", 100, 2)};
+  for (size_t i = 0; i < 2; ++i) {
+    Level& level = parts[i].run.levels[0];
+    const auto n = static_cast<uint64_t>(i + 1);
+    stats::Histogram values;
+    for (uint64_t k = 0; k < n; ++k) values.Record(static_cast<int64_t>(1000 * n));
+    level.responses = ResponseRecord{.arrived = 10 * n,
+                                     .rate = {.value = 5.0 * static_cast<double>(n)},
+                                     .requests_without = n,
+                                     .first = values,
+                                     .between = values,
+                                     .per_request = values};
+    level.sequences = SequenceRecord{.completed = 3 * n,
+                                     .abandoned = n,
+                                     .rate = static_cast<double>(n),
+                                     .latency = values,
+                                     .requests = values};
+    level.endpoints = {{.name = "x:1", .succeeded = n, .request_rate = 1.5, .latency = values}};
+    // Both read the server's endpoint, and each one of its own.
+    for (const std::string& source : {std::string("s"), "own" + std::to_string(i)}) {
+      level.metric_sources.push_back({.source = source});
+      level.metrics.push_back({.source = source, .quantity = "q"});
+    }
+  }
+  parts[1].run.levels[0].endpoints.push_back(
+      {.name = "y:1", .succeeded = 9, .latency = stats::Histogram()});
+  const Result<MergedRun> merged = MergeRuns(parts);
+  ASSERT_TRUE(merged.has_value()) << merged.error().message();
+  const Level& level = merged->run.levels[0];
+  EXPECT_EQ(level.responses->arrived, 30u);
+  EXPECT_EQ(level.responses->rate.value, 15);
+  EXPECT_EQ(level.responses->requests_without, 3u);
+  EXPECT_EQ(level.responses->first.count(), 3u);
+  EXPECT_EQ(level.sequences->completed, 9u);
+  EXPECT_EQ(level.sequences->rate, 3);
+  EXPECT_EQ(level.sequences->latency.count(), 3u);
+  ASSERT_EQ(level.endpoints.size(), 2u);
+  EXPECT_EQ(level.endpoints[0].succeeded, 3u);
+  EXPECT_EQ(level.endpoints[0].request_rate, 3);
+  EXPECT_EQ(level.endpoints[0].p50_ns, level.endpoints[0].latency.Quantile(0.5));
+  EXPECT_EQ(level.endpoints[1].succeeded, 9u);
+  EXPECT_EQ(level.metric_sources.size(), 3u);
+  EXPECT_EQ(level.metrics.size(), 3u);
+}
+
 TEST(MergedRuns, HaveTheSumsOfTheirPartsExactly) {
   const std::vector<RunPart> parts{Shard("a.json", "0/2", 500, 1), Shard("b.json", "1/2", 700, 2)};
   const Result<MergedRun> merged = MergeRuns(parts);
