@@ -109,10 +109,10 @@ TEST(CollectMetrics, AnEndpointThatIsNotThereIsSaidAndTheRunGoesOn) {
 
 TEST(CollectMetrics, OptionsThatNeedItSaySo) {
   const PerfResult result = RunSextant(
-      {"perf", "-m", "m", "--metrics-url=https://a", "--metric=x", "--metrics-interval=5000"});
+      {"perf", "-m", "m", "--metrics-url=ftp://a", "--metric=x", "--metrics-interval=5000"});
   EXPECT_EQ(result.exit_code, 2);
   for (const char* text :
-       {"--metrics-url: 'https://a'", "--metrics-url needs --collect-metrics",
+       {"--metrics-url: 'ftp://a'", "--metrics-url needs --collect-metrics",
         "--metric needs --collect-metrics", "--metrics-interval needs --collect-metrics"})
     EXPECT_NE(result.err.find(text), std::string::npos) << text << "\nin " << result.err;
 }
