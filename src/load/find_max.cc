@@ -113,6 +113,7 @@ void FindMaxSweep::Report(run::Level& level) {
   if (verdict.ceilings == Verdict::kPass && rules_.load.mode == run::LoadMode::kRequestRate &&
       level.state == stats::LevelState::kDrifting && may_be_longer)
     verdict.ceilings = Verdict::kUndecided;
+  std::optional<double> needs;
   if (verdict.ceilings == Verdict::kUndecided) {
     const Nanos longer = std::min(
         rules_.longest, FromSeconds(std::max(level.window_s, 1.0) * std::max(verdict.longer, 2.0)));
@@ -129,6 +130,13 @@ void FindMaxSweep::Report(run::Level& level) {
         Format("SLO: still undecided after {:.0f} s (--find-max-longest): it counts as failing",
                level.window_s));
     AppendFormat(text, "; undecided after {:.0f} s", level.window_s);
+    needs = std::max(verdict.longer, 2.0);
+    const bool lowest = confirming ? passed_.size() == 1 : !search_.passes();
+    if (verdict.leans && lowest) {
+      level.notes.emplace_back(
+          "SLO: lower loads are not tried: they bring fewer requests to judge by");
+      search_.LeastIs(load);
+    }
   }
   const bool passes = verdict.ceilings == Verdict::kPass;
   if (!passes && !search_.passes() && !search_.fails()) {
@@ -143,7 +151,7 @@ void FindMaxSweep::Report(run::Level& level) {
                level.in_flight_mean));
     search_.LeastIs(load);
   }
-  Kept kept{load, std::move(text), verdict.floors, std::nullopt};
+  Kept kept{load, std::move(text), verdict.floors, std::nullopt, needs};
   if (!confirming) return Keep(std::move(kept), passes);
   window_.reset();
   if (passes) {
@@ -200,6 +208,14 @@ std::optional<Conclusion> FindMaxSweep::Conclude() const {
     AppendFormat(out.text, "  passes: {}: {}\n", LoadText(best->load), best->verdict);
     if (worst_)
       AppendFormat(out.text, "  fails: {}: {}\n", LoadText(worst_->load), worst_->verdict);
+  } else if (worst_ && worst_->needs) {
+    verdict = "undecided";
+    out.text = Format(
+        "UNDECIDED: whether any load satisfies '{}' takes more requests than {} of one brings: "
+        "--find-max-longest {} might tell\n",
+        rules_.slo.text, FormatDuration(rules_.longest),
+        FormatDuration(FromSeconds(std::ceil(Seconds(rules_.longest) * *worst_->needs))));
+    AppendFormat(out.text, "  undecided: {}: {}\n", LoadText(worst_->load), worst_->verdict);
   } else {
     out.text = Format("INVALID: no load satisfies '{}'; the lowest that was tried fails\n",
                       rules_.slo.text);

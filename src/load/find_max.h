@@ -79,6 +79,8 @@ class FindMaxSweep final : public Sweep {
     std::string verdict;
     Verdict floors = Verdict::kPass;
     std::optional<Nanos> confirm;  // undecided as yet: to be measured again for so long
+    // Undecided for good: a window so many times as long as the longest might tell.
+    std::optional<double> needs = std::nullopt;
   };
   // What is measured next is the bracket's lower end, once more.
   bool Confirming() const { return !search_.Next() && !passed_.empty() && passed_.back().confirm; }

@@ -191,6 +191,19 @@ TEST(FindMax, SaysWhenNoLoadWillDo) {
       << found.conclusion.text;
 }
 
+TEST(FindMax, WhatCannotBeToldIsUndecidedAndLowerLoadsTellLess) {
+  // 0.1 % of errors takes some 3000 requests to rule out: 30 s of 100 per second.
+  FindMaxRules rules = Rules("errors<0.1%", {.start = 100, .most = 200});
+  rules.longest = 10s;
+  const Found found = Search(rules, [](double load, double window_s) {
+    return MeasureMd1(load, 1ms, FromSeconds(window_s), 1);
+  });
+  EXPECT_FALSE(found.conclusion.satisfied);
+  EXPECT_TRUE(found.conclusion.text.starts_with("UNDECIDED: ")) << found.conclusion.text;
+  EXPECT_NE(found.conclusion.text.find("--find-max-longest"), std::string::npos);
+  for (const double load : found.probes) EXPECT_GE(load, 100) << "lower loads have fewer requests";
+}
+
 TEST(FindMax, EndsAtTheRangesEnd) {
   const Found found = Search(
       Rules("p99<8ms", {.start = 100, .most = 300}),
