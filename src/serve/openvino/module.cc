@@ -66,7 +66,7 @@ class OpenvinoSession final : public EngineSession {
       outputs.resize(output_names.size());
       for (size_t i = 0; i < output_names.size(); ++i) {
         const ov::Tensor tensor = request_.get_tensor(output_names[i]);
-        const ov::Shape shape = tensor.get_shape();  // a copy: the next call renews the original
+        const ov::Shape& shape = tensor.get_shape();
         outputs[i].shape.assign(shape.begin(), shape.end());
         outputs[i].data.clear();
         if (tensor.get_element_type() == ov::element::string) {
