@@ -313,7 +313,10 @@ int Measure(std::span<const std::string_view> arguments, PerfOptions& options, b
   Outcome outcome = MeasureLevels(options, plan, setup);
   // A server does not let go of regions that a request in flight still refers to: Triton keeps one
   // for ever when its connection ends first.
-  if (setup.shared) setup.generator->Drain(std::min<Nanos>(plan.measure.drain_limit, 10s));
+  if (setup.shared) {
+    setup.generator->Drain(std::min<Nanos>(plan.measure.drain_limit, 10s));
+    setup.shared->ReportFault();
+  }
   reported = true;
   return Conclude(options, plan, setup, outcome);
 }

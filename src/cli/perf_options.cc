@@ -328,7 +328,12 @@ const options::Table<PerfOptions>& PerfTable() {
           {.name = "shared-memory",
            .value = "KIND",
            .help = "Where inputs and outputs lie: in the requests and answers, or in memory that "
-                   "the server on this machine shares."});
+                   "the server on this machine shares, its own (system) or a GPU's (cuda)."});
+    t.Add(&O::shared_memory_device,
+          {.name = "shared-memory-device",
+           .value = "N",
+           .help = "With --shared-memory cuda: the GPU, in the order of the driver.",
+           .limits = {0, 1023}});
     t.Add(&O::output_shared_memory_size,
           {.name = "output-shared-memory-size",
            .value = "BYTES",

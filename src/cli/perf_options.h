@@ -68,6 +68,7 @@ struct PerfOptions : TransportOptions, CompatOptions, PerfStreamOptions, ExportO
   SharedMemoryKind shared_memory = SharedMemoryKind::kNone;
   uint64_t output_shared_memory_size = 102400;
   bool shared_memory_required = false;
+  size_t shared_memory_device = 0;  // cuda
 
   std::optional<uint64_t> requests;
   DurationChoice duration;

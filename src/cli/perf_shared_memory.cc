@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "base/units.h"
+#include "kserve/shared_segment.h"
 
 namespace sextant::cli {
 namespace {
@@ -21,31 +22,76 @@ size_t PartsFor(const PerfOptions& options, const Plan& plan) {
   return (most + plan.workers - 1) / plan.workers * plan.workers;
 }
 
-// The cause in one line, from what the server said.
-std::string Cause(const Error& error) {
-  if (error.code() == ErrorCode::kUnsupported)
-    return "the server has no system shared memory extension: " + error.message();
-  if (error.message().find("shared memory") != std::string::npos ||
-      error.message().find("open") != std::string::npos) {
-    return "the server cannot open this machine's shared memory (is it on another host, in a "
-           "container with a /dev/shm of its own (--ipc=host shares it), or another user?): " +
-           error.message();
+// Why the server cannot have a region, in one line, from what it said.
+Error Refusal(const Error& error, SharedMemoryKind kind) {
+  const std::string& text = error.message();
+  const bool cuda = kind == SharedMemoryKind::kCuda;
+  if (error.code() == ErrorCode::kUnsupported) {
+    return Unsupported(
+        Format("the server has no {} shared memory extension: {}", cuda ? "CUDA" : "system", text));
   }
-  return error.message();
+  if (cuda && text.find("GPUs not supported") != std::string::npos)
+    return Unsupported("the server was built without GPUs: " + text);
+  if (cuda && (error.code() == ErrorCode::kInvalidArgument || error.code() == ErrorCode::kInternal))
+    return Unavailable(
+        "the server cannot open this process's GPU memory (is it on another host, in a container "
+        "without --ipc=host and --pid=host, without this GPU, or does it count GPUs differently, "
+        "see --shared-memory-device?): " +
+        text);
+  if (text.find("shared memory") != std::string::npos || text.find("open") != std::string::npos) {
+    return {error.code(),
+            "the server cannot open this machine's shared memory (is it on another host, in a "
+            "container with a /dev/shm of its own (--ipc=host shares it), or another user?): " +
+                text};
+  }
+  return error;
+}
+
+Result<load::RegionMaker> MakerFor(const PerfOptions& options) {
+  if (options.shared_memory == SharedMemoryKind::kSystem)
+    return load::RegionMaker(load::MakeSystemRegion);
+  SEXTANT_ASSIGN(const auto driver, gpu::CudaDriver::Load());
+  SEXTANT_ASSIGN(const auto device,
+                 gpu::CudaDevice::Open(driver, static_cast<int64_t>(options.shared_memory_device)));
+  return load::RegionMaker([device](std::string_view what, uint64_t bytes) {
+    return load::MakeCudaRegion(device, what, bytes);
+  });
 }
 
 }  // namespace
 
 std::vector<std::string> CheckSharedMemoryOptions(const PerfOptions& options) {
   std::vector<std::string> mistakes;
-  if (options.shared_memory == SharedMemoryKind::kCuda) {
-    mistakes.emplace_back(
-        "--shared-memory cuda is not supported yet: use --shared-memory system, which servers with "
-        "GPUs have too");
+  if (options.shared_memory_device != 0 && options.shared_memory != SharedMemoryKind::kCuda) {
+    mistakes.push_back(Format("--shared-memory-device {} needs --shared-memory cuda",
+                              options.shared_memory_device));
   }
-  if (options.shared_memory == SharedMemoryKind::kNone && options.shared_memory_required)
-    mistakes.emplace_back("--shared-memory-required needs --shared-memory system");
+  if (options.shared_memory == SharedMemoryKind::kNone && options.shared_memory_required) {
+    mistakes.emplace_back(
+        "--shared-memory-required needs --shared-memory system or --shared-memory cuda");
+  }
   return mistakes;
+}
+
+Result<std::unique_ptr<SharedMemory>> SharedMemory::Make(const PerfOptions& options,
+                                                         const Plan& plan, const Subject& subject,
+                                                         const load::DataSet& data,
+                                                         kserve::ControlClient& client) {
+  const bool cuda = options.shared_memory == SharedMemoryKind::kCuda;
+  std::unique_ptr<SharedMemory> out(new SharedMemory(
+      client, cuda ? Format("cuda, device {}", options.shared_memory_device) : "system"));
+  int64_t max_batch = 1;
+  for (const run::LoadPoint& point : plan.points) max_batch = std::max(max_batch, point.batch_size);
+  SEXTANT_ASSIGN(const load::RegionMaker make, MakerFor(options));
+  SEXTANT_ASSIGN(out->tensors_, load::SharedTensors::Create(
+                                    subject.signature, data,
+                                    {.max_batch = max_batch,
+                                     .parts = PartsFor(options, plan),
+                                     .open_output_bytes = options.output_shared_memory_size},
+                                    make));
+  SEXTANT_TRY(out->Register(out->tensors_->inputs(), options.shared_memory));
+  SEXTANT_TRY(out->Register(out->tensors_->outputs(), options.shared_memory));
+  return out;
 }
 
 Result<std::unique_ptr<SharedMemory>> SharedMemory::Open(const PerfOptions& options,
@@ -60,52 +106,47 @@ Result<std::unique_ptr<SharedMemory>> SharedMemory::Open(const PerfOptions& opti
                    .c_str(),
                stderr);
   }
-  int64_t max_batch = 1;
-  for (const run::LoadPoint& point : plan.points) max_batch = std::max(max_batch, point.batch_size);
-  const auto open = [&]() -> Result<std::unique_ptr<SharedMemory>> {
-    std::unique_ptr<SharedMemory> out(new SharedMemory(client));
-    SEXTANT_ASSIGN(out->tensors_, load::SharedTensors::Create(
-                                      subject.signature, data,
-                                      {.max_batch = max_batch,
-                                       .parts = PartsFor(options, plan),
-                                       .open_output_bytes = options.output_shared_memory_size}));
-    SEXTANT_TRY(out->Register(out->tensors_->inputs()));
-    SEXTANT_TRY(out->Register(out->tensors_->outputs()));
-    return out;
-  };
-  Result<std::unique_ptr<SharedMemory>> opened = open();
-  if (opened.has_value()) return opened;
-  const std::string cause = Cause(opened.error());
-  if (options.shared_memory_required) {
-    return Error(opened.error().code(), "--shared-memory: " + cause);
-  }
+  Result<std::unique_ptr<SharedMemory>> made = Make(options, plan, subject, data, client);
+  if (made.has_value()) return made;
+  if (options.shared_memory_required) return std::move(made).error().In("--shared-memory");
   std::fputs(Format("sextant perf: warning: no shared memory, tensors are sent in the requests "
                     "(--shared-memory-required makes this an error): {}\n",
-                    cause)
+                    made.error().message())
                  .c_str(),
              stderr);
   return none;
 }
 
-Result<void> SharedMemory::Register(const kserve::SharedSegment& segment) {
+Result<void> SharedMemory::Register(const load::TensorRegion& region, SharedMemoryKind kind) {
   // It counts as registered when the answer is lost: to forget a region that is not there is no
   // error.
-  registered_.push_back(segment.name());
-  return client_.RegisterSystemMemory(
-      {.name = segment.name(), .key = segment.key(), .byte_size = segment.size()});
+  registered_.push_back(&region);
+  const Result<void> registered = region.Register(client_);
+  if (!registered.has_value()) return Refusal(registered.error(), kind);
+  return {};
 }
 
 SharedMemory::~SharedMemory() {
-  for (const std::string& name : registered_) {
+  for (const load::TensorRegion* region : registered_) {
     // A server that is gone has forgotten them already.
-    static_cast<void>(client_.UnregisterSystemMemory(name));
+    static_cast<void>(region->Unregister(client_));
   }
 }
 
 std::string SharedMemory::Describe() const {
-  return Format("system, inputs {}, outputs {} for {} requests in flight",
+  return Format("{}, inputs {}, outputs {} for {} requests in flight", kind_,
                 HumanBytes(static_cast<double>(tensors_->inputs().size())),
                 HumanBytes(static_cast<double>(tensors_->outputs().size())), tensors_->parts());
+}
+
+void SharedMemory::ReportFault() const {
+  const std::optional<Error> fault = tensors_->fault();
+  if (!fault) return;
+  std::fputs(Format("sextant perf: warning: outputs could not be read back from the GPU and count "
+                    "as wrong: {}\n",
+                    fault->message())
+                 .c_str(),
+             stderr);
 }
 
 size_t MaxInFlight(const PerfOptions& options, const SharedMemory* shared) {

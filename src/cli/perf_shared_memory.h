@@ -29,14 +29,22 @@ class SharedMemory {
   const load::SharedTensors& tensors() const { return *tensors_; }
   // For the banner.
   std::string Describe() const;
+  // What kept outputs from being read, when something did: on stderr.
+  void ReportFault() const;
 
  private:
-  explicit SharedMemory(kserve::ControlClient& client) : client_(client) {}
-  Result<void> Register(const kserve::SharedSegment& segment);
+  SharedMemory(kserve::ControlClient& client, std::string kind)
+      : client_(client), kind_(std::move(kind)) {}
+  static Result<std::unique_ptr<SharedMemory>> Make(const PerfOptions& options, const Plan& plan,
+                                                    const Subject& subject,
+                                                    const load::DataSet& data,
+                                                    kserve::ControlClient& client);
+  Result<void> Register(const load::TensorRegion& region, SharedMemoryKind kind);
 
   kserve::ControlClient& client_;
+  const std::string kind_;  // as reports call it
   std::unique_ptr<load::SharedTensors> tensors_;
-  std::vector<std::string> registered_;
+  std::vector<const load::TensorRegion*> registered_;
 };
 
 // In an open loop every request in flight needs its place: so many, where --max-in-flight says

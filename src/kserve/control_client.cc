@@ -89,10 +89,16 @@ class HttpControlClient final : public ControlClient {
     body.Set("key", region.key);
     body.Set("offset", region.offset);
     body.Set("byte_size", region.byte_size);
-    return Post(RegionPath(region.name) + "/register", text::FormatJson(body));
+    return Post(RegionPath("system", region.name) + "/register", text::FormatJson(body));
   }
   Result<void> UnregisterSystemMemory(const std::string& name) override {
-    return Post(RegionPath(name) + "/unregister", "{}");
+    return Post(RegionPath("system", name) + "/unregister", "{}");
+  }
+  Result<void> RegisterCudaMemory(const CudaRegion& region) override {
+    return Post(RegionPath("cuda", region.name) + "/register", CudaRegionToJson(region));
+  }
+  Result<void> UnregisterCudaMemory(const std::string& name) override {
+    return Post(RegionPath("cuda", name) + "/unregister", "{}");
   }
   Result<TraceValues> FetchTraceSettings(const std::string& model) override {
     SEXTANT_ASSIGN(const std::string body, Get(TracePath(model)));
@@ -128,8 +134,8 @@ class HttpControlClient final : public ControlClient {
   static std::string TracePath(const std::string& model) {
     return (model.empty() ? "/v2" : ModelPath(model, "")) + "/trace/setting";
   }
-  static std::string RegionPath(const std::string& name) {
-    return "/v2/systemsharedmemory/region/" + net::PercentEncodePathSegment(name);
+  static std::string RegionPath(std::string_view kind, const std::string& name) {
+    return Format("/v2/{}sharedmemory/region/{}", kind, net::PercentEncodePathSegment(name));
   }
   Result<void> Post(const std::string& path, const std::string& body) {
     SEXTANT_ASSIGN(const net::HttpReplyText reply,
@@ -241,6 +247,23 @@ class GrpcControlClient final : public ControlClient {
     request.set_name(name);
     SEXTANT_TRY(Call<inference::SystemSharedMemoryUnregisterResponse>(
         "SystemSharedMemoryUnregister", request));
+    return {};
+  }
+  Result<void> RegisterCudaMemory(const CudaRegion& region) override {
+    inference::CudaSharedMemoryRegisterRequest request;
+    request.set_name(region.name);
+    request.set_raw_handle(region.handle);
+    request.set_device_id(region.device);
+    request.set_byte_size(region.byte_size);
+    SEXTANT_TRY(
+        Call<inference::CudaSharedMemoryRegisterResponse>("CudaSharedMemoryRegister", request));
+    return {};
+  }
+  Result<void> UnregisterCudaMemory(const std::string& name) override {
+    inference::CudaSharedMemoryUnregisterRequest request;
+    request.set_name(name);
+    SEXTANT_TRY(
+        Call<inference::CudaSharedMemoryUnregisterResponse>("CudaSharedMemoryUnregister", request));
     return {};
   }
   Result<TraceValues> FetchTraceSettings(const std::string& model) override {

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "kserve/cuda_shared_memory.h"
 #include "kserve/metadata.h"
 #include "kserve/model_config.h"
 #include "kserve/shared_memory.h"
@@ -47,6 +48,8 @@ class ControlClient {
   // Tells the server of a shared memory object, or to forget the region of that name.
   virtual Result<void> RegisterSystemMemory(const SharedRegion& region) = 0;
   virtual Result<void> UnregisterSystemMemory(const std::string& name) = 0;
+  virtual Result<void> RegisterCudaMemory(const CudaRegion& region) = 0;
+  virtual Result<void> UnregisterCudaMemory(const std::string& name) = 0;
   // Of the model, or with an empty name the server's own.
   virtual Result<TraceValues> FetchTraceSettings(const std::string& model) = 0;
   virtual Result<void> SetTraceSettings(const std::string& model, const TraceChanges& changes) = 0;

@@ -58,15 +58,30 @@ SharedMapping::~SharedMapping() {
 Result<void> SharedMemoryRegistry::Register(const SharedRegion& region) {
   if (region.name.empty()) return InvalidArgument("a shared memory region needs a name");
   const std::scoped_lock lock(mutex_);
-  if (entries_.contains(region.name)) {
-    return Error(ErrorCode::kAlreadyExists,
-                 Format("shared memory region '{}' already in manager", region.name));
-  }
+  SEXTANT_TRY(CheckFree(region.name));
   SEXTANT_ASSIGN(
       auto mapping, SharedMapping::Open(region.key, region.offset, region.byte_size),
       Format("failed to register shared memory region '{}'", Printable(region.name, 80)));
   entries_[region.name] = {region, std::move(mapping)};
   return {};
+}
+
+Result<void> SharedMemoryRegistry::CheckFree(const std::string& name) const {
+  if (!entries_.contains(name) && !reserved_.contains(name)) return {};
+  return Error(ErrorCode::kAlreadyExists,
+               Format("shared memory region '{}' already in manager", name));
+}
+
+Result<void> SharedMemoryRegistry::Reserve(const std::string& name) {
+  const std::scoped_lock lock(mutex_);
+  SEXTANT_TRY(CheckFree(name));
+  reserved_.insert(name);
+  return {};
+}
+
+void SharedMemoryRegistry::Release(const std::string& name) {
+  const std::scoped_lock lock(mutex_);
+  reserved_.erase(name);
 }
 
 void SharedMemoryRegistry::Unregister(const std::string& name) {
@@ -83,6 +98,11 @@ Result<std::vector<SharedRegion>> SharedMemoryRegistry::Status(const std::string
   std::vector<SharedRegion> out;
   for (const auto& [key, entry] : entries_) {
     if (name.empty() || key == name) out.push_back(entry.region);
+  }
+  if (reserved_.contains(name)) {
+    return NotFound(Format(
+        "The region named '{}' is registered as CUDA shared memory, not system shared memory",
+        Printable(name, 80)));
   }
   if (!name.empty() && out.empty()) {
     return NotFound(

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -63,13 +64,19 @@ class SharedMemoryRegistry {
   // one that is too small.
   Result<View> Find(const SharedMemoryReference& reference) const;
 
+  // A name that a region of another kind has, until it is released. kAlreadyExists.
+  Result<void> Reserve(const std::string& name);
+  void Release(const std::string& name);
+
  private:
+  Result<void> CheckFree(const std::string& name) const;
   struct Entry {
     SharedRegion region;
     std::shared_ptr<SharedMapping> mapping;
   };
   mutable std::mutex mutex_;
   std::map<std::string, Entry> entries_;
+  std::set<std::string> reserved_;
 };
 
 }  // namespace sextant::kserve

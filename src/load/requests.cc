@@ -330,7 +330,8 @@ bool RequestSet::Matches(const DataSet::Column& expected, std::string_view got,
                           tolerance_->relative);
 }
 
-uint32_t RequestSet::CountWrongShared(size_t index, size_t part) const {
+Result<uint32_t> RequestSet::CountWrongShared(size_t index, size_t part) const {
+  SEXTANT_TRY(shared_->Fetch(part));
   const size_t batch = static_cast<size_t>(batch_size_);
   std::vector<bool> wrong(batch);
   for (const DataSet::Column& expected : data_.expected()) {

@@ -91,8 +91,8 @@ class RequestSet {
   size_t output_parts() const { return output_pieces_.size(); }
   std::string_view output_piece(size_t part) const { return output_pieces_[part]; }
   const SharedTensors* shared() const { return shared_; }
-  // As CountWrong, of the outputs that lie in that part.
-  uint32_t CountWrongShared(size_t index, size_t part) const;
+  // As CountWrong, of the outputs that lie in that part; an error when they cannot be fetched.
+  Result<uint32_t> CountWrongShared(size_t index, size_t part) const;
 
   // Compares a response body (as received, without gRPC prefix) with the expected outputs of
   // request `index`: how many of its inferences were wrong. kCorrupt when it cannot be read.

@@ -27,7 +27,8 @@ std::optional<uint64_t> RowBytes(const kserve::TensorMetadata& output) {
 
 Result<std::unique_ptr<SharedTensors>> SharedTensors::Create(const ModelSignature& model,
                                                              const DataSet& data,
-                                                             const SharedTensorOptions& options) {
+                                                             const SharedTensorOptions& options,
+                                                             const RegionMaker& make) {
   std::unique_ptr<SharedTensors> out(new SharedTensors());
   const auto max_batch = static_cast<size_t>(std::max<int64_t>(1, options.max_batch));
   // Rows once more behind the last, so that a batch that wraps around is one piece.
@@ -42,9 +43,7 @@ Result<std::unique_ptr<SharedTensors>> SharedTensors::Create(const ModelSignatur
       place.row_ends.push_back(end += column.Row(row % data.rows()).size());
     total = AlignUp(total + end);
   }
-  SEXTANT_ASSIGN(out->inputs_,
-                 kserve::SharedSegment::Create("inputs", std::max<uint64_t>(total, 1)),
-                 "the inputs");
+  SEXTANT_ASSIGN(out->inputs_, make("inputs", std::max<uint64_t>(total, 1)), "the inputs");
   for (size_t i = 0; i < out->columns_.size(); ++i) {
     char* to = out->inputs_->data() + out->columns_[i].offset;
     for (size_t row = 0; row < rows; ++row) {
@@ -53,6 +52,7 @@ Result<std::unique_ptr<SharedTensors>> SharedTensors::Create(const ModelSignatur
       to += bytes.size();
     }
   }
+  SEXTANT_TRY(out->inputs_->Publish(), "the inputs");
   for (const kserve::TensorMetadata& output : model.outputs) {
     const uint64_t row = RowBytes(output).value_or(options.open_output_bytes);
     out->output_list_.push_back({.name = output.name,
@@ -63,8 +63,7 @@ Result<std::unique_ptr<SharedTensors>> SharedTensors::Create(const ModelSignatur
   }
   out->part_bytes_ = std::max(out->part_bytes_, kAlignment);
   out->parts_ = options.parts;
-  SEXTANT_ASSIGN(out->outputs_,
-                 kserve::SharedSegment::Create("outputs", out->part_bytes_ * options.parts),
+  SEXTANT_ASSIGN(out->outputs_, make("outputs", out->part_bytes_ * options.parts),
                  Format("the outputs of {} requests in flight", options.parts));
   return out;
 }
@@ -81,25 +80,32 @@ kserve::SharedMemoryReference SharedTensors::Input(size_t column, size_t first_r
 std::vector<kserve::RequestedOutput> SharedTensors::Outputs(size_t part, size_t batch) const {
   std::vector<kserve::RequestedOutput> out;
   for (const Output& output : output_list_) {
-    out.push_back({.name = output.name,
-                   .shared_memory =
-                       kserve::SharedMemoryReference{.region = outputs_->name(),
-                                                     .offset = part * part_bytes_ + output.offset,
-                                                     .byte_size = output.row_bytes * batch}});
+    out.push_back(
+        {.name = output.name,
+         .shared_memory = kserve::SharedMemoryReference{.region = outputs_->name(),
+                                                        .offset = Offset(part) + output.offset,
+                                                        .byte_size = output.row_bytes * batch}});
   }
   return out;
 }
 
 std::string_view SharedTensors::OutputBytes(std::string_view name, size_t part) const {
   for (const Output& output : output_list_) {
-    if (output.name == name)
-      return {outputs_->data() + part * part_bytes_ + output.offset, output.bytes};
+    if (output.name == name) return {outputs_->data() + Offset(part) + output.offset, output.bytes};
   }
   return {};
 }
 
-void SharedTensors::Poison(size_t part) const {
-  std::memset(outputs_->data() + part * part_bytes_, 0xa5, part_bytes_);
+std::optional<Error> SharedTensors::fault() const {
+  const std::scoped_lock lock(mutex_);
+  return fault_;
+}
+
+Result<void> SharedTensors::Noted(Result<void> result) const {
+  if (result.has_value()) return result;
+  const std::scoped_lock lock(mutex_);
+  if (!fault_) fault_ = result.error();
+  return result;
 }
 
 }  // namespace sextant::load

@@ -2,21 +2,23 @@
 //
 // All rows of all inputs are placed once in one region; another holds a part for each request in
 // flight, so that no two ever write the same bytes. The regions are this object's and end with it;
-// telling the server of them is the caller's.
+// telling the server of them is the caller's. What regions are made of is the caller's choice.
 //
 // Threads: immutable once made, but for the outputs, which the server writes.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/result.h"
 #include "kserve/infer.h"
-#include "kserve/shared_segment.h"
 #include "load/data.h"
+#include "load/tensor_region.h"
 
 namespace sextant::load {
 
@@ -31,23 +33,34 @@ class SharedTensors {
  public:
   static Result<std::unique_ptr<SharedTensors>> Create(const ModelSignature& model,
                                                        const DataSet& data,
-                                                       const SharedTensorOptions& options);
+                                                       const SharedTensorOptions& options,
+                                                       const RegionMaker& make);
 
-  const kserve::SharedSegment& inputs() const { return *inputs_; }
-  const kserve::SharedSegment& outputs() const { return *outputs_; }
+  const TensorRegion& inputs() const { return *inputs_; }
+  const TensorRegion& outputs() const { return *outputs_; }
   size_t parts() const { return parts_; }
 
   // Where `batch` rows of data.inputs()[column] from `first_row` on lie; rows wrap around.
   kserve::SharedMemoryReference Input(size_t column, size_t first_row, size_t batch) const;
   // Where the outputs of a request of `batch` go that has this part.
   std::vector<kserve::RequestedOutput> Outputs(size_t part, size_t batch) const;
-  // The bytes that are there now; empty for an output that there is not.
+  // Fetches the part of a request whose answer has come: OutputBytes() are then those of now.
+  Result<void> Fetch(size_t part) const {
+    return Noted(outputs_->Fetch(Offset(part), part_bytes_));
+  }
+  // Empty for an output that there is not.
   std::string_view OutputBytes(std::string_view name, size_t part) const;
   // Makes what was there before differ from any answer.
-  void Poison(size_t part) const;
+  void Poison(size_t part) const {
+    static_cast<void>(Noted(outputs_->Spoil(Offset(part), part_bytes_)));
+  }
+  // Of Fetch() and Poison(), the first.
+  std::optional<Error> fault() const;
 
  private:
   SharedTensors() = default;
+  uint64_t Offset(size_t part) const { return part * part_bytes_; }
+  Result<void> Noted(Result<void> result) const;
   struct Column {
     uint64_t offset = 0;             // of row 0 in the region
     std::vector<uint64_t> row_ends;  // rows + max_batch - 1, relative to it
@@ -58,11 +71,13 @@ class SharedTensors {
     uint64_t row_bytes = 0;  // of one inference
     uint64_t bytes = 0;      // of the largest batch
   };
-  std::unique_ptr<kserve::SharedSegment> inputs_, outputs_;
+  std::unique_ptr<TensorRegion> inputs_, outputs_;
   std::vector<Column> columns_;
   std::vector<Output> output_list_;
   uint64_t part_bytes_ = 0;
   size_t parts_ = 0;
+  mutable std::mutex mutex_;  // guards fault_
+  mutable std::optional<Error> fault_;
 };
 
 }  // namespace sextant::load

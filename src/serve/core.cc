@@ -15,9 +15,38 @@ using kserve::InferOutput;
 using kserve::InferRequest;
 using kserve::InferResponse;
 
+// The regions of both kinds that tensors may lie in.
+struct Regions {
+  const kserve::SharedMemoryRegistry& system;
+  const kserve::CudaMemoryRegistry& cuda;
+};
+
+// Puts an output where it was asked for.
+Result<void> PlaceOutput(const Regions& regions, const kserve::SharedMemoryReference& place,
+                         InferOutput& output) {
+  const auto check = [&](uint64_t size) -> Result<void> {
+    if (size >= output.data.size()) return {};
+    return Internal(
+        Format("shared memory size specified with the request for output '{}' ({} bytes) should be "
+               "at least {} bytes to hold the results",
+               output.name, size, output.data.size()));
+  };
+  if (regions.cuda.Has(place.region)) {
+    SEXTANT_TRY(check(place.byte_size));
+    SEXTANT_TRY(regions.cuda.Write(place, output.data), Format("output '{}'", output.name));
+  } else {
+    SEXTANT_ASSIGN(const auto view, regions.system.Find(place));
+    SEXTANT_TRY(check(view.size));
+    std::memcpy(view.data, output.data.data(), output.data.size());
+  }
+  output.shared_memory = place;
+  output.shared_memory->byte_size = output.data.size();
+  output.data.clear();
+  return {};
+}
+
 // Turns a model's outputs into what was asked for: classes, shared memory.
-Result<void> FinishOutputs(const LoadedModel& model,
-                           const kserve::SharedMemoryRegistry& shared_memory,
+Result<void> FinishOutputs(const LoadedModel& model, const Regions& regions,
                            const InferRequest& request, InferResponse& response) {
   for (InferOutput& output : response.outputs) {
     const auto wanted =
@@ -32,20 +61,7 @@ Result<void> FinishOutputs(const LoadedModel& model,
       SEXTANT_ASSIGN(output, Classify(output, wanted->class_count,
                                       model.config().max_batch_size() > 0, model.labels(index)));
     }
-    if (wanted->shared_memory) {
-      SEXTANT_ASSIGN(const auto view, shared_memory.Find(*wanted->shared_memory));
-      if (view.size < output.data.size()) {
-        return Internal(
-            Format("shared memory size specified with the request for output '{}' ({} bytes) "
-                   "should be at least {} bytes "
-                   "to hold the results",
-                   output.name, view.size, output.data.size()));
-      }
-      std::memcpy(view.data, output.data.data(), output.data.size());
-      output.shared_memory = *wanted->shared_memory;
-      output.shared_memory->byte_size = output.data.size();
-      output.data.clear();
-    }
+    if (wanted->shared_memory) SEXTANT_TRY(PlaceOutput(regions, *wanted->shared_memory, output));
   }
   return {};
 }
@@ -53,18 +69,16 @@ Result<void> FinishOutputs(const LoadedModel& model,
 // Between a model and the way back.
 class FinishingSink final : public OutcomeSink {
  public:
-  FinishingSink(std::shared_ptr<LoadedModel> model,
-                const kserve::SharedMemoryRegistry& shared_memory,
+  FinishingSink(std::shared_ptr<LoadedModel> model, const Regions& regions,
                 std::unique_ptr<OutcomeSink> next)
-      : model_(std::move(model)), shared_memory_(shared_memory), next_(std::move(next)) {}
+      : model_(std::move(model)), regions_(regions), next_(std::move(next)) {}
   void OnOutcome(const InferRequest& request, Outcome&& outcome) override {
     if (outcome.response.has_value()) {
       outcome.response->model_name = model_->name();
       outcome.response->id = request.id;
       // An end without a response of its own has no version in Triton's answers either.
       if (!outcome.empty) outcome.response->model_version = model_->version_text();
-      if (Result<void> finished =
-              FinishOutputs(*model_, shared_memory_, request, *outcome.response);
+      if (Result<void> finished = FinishOutputs(*model_, regions_, request, *outcome.response);
           !finished.has_value()) {
         outcome.response = std::move(finished).error();
       }
@@ -74,7 +88,7 @@ class FinishingSink final : public OutcomeSink {
 
  private:
   std::shared_ptr<LoadedModel> model_;
-  const kserve::SharedMemoryRegistry& shared_memory_;
+  const Regions regions_;
   std::unique_ptr<OutcomeSink> next_;
 };
 
@@ -244,13 +258,20 @@ Result<void> CompleteRawInput(const inference::ModelConfig& config, InferRequest
   return kserve::CheckDataSize(input, Format("raw input '{}'", input.name));
 }
 
-// Points inputs that lie in shared memory at their bytes, and keeps those mapped.
-Result<void> MapInputs(const kserve::SharedMemoryRegistry& shared_memory, PendingRequest& pending) {
+// Points inputs that lie in shared memory at their bytes, and keeps those mapped; those on a GPU at
+// a copy.
+Result<void> MapInputs(const Regions& regions, PendingRequest& pending) {
   for (InferInput& input : pending.request->inputs) {
     if (!input.shared_memory) continue;
-    SEXTANT_ASSIGN(auto view, shared_memory.Find(*input.shared_memory));
-    pending.mappings.push_back(std::move(view.mapping));
-    input.data = {view.data, view.size};
+    if (regions.cuda.Has(input.shared_memory->region)) {
+      std::string& copy = pending.request->converted.emplace_back();
+      SEXTANT_TRY(regions.cuda.Read(*input.shared_memory, copy), Format("input '{}'", input.name));
+      input.data = copy;
+    } else {
+      SEXTANT_ASSIGN(auto view, regions.system.Find(*input.shared_memory));
+      pending.mappings.push_back(std::move(view.mapping));
+      input.data = {view.data, view.size};
+    }
     SEXTANT_TRY(kserve::CheckDataSize(input, Format("input '{}'", input.name)));
   }
   return {};
@@ -330,22 +351,25 @@ void Core::Infer(std::unique_ptr<InferRequest> request, std::unique_ptr<OutcomeS
     if (pending.request->raw_input)
       SEXTANT_TRY(CompleteRawInput(model->config(), *pending.request));
     SEXTANT_ASSIGN(pending.batch_size, CheckRequest(model->config(), *pending.request));
-    return MapInputs(shared_memory_, pending);
+    return MapInputs({shared_memory_, cuda_memory_}, pending);
   };
   if (Result<void> prepared = prepare(); !prepared.has_value()) {
     return sink->OnOutcome(*pending.request, {.response = std::move(prepared).error()});
   }
   LoadedModel& target = *model;
-  pending.sink = std::make_unique<FinishingSink>(std::move(model), shared_memory_, std::move(sink));
+  pending.sink = std::make_unique<FinishingSink>(
+      std::move(model), Regions{shared_memory_, cuda_memory_}, std::move(sink));
   target.Infer(std::move(pending));
 }
 
 kserve::ServerMetadata Core::Metadata() const {
-  return {
+  kserve::ServerMetadata out{
       .name = "sextant",
       .version = std::string(Version()),
       .extensions = {"classification", "model_repository", "schedule_policy", "model_configuration",
                      "system_shared_memory", "binary_tensor_data", "parameters", "statistics"}};
+  if (cuda_memory_.available()) out.extensions.emplace_back("cuda_shared_memory");
+  return out;
 }
 
 bool Core::Ready() const {

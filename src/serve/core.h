@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "kserve/cuda_shared_memory.h"
 #include "kserve/infer.h"
 #include "kserve/metadata.h"
 #include "kserve/shared_memory.h"
@@ -23,6 +24,7 @@ class Core {
 
   Repository& repository() { return repository_; }
   kserve::SharedMemoryRegistry& shared_memory() { return shared_memory_; }
+  kserve::CudaMemoryRegistry& cuda_memory() { return cuda_memory_; }
 
   // Every check and every failure ends in the sink, once. `many`: the way back can carry several
   // responses, as decoupled models send them.
@@ -48,6 +50,7 @@ class Core {
  private:
   Repository repository_;
   kserve::SharedMemoryRegistry shared_memory_;
+  kserve::CudaMemoryRegistry cuda_memory_{shared_memory_};
   const bool strict_readiness_;
   std::atomic<bool> serving_{false};
 };

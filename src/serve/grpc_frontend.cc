@@ -239,17 +239,27 @@ const GrpcFrontend::MethodRow* GrpcFrontend::Methods(size_t& count) {
                Reply(call, inference::SystemSharedMemoryUnregisterResponse());
              });
        }},
+      // Without a GPU's driver there is no CUDA memory, so there is nothing registered.
       {"CudaSharedMemoryStatus", kUnary,
-       [](Self&, View, const Call& call) {
-         Reply(call, inference::CudaSharedMemoryStatusResponse());
-       }},
-      // There is no CUDA memory here, so there is nothing registered.
-      {"CudaSharedMemoryUnregister", kUnary,
-       [](Self&, View, const Call& call) {
-         Reply(call, inference::CudaSharedMemoryUnregisterResponse());
+       [](Self& self, View message, const Call& call) {
+         With<inference::CudaSharedMemoryStatusRequest>(message, call, [&](const auto& request) {
+           const bool there = self.core_.cuda_memory().available();
+           const auto regions = self.core_.cuda_memory().Status(there ? request.name() : "");
+           if (!regions.has_value()) return Fail(call, regions.error());
+           inference::CudaSharedMemoryStatusResponse response;
+           for (const kserve::CudaRegion& region : *regions) {
+             auto& entry = (*response.mutable_regions())[region.name];
+             entry.set_name(region.name);
+             entry.set_device_id(static_cast<uint64_t>(region.device));
+             entry.set_byte_size(region.byte_size);
+           }
+           Reply(call, response);
+         });
        }},
       {"CudaSharedMemoryRegister", kUnary,
-       [](Self&, View, const Call& call) { Unsupported(call, "CUDA shared memory"); }},
+       [](Self& self, View message, const Call& call) { self.RegisterCuda(message, call); }},
+      {"CudaSharedMemoryUnregister", kUnary,
+       [](Self& self, View message, const Call& call) { self.UnregisterCuda(message, call); }},
       {"TraceSetting", kUnary, [](Self&, View, const Call& call) { Unsupported(call, "tracing"); }},
       {"LogSettings", kUnary,
        [](Self&, View, const Call& call) { Unsupported(call, "changing the log"); }},
@@ -328,6 +338,32 @@ void GrpcFrontend::OnStreamDone(uint32_t, const net::GrpcCall& call) {
 void GrpcFrontend::OnStreamLost(uint32_t, const net::GrpcCall& call) {
   const std::scoped_lock lock(mutex_);
   streams_.erase({call.connection(), call.stream()});
+}
+
+void GrpcFrontend::RegisterCuda(std::string_view message, const net::GrpcCall& call) {
+  if (!core_.cuda_memory().available()) return Unsupported(call, "CUDA shared memory");
+  With<inference::CudaSharedMemoryRegisterRequest>(message, call, [&](const auto& request) {
+    const kserve::CudaRegion region{.name = request.name(),
+                                    .handle = request.raw_handle(),
+                                    .device = request.device_id(),
+                                    .byte_size = request.byte_size()};
+    const bool added = slow_.Add([this, region, call] {
+      const Result<void> registered = core_.cuda_memory().Register(region);
+      if (!registered.has_value()) return Fail(call, registered.error());
+      Reply(call, inference::CudaSharedMemoryRegisterResponse());
+    });
+    if (!added) call.Finish(net::GrpcStatus::kUnavailable, "the server is shutting down");
+  });
+}
+
+void GrpcFrontend::UnregisterCuda(std::string_view message, const net::GrpcCall& call) {
+  With<inference::CudaSharedMemoryUnregisterRequest>(message, call, [&](const auto& request) {
+    const bool added = slow_.Add([this, name = request.name(), call] {
+      core_.cuda_memory().Unregister(name);
+      Reply(call, inference::CudaSharedMemoryUnregisterResponse());
+    });
+    if (!added) call.Finish(net::GrpcStatus::kUnavailable, "the server is shutting down");
+  });
 }
 
 void GrpcFrontend::Load(std::string_view message, const net::GrpcCall& call, bool load) {

@@ -36,6 +36,8 @@ class GrpcFrontend final : public net::GrpcService {
   static const MethodRow* Methods(size_t& count);
   void Infer(std::string_view message, const net::GrpcCall& call);
   void Load(std::string_view message, const net::GrpcCall& call, bool load);
+  void RegisterCuda(std::string_view message, const net::GrpcCall& call);
+  void UnregisterCuda(std::string_view message, const net::GrpcCall& call);
 
   Core& core_;
   WorkQueue& slow_;

@@ -141,10 +141,8 @@ void HttpFrontend::OnRequest(const net::HttpRequest& request, net::HttpReply rep
     return reply.Send(SharedMemory(
         request.method, path.substr(std::string_view("/systemsharedmemory").size()), request.body));
   }
-  if (path == "/cudasharedmemory/status")
-    return reply.Send(get ? JsonAnswer("[]") : MethodNotAllowed());
-  if (path.starts_with("/cudasharedmemory") || path.starts_with("/trace") ||
-      path.starts_with("/logging")) {
+  if (path.starts_with("/cudasharedmemory")) return CudaSharedMemory(request, std::move(reply));
+  if (path.starts_with("/trace") || path.starts_with("/logging")) {
     return reply.Send(
         ErrorAnswer(501, Format("{} is not supported by sextant serve", request.path)));
   }
@@ -327,6 +325,45 @@ net::HttpAnswer HttpFrontend::SharedMemory(std::string_view method, std::string_
   if (offset != nullptr) wanted.offset = *offset->AsUint();
   const Result<void> registered = core_.shared_memory().Register(wanted);
   return registered.has_value() ? HttpAnswer{} : ErrorAnswer(registered.error());
+}
+
+void HttpFrontend::CudaSharedMemory(const net::HttpRequest& request, net::HttpReply reply) {
+  std::string_view rest = request.path;
+  rest.remove_prefix(std::string_view("/v2/cudasharedmemory").size());
+  const bool get = request.method == "GET", post = request.method == "POST";
+  const bool list = rest == "/status";
+  if (!core_.cuda_memory().available() && !list) {
+    return reply.Send(
+        ErrorAnswer(501, Format("{} is not supported by sextant serve", request.path)));
+  }
+  std::string region;
+  if (rest.starts_with("/region/")) {
+    rest.remove_prefix(std::string_view("/region").size());
+    const std::optional<std::string> name = TakeSegment(rest);
+    if (!name) return reply.Send(NoSuchPath());
+    region = *name;
+  }
+  if (rest == "/status")
+    return reply.Send(get ? AnswerWith(core_.cuda_memory().Status(region)) : MethodNotAllowed());
+  if (rest != "/register" && rest != "/unregister") return reply.Send(NoSuchPath());
+  if (!post) return reply.Send(MethodNotAllowed());
+  kserve::CudaRegion wanted{.name = region};
+  if (rest == "/register") {
+    Result<kserve::CudaRegion> parsed = kserve::ParseCudaRegion(region, request.body);
+    if (!parsed.has_value()) return reply.Send(ErrorAnswer(parsed.error()));
+    wanted = *std::move(parsed);
+  }
+  auto shared = std::make_shared<net::HttpReply>(std::move(reply));
+  const bool added = slow_.Add([this, wanted, enter = rest == "/register", shared] {
+    Result<void> done;
+    if (enter) {
+      done = core_.cuda_memory().Register(wanted);
+    } else {
+      core_.cuda_memory().Unregister(wanted.name);
+    }
+    shared->Send(done.has_value() ? HttpAnswer{} : ErrorAnswer(done.error()));
+  });
+  if (!added) shared->Send(ErrorAnswer(503, "the server is shutting down"));
 }
 
 void MetricsFrontend::OnRequest(const net::HttpRequest& request, net::HttpReply reply) {

@@ -16,7 +16,7 @@ namespace sextant::serve {
 
 class HttpFrontend final : public net::HttpHandler {
  public:
-  // `slow` runs what would block a connection's loop: loading and unloading.
+  // `slow` runs what would block a connection's loop: loading and unloading, opening GPU memory.
   HttpFrontend(Core& core, WorkQueue& slow, bool allow_control)
       : core_(core), slow_(slow), allow_control_(allow_control) {}
   void OnRequest(const net::HttpRequest& request, net::HttpReply reply) override;
@@ -27,6 +27,7 @@ class HttpFrontend final : public net::HttpHandler {
   net::HttpAnswer Model(std::string_view method, std::string_view model, std::string_view rest);
   net::HttpAnswer SharedMemory(std::string_view method, std::string_view rest,
                                std::string_view body);
+  void CudaSharedMemory(const net::HttpRequest& request, net::HttpReply reply);
   void RepositoryControl(std::string_view model, bool load, std::string_view body,
                          net::HttpReply reply);
   net::HttpAnswer Index(std::string_view body);

@@ -67,8 +67,11 @@ std::string ModelText::Config() const {
 }
 
 Serve::Serve(const std::map<std::string, std::string>& models, std::vector<std::string> flags,
-             std::string address, int http_port)
-    : flags_(std::move(flags)), address_(std::move(address)), http_port_(http_port) {
+             std::string address, int http_port, std::map<std::string, std::string> environment)
+    : flags_(std::move(flags)),
+      address_(std::move(address)),
+      environment_(std::move(environment)),
+      http_port_(http_port) {
   EXPECT_TRUE(MakeDirectories(directory_.File("models")).has_value());
   for (const auto& [name, config] : models) {
     directory_.Write(Format("models/{}/config.pbtxt", name), config);
@@ -88,7 +91,7 @@ void Serve::Start() {
                                 Format("--metrics-port={}", metrics_port_),
                                 "--truth-log=" + directory_.File(Format("truth{}.csv", lives_))};
   argv.insert(argv.end(), flags_.begin(), flags_.end());
-  Result<Process> process = Process::Start({.argv = argv});
+  Result<Process> process = Process::Start({.argv = argv, .environment = environment_});
   ASSERT_TRUE(process.has_value()) << process.error().message();
   process_ = *std::move(process);
   ASSERT_TRUE(process_->WaitForOutput("ready\n", 60s)) << process_->err();

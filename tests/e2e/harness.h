@@ -58,7 +58,7 @@ class Serve {
   // when it does not become ready.
   explicit Serve(const std::map<std::string, std::string>& models,
                  std::vector<std::string> flags = {}, std::string address = "127.0.0.1",
-                 int http_port = 0);
+                 int http_port = 0, std::map<std::string, std::string> environment = {});
   int http_port() const { return http_port_; }
   int grpc_port() const { return grpc_port_; }
   int metrics_port() const { return metrics_port_; }
@@ -81,6 +81,7 @@ class Serve {
   TempDirectory directory_;
   std::vector<std::string> flags_;
   const std::string address_;
+  const std::map<std::string, std::string> environment_;
   int http_port_ = 0, grpc_port_ = 0, metrics_port_ = 0;
   int lives_ = 0;
   std::optional<Process> process_;
