@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "base/units.h"
+#include "run/state_text.h"
 #include "text/json.h"
 
 namespace sextant::cli {
@@ -43,6 +44,7 @@ void ProgressPrinter::Show(const load::LiveFigures& f) {
         f.phase, f.elapsed_s, f.expected_s > 0 ? Format("/{:.0f}", f.expected_s) : "",
         HumanNumber(f.requests_per_s), HumanDuration(Nanos(static_cast<int64_t>(f.p99_ns))));
     if (f.failed_per_s > 0) line += Format("  {} failed/s", HumanNumber(f.failed_per_s));
+    if (f.not_sent_per_s > 0) line += Format("  {} not sent/s", HumanNumber(f.not_sent_per_s));
     if (eta >= 0)
       line +=
           Format("  ETA {}", HumanDuration(std::chrono::seconds(static_cast<int64_t>(eta + 0.5))));
@@ -59,6 +61,7 @@ void ProgressPrinter::Show(const load::LiveFigures& f) {
     out.Member("elapsed_s", f.elapsed_s)
         .Member("requests_per_s", f.requests_per_s)
         .Member("failed_per_s", f.failed_per_s);
+    if (f.not_sent_per_s > 0) out.Member("not_sent_per_s", f.not_sent_per_s);
     out.Member("p99_ns", f.p99_ns).Member("in_flight", f.in_flight).Member("answered", f.answered);
     if (eta >= 0) out.Member("eta_s", eta);
     out.EndObject();
@@ -78,7 +81,8 @@ void ProgressPrinter::EndLevel(const run::Level& level) {
       .Member("throughput_per_s", level.throughput.value);
   out.Member("succeeded", level.succeeded)
       .Member("failed", level.failed + level.unfinished)
-      .Member("state", stats::LevelStateName(level.state))
+      .Member("not_sent", level.overflow)
+      .Member("state", run::StateText(level))
       .EndObject();
   std::fprintf(stderr, "%s\n", out.text().c_str());
 }

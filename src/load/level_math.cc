@@ -225,7 +225,7 @@ void ComputeLevel(const LevelInput& input, const MeasureOptions& options, run::L
       static_cast<double>(blocks.size()) * block_s * std::max(1, level.client.workers);
   if (thread_s > 0) {
     level.client.cpu_share = cpu_s / thread_s;
-    if (run_queue_s) level.client.run_queue_share = *run_queue_s / thread_s;
+    if (run_queue_s) level.client.run_queue_share = std::min(1.0, *run_queue_s / thread_s);
   }
   if (handled > 0) level.client.cpu_us_per_request = cpu_s * 1e6 / static_cast<double>(handled);
   level.client.loop_lag_p99_us = record.lag.Quantile(0.99) / 1e3;
@@ -235,11 +235,17 @@ std::vector<std::string> FindClientLimits(const run::Level& level, bool spin) {
   std::vector<std::string> out;
   const double service_p50 = level.service.histogram.Quantile(0.5);
   const double slip_p99 = level.slip.Quantile(0.99);
+  // Lateness matters beside what a request took; where none succeeded, beside what it failed after.
+  double took_p50 = service_p50;
+  if (level.succeeded == 0) {
+    for (const run::OutcomeRecord& outcome : level.outcomes)
+      took_p50 = std::max(took_p50, outcome.latency.Quantile(0.5));
+  }
   if (!spin && level.client.cpu_share_max > 0.9) {
     out.push_back(
         Format("the busiest worker used {:.0f} % of its core", level.client.cpu_share_max * 100));
   }
-  if (slip_p99 > 1e6 && slip_p99 > 0.05 * service_p50) {
+  if (slip_p99 > 1e6 && slip_p99 > 0.05 * took_p50) {
     out.push_back(Format("1 % of the requests went out more than {} late",
                          HumanDuration(Nanos(static_cast<int64_t>(slip_p99)))));
   }
@@ -249,7 +255,10 @@ std::vector<std::string> FindClientLimits(const run::Level& level, bool spin) {
         level.client.loop_lag_p99_us, service_p50 / 1e3));
   }
   if (level.client.run_queue_share.value_or(0) > 0.1) {
-    out.push_back(Format("the workers waited for a core {:.0f} % of the time",
+    out.push_back(Format("{} waited for a core {:.0f} % of the time",
+                         level.client.workers > 1
+                             ? Format("each of the {} workers", level.client.workers)
+                             : std::string("the worker"),
                          *level.client.run_queue_share * 100));
   }
   return out;

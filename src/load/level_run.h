@@ -25,6 +25,10 @@ inline constexpr Nanos kProgressEvery = 250ms;
 // that turns out too short on a busy machine, longer.
 inline constexpr Nanos kNotice = 5ms;
 inline constexpr Nanos kLongestNotice = 1s;
+// The load runs on after the window for this long at most: its last requests are to meet the same
+// load as the first, but where they are not answered by then the server is behind, and more load
+// would only lengthen the queue that they, and the next level, wait for.
+inline constexpr Nanos kLoadRunsOn = 2s;
 // An end that is decided on the way cannot be announced twice.
 inline constexpr Nanos kEndNotice = 50ms;
 
@@ -65,6 +69,7 @@ class Generator::LevelRun {
     Drain();
     if (by_trials()) TakeTrialBlocks();
     Collect();
+    NoteUnanswered();
     return std::move(level_);
   }
 
@@ -84,7 +89,13 @@ class Generator::LevelRun {
     return ShareOf(total, worker, workers_.size());
   }
 
+  // measurement_ends.cc: before the load, and after the window.
   void Settle();
+  uint64_t Sum(uint64_t (*of)(const Worker::Totals&)) const;
+  void NoteBacklog(uint64_t cancelled, uint64_t timeouts);
+  void Drain();
+  void LookForOldest();
+  void NoteUnanswered();
   void Connect();
   void AwaitStart();
   Instant LoadBegin() const { return std::max(SteadyNow() + kNotice, plan_.start_at); }
@@ -111,7 +122,6 @@ class Generator::LevelRun {
   void NoteTrials(const Trials& trials, TrialVerdict verdict);
   void TakeTrialBlocks();
   void NoteTrialCpu(size_t worker, const Block& block);
-  void Drain();
   void Collect();
   void CollectClient();
   void CollectServer();
@@ -167,6 +177,7 @@ class Generator::LevelRun {
   Instant begin_{}, end_ = Instant::max();
   std::vector<Instant> trial_edges_;  // of all windows, whether they count or not
   Counters stats_begin_, stats_end_;  // of the server, at the window's edges
+  Worker::Open open_;                 // at the window's end, where nothing was answered in it
   Instant last_progress_{};
   uint64_t phase_answered_ = 0;
 };

@@ -34,27 +34,6 @@ Result<std::unique_ptr<Generator>> Generator::Start(const WorkerOptions& options
 
 Generator::~Generator() = default;
 
-// Nothing of what was asked of the server before may be left when the level begins: an open loop
-// beyond the server's capacity leaves a queue behind.
-void Generator::LevelRun::Settle() {
-  const Instant begin = SteadyNow();
-  const auto in_flight = [&] {
-    size_t total = 0;
-    for (const auto& worker : workers_) total += worker->ReadTotals().in_flight;
-    return total;
-  };
-  while (in_flight() > 0) {
-    if (SteadyNow() - begin > std::min<Nanos>(options_.drain_limit, 10s) || Stopped()) {
-      size_t cancelled = 0;
-      for (const auto& worker : workers_) cancelled += worker->CancelAll();
-      level_.notes.push_back(Format("{} requests of the load before were given up", cancelled));
-      return;
-    }
-    Look("settling", begin, Nanos(0));
-    std::this_thread::sleep_for(2ms);
-  }
-}
-
 void Generator::LevelRun::Connect() {
   const auto concurrency = static_cast<size_t>(closed_loop() ? plan_.load.value : 1);
   size_t connections = plan_.connections;
@@ -191,6 +170,7 @@ void Generator::LevelRun::Look(std::string_view phase, Instant phase_begin, Nano
     const double seconds = static_cast<double>(recent_.size()) * Seconds(block_length_);
     figures.requests_per_s = static_cast<double>(sum.answered) / seconds;
     figures.failed_per_s = static_cast<double>(sum.failed) / seconds;
+    figures.not_sent_per_s = static_cast<double>(sum.overflow) / seconds;
     figures.p99_ns = sum.latency.Quantile(0.99);
     figures.in_flight = recent_.back().in_flight;
   }
@@ -401,27 +381,6 @@ void Generator::LevelRun::CloseWindow(Instant end) {
         Format("this machine is too busy: the window's end was announced up to {} late, and what "
                "came meanwhile counts as well",
                HumanDuration(late)));
-  }
-}
-
-// The load runs on until the window's last request is answered, or until that takes too long.
-void Generator::LevelRun::Drain() {
-  const Instant begin = SteadyNow();
-  const Instant deadline =
-      begin + (stopped_ ? std::min<Nanos>(options_.drain_limit, 2s) : options_.drain_limit);
-  while (!WaitUntilDone(std::min(deadline, SteadyNow() + kLook)) && SteadyNow() < deadline) {
-    Look("draining", begin, Nanos(0));
-    if (!stopped_ && Stopped()) return;
-  }
-  // The last block of the window is published when the worker passes its end.
-  if (end_ != Instant::max() && !by_trials()) {
-    const Instant blocks_deadline = SteadyNow() + 2 * block_length_ + 50ms;
-    while (SteadyNow() < blocks_deadline &&
-           (incoming_.empty() || incoming_.rbegin()->first <= last_block_) &&
-           series_.blocks().size() < static_cast<size_t>(last_block_ - first_block_ + 1)) {
-      TakeBlocks();
-      std::this_thread::sleep_for(1ms);
-    }
   }
 }
 

@@ -61,7 +61,8 @@ struct LiveFigures {
   double expected_s = 0;      // of the phase, 0: unknown
   double requests_per_s = 0;  // answered, over the last second
   double failed_per_s = 0;
-  double p99_ns = 0;  // over the last second
+  double p99_ns = 0;          // over the last second
+  double not_sent_per_s = 0;  // arrivals that the in-flight cap kept from being sent
   int64_t in_flight = 0;
   uint64_t answered = 0;  // since the phase began
 };

@@ -90,7 +90,7 @@ void WindowRecord::Merge(const WindowRecord& other) {
 
 void Block::Reset(int64_t new_index) {
   index = new_index;
-  answered = failed = scheduled = responses = 0;
+  answered = failed = scheduled = overflow = responses = 0;
   latency_sum_ns = 0;
   latency.Reset();
   in_flight = 0;
@@ -102,6 +102,7 @@ void Block::Merge(const Block& other) {
   answered += other.answered;
   failed += other.failed;
   scheduled += other.scheduled;
+  overflow += other.overflow;
   responses += other.responses;
   latency_sum_ns += other.latency_sum_ns;
   latency.Merge(other.latency);
@@ -129,17 +130,30 @@ void Recorder::StartBlocks(Instant epoch, Nanos length) {
 }
 
 void Recorder::Roll(Instant now) {
+  const Nanos cpu = ThreadCpuTime() - cpu_before_;
+  const std::optional<Nanos> run_queue = ThreadRunQueueWait();
+  // A worker that had no core for long ends several blocks at once; each gets its share of what was
+  // read, and so does the one that has begun, or a stall before a window would count within it.
+  const Nanos elapsed = std::max(now, SteadyNow()) - block_end_ + block_length_;
+  const auto share = [&](Nanos of) {
+    return Nanos(static_cast<int64_t>(static_cast<double>(of.count()) * Seconds(block_length_) /
+                                      Seconds(elapsed)));
+  };
+  const Nanos run_queue_share =
+      run_queue && run_queue_before_ ? share(*run_queue - *run_queue_before_) : Nanos(0);
   do {
     block_->in_flight = in_flight_;
     // Requests that were due before the window may be in flight all through it.
     if (record_ != nullptr && window_.Holds(block_end_))
       record_->in_flight_max = std::max(record_->in_flight_max, in_flight_);
-    const Nanos cpu = ThreadCpuTime();
-    const std::optional<Nanos> run_queue = ThreadRunQueueWait();
-    block_->cpu = cpu - cpu_before_;
-    if (run_queue && run_queue_before_) block_->run_queue = *run_queue - *run_queue_before_;
-    cpu_before_ = cpu;
-    run_queue_before_ = run_queue;
+    block_->cpu = share(cpu);
+    cpu_before_ += block_->cpu;
+    if (run_queue && run_queue_before_) {
+      block_->run_queue = run_queue_share;
+      *run_queue_before_ += run_queue_share;
+    } else {
+      run_queue_before_ = run_queue;
+    }
     if (block_end_ >= split_at_) Split();
     const int64_t next = block_->index + 1;
     exchange_.Publish(std::move(block_));
@@ -205,6 +219,8 @@ void Recorder::OnFailure(const RequestStamps& t, bool in_window, const OutcomeCl
   // A server may repeat what it was sent.
   if (tally.count++ == 0) tally.example = Printable(RedactSecrets(message));
   tally.latency.Record((t.done - t.scheduled).count());
+  // What never found a connection has no sending.
+  if (t.sent > t.scheduled) record->slip.Record((t.sent - t.scheduled).count());
   record->last_done = std::max(record->last_done, t.done);
 }
 

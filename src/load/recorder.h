@@ -99,6 +99,7 @@ struct Block {
   int64_t index = 0;  // start = epoch + index * length
   uint64_t answered = 0, failed = 0;
   uint64_t scheduled = 0;
+  uint64_t overflow = 0;      // arrivals that were not sent
   uint64_t responses = 0;     // of decoupled models
   double latency_sum_ns = 0;  // of those answered, from schedule
   stats::Histogram latency{stats::Histogram::kCoarsePrecisionBits};
@@ -185,9 +186,16 @@ class Recorder {
     return true;
   }
   void OnOverflow(Instant scheduled) {
+    ++block_->overflow;
     if (!window_.Holds(scheduled)) return;
     if (scheduled >= split_at_) Split();
     if (WindowRecord* record = RecordOf(scheduled)) ++record->overflow;
+  }
+  // A request that is none of the load's begins and ends: it counts as in flight and nowhere else.
+  void OnExtra() { ++in_flight_; }
+  void OnExtraEnd(Instant done) {
+    Advance(done);
+    --in_flight_;
   }
   void OnSuccess(const RequestStamps& t, bool in_window) {
     Advance(t.done);

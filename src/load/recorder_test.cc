@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/host.h"
 #include "load/level_math.h"
 #include "load/schedule.h"
 #include "stats/goodness.h"
@@ -127,6 +128,29 @@ TEST(Recorder, BlocksCoverTimeWithoutGaps) {
     EXPECT_EQ(blocks[i]->index, static_cast<int64_t>(i));
     EXPECT_EQ(blocks[i]->answered, expected[i]);
   }
+}
+
+// A worker that was kept from its core reads the clocks late. Were the first block given all of it,
+// a window of a few blocks could cost more than its own time.
+TEST(Recorder, WhatWasUsedIsSpreadOverTheBlocksThatEndTogether) {
+  BlockExchange blocks;
+  Recorder recorder(blocks);
+  const Instant begin = SteadyNow();
+  recorder.StartBlocks(begin, 5ms);
+  const Nanos before = ThreadCpuTime();
+  while (ThreadCpuTime() - before < 40ms) {
+  }
+  recorder.Advance(SteadyNow());
+  const auto ended = blocks.TakeFull();
+  ASSERT_GE(ended.size(), 8u);
+  Nanos cpu{0};
+  for (const auto& block : ended) {
+    EXPECT_LE(block->cpu, 5ms);
+    EXPECT_EQ(block->cpu, ended[0]->cpu);
+    EXPECT_LE(block->run_queue.value_or(Nanos(0)), 5ms);
+    cpu += block->cpu;
+  }
+  EXPECT_GT(cpu, 30ms) << "but for what belongs to the block that has begun";
 }
 
 TEST(BlockSeries, JoinsNeighboursInsteadOfGrowing) {

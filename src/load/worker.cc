@@ -78,6 +78,7 @@ std::string Worker::ConnectFault() {
 void Worker::SetLoad(WorkerLoad load) {
   RunOnThread([&] {
     load_ = std::move(load);
+    load_ended_ = false;
     next_request_ = load_.part.first;
     if (load_.requests != nullptr && load_.order == DataOrder::kSequential)
       next_request_ %= load_.requests->requests().size();
@@ -89,7 +90,7 @@ void Worker::SetLoad(WorkerLoad load) {
       sequences_->SetLanes(load_.sequences, load_.turn);
       sequence_set_ = load_.requests;
     }
-    if (sequences_ != nullptr && load_.requests == nullptr) CloseSequences(SteadyNow());
+    if (LoadOver()) CloseSequences(SteadyNow());
     // What is in flight from before counts towards a closed loop's concurrency.
     closed_in_flight_ = static_cast<size_t>(recorder_.in_flight());
     if (models_ != nullptr) SetModels();
@@ -152,7 +153,7 @@ std::unique_ptr<WindowRecord> Worker::TakeWindow() {
   RunOnThread([&] {
     const Instant now = SteadyNow();
     for (const auto& slot : slots_) {
-      if (!slot->busy) continue;
+      if (!slot->busy || slot->closing) continue;
       recorder_.OnUnfinished(slot->scheduled, now, slot->in_window);
       if (models_ != nullptr)
         ModelRecorder(*slot->set).OnUnfinished(slot->scheduled, now, slot->in_window);
@@ -175,7 +176,7 @@ Worker::Totals Worker::ReadTotals() {
   Totals totals;
   RunOnThread([&] {
     totals = {channel_->counters(), channel_->connections(),
-              finished_.load(std::memory_order_relaxed),
+              finished_.load(std::memory_order_relaxed), timeouts_,
               static_cast<size_t>(recorder_.in_flight())};
   });
   return totals;
@@ -241,7 +242,7 @@ Instant Worker::IssueDue(Instant now) {
       overdue_.push_back(due);
     } else if (!Issue(due)) {
       next_due_ = Instant::max();
-      UpdateWindowDone();
+      OnBudgetUsedUp(now);
       break;
     }
     next_due_ = NextDue();
@@ -281,7 +282,7 @@ void Worker::IssueClosed(Instant now) {
   if (load_.periodic) now = SteadyNow();
   while (closed_in_flight_ < load_.concurrency) {
     ++closed_in_flight_;
-    if (!Issue(now)) return UpdateWindowDone();
+    if (!Issue(now)) return OnBudgetUsedUp(now);
   }
 }
 
@@ -306,8 +307,12 @@ void Worker::IssueRow(Instant scheduled, const RequestSet& set, size_t request,
   slot.set = &set;
   slot.request = static_cast<uint32_t>(request);
   slot.busy = true;
-  slot.in_window = recorder_.OnScheduled(scheduled);
-  if (slot.in_window) ++window_open_;
+  slot.closing = std::exchange(closing_, false);
+  if (slot.closing) {
+    recorder_.OnExtra();
+  } else if (slot.in_window = recorder_.OnScheduled(scheduled); slot.in_window) {
+    ++window_open_;
+  }
   if (options_.timeout > Nanos(0)) Link(index, scheduled);
   const EncodedRequest& encoded = set.requests()[request];
   const bool alike = !set.patch().any() && load_.parts == 0;
@@ -338,8 +343,10 @@ const EncodedRequest& Worker::MakeOwn(uint32_t index, const EncodedRequest& enco
 
 void Worker::CloseSequences(Instant now) {
   if (sequence_set_ == nullptr) return;
-  while (const std::optional<Sequences::Step> step = sequences_->Close())
+  while (const std::optional<Sequences::Step> step = sequences_->Close()) {
+    closing_ = true;
     IssueRow(now, *sequence_set_, step->row.value_or(0), &*step);
+  }
 }
 
 void Worker::IssueOverdue() {
@@ -380,12 +387,13 @@ uint32_t Worker::TakeSlot() {
 void Worker::OnAnswer(uint32_t slot, const Answer& answer) {
   last_reading_ = answer.received;
   if (options_.retries > 0 && Retry(slot, answer)) return;
+  const bool closing = slots_[slot]->closing;
   Finish(slot, answer);
   if (sequences_ != nullptr) {
-    if (load_.requests == nullptr) CloseSequences(answer.received);
+    if (LoadOver()) CloseSequences(answer.received);
     if (overdue_from_ < overdue_.size()) IssueOverdue();
   }
-  if (load_.concurrency == 0) return;
+  if (load_.concurrency == 0 || closing) return;
   if (load_.periodic) {
     load_.concurrency = load_.periodic->OnEnd(slot);
     return;
@@ -402,7 +410,7 @@ void Worker::OnAnswer(uint32_t slot, const Answer& answer) {
     return;
   }
   connect_failures_ = 0;
-  if (!Issue(answer.received)) UpdateWindowDone();
+  if (!Issue(answer.received)) OnBudgetUsedUp(answer.received);
 }
 
 void Worker::OnResponse(uint32_t index, const Answer& response) {
@@ -487,6 +495,7 @@ Instant Worker::SendRetries(Instant now) {
 
 void Worker::Finish(uint32_t index, const Answer& answer) {
   Slot& slot = *slots_[index];
+  if (slot.closing) return FinishClosing(index, answer);
   const RequestStamps stamps{slot.scheduled, slot.sent, answer.received};
   if (options_.timeout > Nanos(0)) Unlink(index);
   if (answer.outcome.ok()) {
@@ -516,6 +525,7 @@ void Worker::Finish(uint32_t index, const Answer& answer) {
 // Whether all of the window's requests have been sent.
 bool Worker::AllIssued() const {
   if (load_.requests == nullptr) return true;
+  if (load_ended_) return overdue_from_ >= overdue_.size();
   if (load_.budget != nullptr && load_.budget->load(std::memory_order_relaxed) <= 0) return true;
   if (load_.periodic) return closed_in_flight_ >= load_.periodic->plan().end;
   if (load_.concurrency > 0) return loop_->turn_start() >= recorder_.window().end;
@@ -560,6 +570,7 @@ void Worker::ExpireDeadlines(Instant now) {
   while (oldest_ != kNone && slots_[oldest_]->deadline <= now) {
     const uint32_t index = oldest_;
     const uint32_t endpoint = channel_->Cancel(index);
+    ++timeouts_;
     OnAnswer(index, {.outcome = {OutcomeKind::kTimeout},
                      .endpoint = endpoint,
                      .received = now,

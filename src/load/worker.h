@@ -92,6 +92,9 @@ class Worker final : public ChannelListener {
   std::string ConnectFault();
 
   void SetLoad(WorkerLoad load);
+  // The window is over: from now on nothing is issued but arrivals of the window that wait for a
+  // sequence.
+  void EndLoad();
   void StartBlocks(Instant epoch, Nanos length);
   BlockExchange& blocks() { return blocks_; }
   // Of one of several models.
@@ -114,9 +117,16 @@ class Worker final : public ChannelListener {
     net::TransferCounters transfer;
     size_t connections = 0;
     uint64_t finished = 0;  // requests that ended in whatever way
+    uint64_t timeouts = 0;  // of them
     size_t in_flight = 0;
   };
   Totals ReadTotals();
+  // What is in flight, and since when the oldest of it.
+  struct Open {
+    size_t count = 0;
+    Instant oldest = Instant::max();
+  };
+  Open ReadOpen();
   // Forgets every request in flight; returns how many there were.
   size_t CancelAll();
   uint64_t finished() const { return finished_.load(std::memory_order_relaxed); }
@@ -132,7 +142,8 @@ class Worker final : public ChannelListener {
     uint32_t request = 0;
     bool in_window = false;
     bool busy = false;
-    uint32_t uses = 0;  // tells a request's answer from one to an earlier request of the slot
+    bool closing = false;  // ends a sequence before its time: none of the load's requests
+    uint32_t uses = 0;     // tells a request's answer from one to an earlier request of the slot
     uint16_t retries = 0;
     Instant retry_at{};  // when it is sent again; zero: it is with the channel
     // Neighbours in the list of requests in flight, by deadline.
@@ -171,6 +182,11 @@ class Worker final : public ChannelListener {
   [[gnu::noinline]] void Log(uint32_t index, const Answer& answer);
   // Ends the sequences that have nothing in flight, where the load is over.
   void CloseSequences(Instant now);
+  // Nothing more will be asked of the sequences that are open: by SetLoad({}), by EndLoad(), or
+  // because the budget is used up.
+  bool LoadOver() const;
+  void OnBudgetUsedUp(Instant now);
+  [[gnu::noinline, gnu::cold]] void FinishClosing(uint32_t slot, const Answer& answer);
   void IssueOverdue();
   uint32_t TakeSlot();
   uint32_t TakeRequest();
@@ -217,6 +233,8 @@ class Worker final : public ChannelListener {
   std::unique_ptr<Channel> channel_;
 
   WorkerLoad load_;
+  bool load_ended_ = false;    // by EndLoad()
+  bool closing_ = false;       // the next request to be issued is a Slot::closing
   uint64_t next_request_ = 0;  // its index, or with random order the arrival's
   Instant next_due_ = Instant::max();
   size_t closed_in_flight_ = 0;  // of the current closed loop, waiting restarts included
@@ -241,7 +259,8 @@ class Worker final : public ChannelListener {
   std::vector<uint32_t> free_slots_;
   std::deque<SharedRequest> shared_requests_;  // by slot; empty without shared memory
   uint32_t oldest_ = UINT32_MAX, newest_ = UINT32_MAX;
-  Instant next_expiry_{};    // no deadline is earlier
+  Instant next_expiry_{};  // no deadline is earlier
+  uint64_t timeouts_ = 0;
   int64_t window_open_ = 0;  // requests of the window in flight
   Instant last_reading_{};
 

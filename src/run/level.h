@@ -176,6 +176,9 @@ struct Level {
   std::vector<MetricRecord> metrics;
   std::vector<EndpointRecord> endpoints;  // empty where there is one
   std::vector<SecondRecord> series;
+  // Requests of the load before that had no answer when this level began: the server may have been
+  // busy with them in it.
+  uint64_t backlog = 0;
   stats::LevelState state = stats::LevelState::kShort;
   std::vector<std::string> notes;  // for people
 
@@ -190,6 +193,16 @@ struct Level {
                ? 0
                : static_cast<double>(failed + unfinished) / static_cast<double>(scheduled);
   }
+  // Of the arrivals of the window, those that the in-flight cap kept from being sent.
+  double not_sent_share() const {
+    return overflow == 0
+               ? 0
+               : static_cast<double>(overflow) / static_cast<double>(scheduled + overflow);
+  }
+  // So many that the figures are those of a lower load than was asked for.
+  bool capped() const { return not_sent_share() > 0.001; }
+  // Nothing came back, not even an error, though requests were in flight.
+  bool unanswered() const;
 };
 
 // "Concurrency: 4", "Request Rate: 100"

@@ -211,6 +211,7 @@ void AddLevel(Level& to, const Level& from, bool same_server) {
   to.failed += from.failed;
   to.unfinished += from.unfinished;
   to.overflow += from.overflow;
+  to.backlog += from.backlog;
   to.checked_outputs += from.checked_outputs;
   to.wrong_outputs += from.wrong_outputs;
   to.completed += from.completed;

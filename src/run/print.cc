@@ -12,6 +12,7 @@
 #include "run/metrics_text.h"
 #include "run/print_models.h"
 #include "run/print_streams.h"
+#include "run/state_text.h"
 #include "text/csv.h"
 #include "text/json.h"
 
@@ -75,7 +76,8 @@ void AppendOutcomes(const Level& level, std::string& out) {
     AppendFormat(out, "    Sent again: {} times, with latencies from the first due time\n",
                  level.retries);
   if (level.overflow > 0)
-    AppendFormat(out, "    Not sent, in-flight cap reached: {} arrivals\n", level.overflow);
+    AppendFormat(out, "    Not sent, in-flight cap reached: {} arrivals ({:.3g}%)\n",
+                 level.overflow, level.not_sent_share() * 100);
   if (level.checked_outputs > 0) {
     const stats::IntervalEstimate share =
         stats::ShareInterval(level.checked_outputs - level.wrong_outputs, level.checked_outputs);
@@ -146,12 +148,6 @@ void AppendClientCost(const Level& level, std::string& out) {
                HumanBytes(static_cast<double>(c.bytes_received)));
 }
 
-std::string StateText(const Level& level) {
-  std::string out(stats::LevelStateName(level.state));
-  if (level.client.limited) out += ", client-limited";
-  return out;
-}
-
 std::string TablePercentile(const Level& level, double p) {
   if (level.latency.histogram.count() == 0) return "-";
   for (const stats::QuantileEstimate& q : level.latency.percentiles) {
@@ -204,6 +200,10 @@ std::vector<Column> FigureColumns(std::span<const Level> levels) {
          return l.scheduled == 0 ? std::string("-") : Format("{:.3g}", l.error_rate() * 100);
        }},
   };
+  if (any([](const Level& l) { return l.overflow > 0; })) {
+    columns.push_back({"Not sent", "%",
+                       [](const Level& l) { return Format("{:.3g}", l.not_sent_share() * 100); }});
+  }
   if (any([](const Level& l) { return l.checked_outputs > 0; })) {
     columns.push_back({"Correct", "%", [](const Level& l) {
                          return l.checked_outputs == 0
@@ -322,25 +322,10 @@ namespace {
 
 // What the words and marks mean that occur in the table.
 std::string TableLegend(std::span<const Level> levels, const std::string& table) {
-  const auto any = [&](auto&& is) { return std::any_of(levels.begin(), levels.end(), is); };
-  const auto state = [&](stats::LevelState s) {
-    return any([&](const Level& l) { return l.state == s; });
-  };
   std::string out;
   if (table.find('?') != std::string::npos)
     out += "?: too few independent requests for a 95 % interval of this figure\n";
-  if (state(stats::LevelState::kNoisy))
-    out += "noisy: no trend, but throughput is not known to 5 %; --duration longer helps\n";
-  if (state(stats::LevelState::kDrifting))
-    out += "drifting: throughput or latency moved steadily within the window\n";
-  if (state(stats::LevelState::kShort))
-    out += "short: too few requests to judge; --duration or --requests larger helps\n";
-  if (any([](const Level& l) { return l.client.limited; })) {
-    out +=
-        "client-limited: the client was short of CPU, or late, and part of the figure; the level's "
-        "report says why\n";
-  }
-  return out;
+  return out + StateLegend(levels);
 }
 
 // For machines: "12,345" is 12345, "5.8?" is 5.8, and "-" is nothing.

@@ -234,6 +234,11 @@ std::string PerfAnalyzerWarnings(const PerfAnalyzerForm& form, const Level& leve
     AppendFormat(out, "[WARNING] {}: {}: {}{}\n", where, outcome.name, outcome.count,
                  outcome.example.empty() ? "" : Format(": {}", outcome.example));
   }
+  if (level.overflow > 0) {
+    AppendFormat(out,
+                 "[WARNING] {}: {} arrivals ({:.3g}%) were not sent: --max-in-flight reached\n",
+                 where, level.overflow, level.not_sent_share() * 100);
+  }
   if (level.client.limited) {
     out +=
         "[WARNING] Perf Analyzer is not able to keep up with the desired load. The results may not "

@@ -26,6 +26,10 @@ class Writer {
     for (const std::string& text : v) list.emplace_back(text);
     out.Set(name, std::move(list));
   }
+  // Absent when zero: what most levels do not have.
+  void CountIfAny(std::string_view name, uint64_t v) {
+    if (v > 0) Field(name, v);
+  }
   template <typename T>
   void Object(std::string_view name, const T& v, auto&& visit) {
     Writer inner;
@@ -95,6 +99,9 @@ class Reader {
       }
       return true;
     });
+  }
+  void CountIfAny(std::string_view name, uint64_t& v) {
+    if (in.Find(name) != nullptr) Field(name, v);
   }
   template <typename T>
   void Object(std::string_view name, T& v, auto&& visit) {
@@ -425,6 +432,7 @@ void Visit(V& v, Level& level) {
   v.List("composing", level.composing, kVisit);
   v.ListIfAny("metric_sources", level.metric_sources, kVisit);
   v.ListIfAny("metrics", level.metrics, kVisit);
+  v.CountIfAny("backlog", level.backlog);
   v.List("endpoints", level.endpoints, kVisit);
   v.List("series", level.series, kVisit);
   v.Field("notes", level.notes);

@@ -8,6 +8,7 @@
 #include "run/print.h"
 #include "run/print_perf_analyzer.h"
 #include "run/run_file.h"
+#include "run/state_text.h"
 
 namespace sextant::run {
 namespace {
@@ -290,6 +291,36 @@ Level PlainLevel() {
   return level;
 }
 
+TEST(FormatTable, SaysInTheStateWhatAReaderOfTheFiguresMustKnow) {
+  Level level = PlainLevel();
+  level.overflow = 1;
+  EXPECT_EQ(StateText(level), "stable") << "one of a thousand changes nothing";
+  EXPECT_NE(FormatTable(std::vector<Level>{level}).find("Not sent"), std::string::npos);
+  level.overflow = 2 * level.scheduled;
+  level.backlog = 7;
+  EXPECT_EQ(StateText(level), "stable, backlog, capped");
+  const std::string table = FormatTable(std::vector<Level>{PlainLevel(), level});
+  EXPECT_NE(table.find("66.7"), std::string::npos) << table;
+  EXPECT_NE(table.find("\nbacklog: "), std::string::npos) << table;
+  EXPECT_NE(table.find("\ncapped: "), std::string::npos) << table;
+  EXPECT_EQ(FormatTable(std::vector<Level>{PlainLevel()}).find("Not sent"), std::string::npos);
+  // The count is kept, and absent where there is none.
+  EXPECT_EQ(LevelFromJson(LevelToJson(level))->backlog, 7u);
+  EXPECT_EQ(LevelToJson(PlainLevel()).Find("backlog"), nullptr);
+}
+
+TEST(FormatTable, OfAServerThatOnlyTimesOutSaysUnanswered) {
+  Level level;
+  EXPECT_EQ(StateText(level), "short") << "nothing was asked";
+  level.in_flight_max = 2;
+  level.outcomes.resize(1);
+  level.outcomes[0].name = "timeout";
+  EXPECT_EQ(StateText(level), "unanswered");
+  level.outcomes.resize(2);
+  level.outcomes[1].name = "HTTP 503";
+  EXPECT_EQ(StateText(level), "short") << "an error is an answer";
+}
+
 TEST(FormatTable, IsAligned) {
   Level other = PlainLevel();
   other.load.value = 16;
@@ -384,6 +415,7 @@ TEST(RunFile, EveryMemberOfALevelIsDocumented) {
   const std::string page = ReadFile(SEXTANT_SOURCE_DIR "/docs/run-file.md").value();
   Level level = MixedLevel();
   level.responses.emplace(), level.sequences.emplace();
+  level.backlog = 7;
   level.series.resize(1);
   level.server.resize(1);
   level.composing.resize(1);
