@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "base/units.h"
+#include "cli/command.h"
 
 namespace sextant::cli {
 namespace {
@@ -55,8 +56,8 @@ Result<std::unique_ptr<SharedMemory>> SharedMemory::Open(const PerfOptions& opti
   std::unique_ptr<SharedMemory> none;
   if (options.shared_memory == SharedMemoryKind::kNone) return none;
   if (const size_t orphans = kserve::RemoveOrphanedSegments(); orphans > 0) {
-    std::fputs(Format("sextant perf: removed {} shared memory object{} of killed runs\n", orphans,
-                      orphans == 1 ? "" : "s")
+    std::fputs(Format("{}: removed {} shared memory object{} of killed runs\n", ProgramName("perf"),
+                      orphans, orphans == 1 ? "" : "s")
                    .c_str(),
                stderr);
   }
@@ -79,9 +80,9 @@ Result<std::unique_ptr<SharedMemory>> SharedMemory::Open(const PerfOptions& opti
   if (options.shared_memory_required) {
     return Error(opened.error().code(), "--shared-memory: " + cause);
   }
-  std::fputs(Format("sextant perf: warning: no shared memory, tensors are sent in the requests "
+  std::fputs(Format("{}: warning: no shared memory, tensors are sent in the requests "
                     "(--shared-memory-required makes this an error): {}\n",
-                    cause)
+                    ProgramName("perf"), cause)
                  .c_str(),
              stderr);
   return none;
