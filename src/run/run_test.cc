@@ -322,8 +322,9 @@ TEST(Failures, AreListedByLevelAndClassWithAnExample) {
   EXPECT_EQ(FormatFailures(levels), "");
   EXPECT_EQ(FirstFailure(levels), "");
   levels[1].failed = 3;
-  levels[1].outcomes.push_back({.name = "HTTP 503", .count = 2, .example = "too busy"});
-  levels[1].outcomes.push_back({.name = "timeout", .count = 1});
+  levels[1].outcomes.push_back(
+      {.name = "HTTP 503", .count = 2, .latency = stats::Histogram(), .example = "too busy"});
+  levels[1].outcomes.push_back({.name = "timeout", .count = 1, .latency = stats::Histogram()});
   EXPECT_EQ(FormatFailures(levels), DescribeLoad(level.load) +
                                         ", batch 2: 3 of 10 requests failed\n"
                                         "  2 x HTTP 503: too busy\n"
