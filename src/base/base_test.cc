@@ -2,6 +2,7 @@
 #include <sys/socket.h>
 
 #include <csignal>
+#include <filesystem>
 #include <map>
 
 #include "base/clock.h"
@@ -177,6 +178,19 @@ TEST(Files, AtomicWriteReplacesAndLeavesNothingBeside) {
   ASSERT_TRUE(RemoveAll(dir).has_value());
   EXPECT_EQ(ReadFile(path).error().code(), ErrorCode::kNotFound);
   EXPECT_NE(WriteFileAtomic(path, "x").error().message().find(path), std::string::npos);
+}
+
+TEST(Files, AreTheSameByWhateverPath) {
+  const std::string directory = *MakeTempDirectory("sextant-same-");
+  const std::string file = JoinPath(directory, "a"), link = JoinPath(directory, "b");
+  EXPECT_TRUE(SameFile(file, JoinPath(directory, "./a"))) << "not there yet";
+  ASSERT_TRUE(WriteFileAtomic(file, "x").has_value());
+  EXPECT_FALSE(SameFile(file, link));
+  std::filesystem::create_hard_link(file, link);
+  EXPECT_TRUE(SameFile(file, link));
+  EXPECT_FALSE(SameFile(file, "")) << "an option that is not given";
+  EXPECT_FALSE(SameFile("/dev/null", "/dev/null"));
+  EXPECT_TRUE(RemoveAll(directory).has_value());
 }
 
 TEST(Files, AppendedRecordsAreInOrder) {

@@ -101,6 +101,20 @@ bool IsDirectory(const std::string& path) {
   return stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
 }
 
+bool SameFile(const std::string& a, const std::string& b) {
+  if (a.empty() || b.empty()) return false;
+  struct stat info_a{}, info_b{};
+  const bool has_a = stat(a.c_str(), &info_a) == 0, has_b = stat(b.c_str(), &info_b) == 0;
+  if (has_a != has_b || (has_a && !S_ISREG(info_a.st_mode))) return false;
+  if (has_a) return info_a.st_dev == info_b.st_dev && info_a.st_ino == info_b.st_ino;
+  std::error_code error_a, error_b;
+  const auto path_a =
+      std::filesystem::weakly_canonical(std::filesystem::absolute(a, error_a), error_a);
+  const auto path_b =
+      std::filesystem::weakly_canonical(std::filesystem::absolute(b, error_b), error_b);
+  return !error_a && !error_b && path_a == path_b;
+}
+
 Result<std::vector<std::string>> ListDirectory(const std::string& path) {
   std::error_code error;
   std::filesystem::directory_iterator it(path, error);

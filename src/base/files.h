@@ -44,6 +44,9 @@ Result<void> WriteAll(int fd, std::string_view bytes, const std::string& path);
 Result<void> WriteFileAtomic(const std::string& path, std::string_view bytes);
 bool FileExists(const std::string& path);
 bool IsDirectory(const std::string& path);
+// Whether both paths lead to one file, through links too. It need not exist; devices, such as
+// /dev/null, are not counted as files.
+bool SameFile(const std::string& a, const std::string& b);
 // Names (not paths) of the entries, sorted, without "." and "..".
 Result<std::vector<std::string>> ListDirectory(const std::string& path);
 Result<void> MakeDirectories(const std::string& path);

@@ -9,6 +9,7 @@
 
 #include "base/files.h"
 #include "base/secrets.h"
+#include "cli/perf_transport.h"
 
 namespace sextant::cli {
 
@@ -25,6 +26,30 @@ const Command* FindCommand(std::string_view name) {
   return nullptr;
 }
 
+namespace {
+
+std::string& OtherName() {
+  static std::string name;
+  return name;
+}
+
+// A table's text names the program as it usually is called.
+std::string NamedAsStarted(std::string text, std::string_view command) {
+  if (OtherName().empty()) return text;
+  const std::string usual = Format("sextant {}", command);
+  for (size_t at = 0; (at = text.find(usual, at)) != std::string::npos; at += OtherName().size())
+    text.replace(at, usual.size(), OtherName());
+  return text;
+}
+
+}  // namespace
+
+std::string ProgramName(std::string_view command) {
+  return OtherName().empty() ? Format("sextant {}", command) : OtherName();
+}
+
+void SetProgramName(std::string name) { OtherName() = std::move(name); }
+
 std::optional<int> ParseOrExit(const options::TableBase& table, void* options, const void* defaults,
                                std::span<const std::string_view> arguments,
                                const std::function<std::vector<options::Mistake>()>& check) {
@@ -36,19 +61,22 @@ std::optional<int> ParseOrExit(const options::TableBase& table, void* options, c
                        .read_file = ReadFile},
                       common);
   if (common.help) {
-    std::fputs(table.Help(defaults, TerminalWidth()).c_str(), stdout);
+    std::fputs(NamedAsStarted(table.Help(defaults, TerminalWidth()), table.command()).c_str(),
+               stdout);
     return kExitOk;
   }
   // A configuration may be printed before it is complete.
   if (check && !common.print_config) {
     for (options::Mistake& mistake : check()) mistakes.push_back(std::move(mistake));
   }
+  // What is missing may stand in what was not understood: first things first.
+  if (!common.understood) std::erase_if(mistakes, [](const auto& m) { return m.missing; });
   if (!mistakes.empty()) {
-    std::fputs(options::FormatMistakes(table.command(), mistakes).c_str(), stderr);
+    std::fputs(options::FormatMistakes(ProgramName(table.command()), mistakes).c_str(), stderr);
     return kExitUsage;
   }
   if (common.print_config) {
-    std::fputs(table.PrintConfig(options).c_str(), stdout);
+    std::fputs(table.PrintConfig(options, ShownOption).c_str(), stdout);
     return kExitOk;
   }
   return std::nullopt;
@@ -61,7 +89,7 @@ size_t TerminalWidth() {
 }
 
 void PrintError(std::string_view command, const Error& error) {
-  std::fprintf(stderr, "sextant %.*s: %s\n", static_cast<int>(command.size()), command.data(),
+  std::fprintf(stderr, "%s: %s\n", ProgramName(command).c_str(),
                RedactSecrets(error.message()).c_str());
 }
 

@@ -38,6 +38,12 @@ std::optional<int> ParseOrExit(const options::TableBase& table, void* options, c
 // Columns of the terminal on stdout, or 100.
 size_t TerminalWidth();
 
+// What this program is called in front of a command's messages: "sextant perf", or the name that it
+// was started under in place of another, such as "perf_analyzer".
+std::string ProgramName(std::string_view command);
+// To be called before anything else, if at all.
+void SetProgramName(std::string name);
+
 // Prints "sextant COMMAND: error" to stderr.
 void PrintError(std::string_view command, const Error& error);
 

@@ -1,5 +1,8 @@
 // The program: finds the command, runs it.
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -25,11 +28,25 @@ int PrintCommands(std::FILE* to) {
   return to == stdout ? cli::kExitOk : cli::kExitUsage;
 }
 
-}  // namespace
+// What could not be written to stdout was not delivered, however well the work went.
+int CheckOutput(int exit_code) {
+  errno = 0;
+  const bool flushed = std::fflush(stdout) == 0;
+  const int reason = errno;
+  if (flushed && std::ferror(stdout) == 0) return exit_code;
+  // An earlier write that failed has left no reason.
+  const std::string_view why =
+      !flushed && reason != 0 ? std::strerror(reason) : "the disk is full, or its reader is gone";
+  std::fputs(Format("sextant: not all of the output could be written to stdout: {}\n", why).c_str(),
+             stderr);
+  return exit_code == cli::kExitOk ? cli::kExitFailure : exit_code;
+}
 
-int main(int argc, char** argv) {
+int Run(int argc, char** argv) {
   std::vector<std::string_view> arguments(argv + 1, argv + argc);
   if (argc > 0 && cli::IsPerfAnalyzerName(argv[0])) {
+    const std::string_view path = argv[0];
+    cli::SetProgramName(std::string(path.substr(path.rfind('/') + 1)));  // npos + 1 is 0
     arguments.insert(arguments.begin(), {"--compat", "perf_analyzer"});
     return cli::FindCommand("perf")->run(arguments);
   }
@@ -50,3 +67,7 @@ int main(int argc, char** argv) {
              stderr);
   return cli::kExitUsage;
 }
+
+}  // namespace
+
+int main(int argc, char** argv) { return CheckOutput(Run(argc, argv)); }

@@ -15,10 +15,12 @@
 #include "cli/perf_progress.h"
 #include "cli/perf_record.h"
 #include "cli/perf_report.h"
+#include "cli/perf_server.h"
 #include "cli/perf_shard.h"
 #include "cli/perf_shared_memory.h"
 #include "cli/perf_sweep.h"
 #include "cli/perf_trace.h"
+#include "run/print_failures.h"
 #include "run/run_file.h"
 
 namespace sextant::cli {
@@ -36,10 +38,11 @@ int Judge(const PerfOptions& options, const std::vector<run::Level>& levels,
     any_success |= level.succeeded > 0;
     const std::string where =
         Format("{}, batch {}", run::DescribeLoad(level.load), level.load.batch_size);
-    if (options.max_error_rate && level.error_rate() > *options.max_error_rate) {
-      std::fputs(Format("sextant perf: {}: {:.3g}% of the requests failed, more than "
+    if (options.max_error_rate && level.error_rate() > options.max_error_rate->value) {
+      std::fputs(Format("{}: {}: {:.3g}% of the requests failed, more than "
                         "--max-error-rate allows ({:.3g}%)\n",
-                        where, level.error_rate() * 100, *options.max_error_rate * 100)
+                        ProgramName("perf"), where, level.error_rate() * 100,
+                        options.max_error_rate->value * 100)
                      .c_str(),
                  stderr);
       exit_code = kExitVerdict;
@@ -48,17 +51,22 @@ int Judge(const PerfOptions& options, const std::vector<run::Level>& levels,
         level.checked_outputs == 0
             ? 0
             : static_cast<double>(level.wrong_outputs) / static_cast<double>(level.checked_outputs);
-    if (options.max_wrong_outputs && wrong > *options.max_wrong_outputs) {
-      std::fputs(Format("sextant perf: {}: {:.3g}% of the outputs were wrong, more than "
-                        "--max-wrong-outputs allows ({:.3g}%)\n",
-                        where, wrong * 100, *options.max_wrong_outputs * 100)
-                     .c_str(),
-                 stderr);
+    if (options.max_wrong_outputs && wrong > options.max_wrong_outputs->value) {
+      std::fputs(
+          Format("{}: {}: {:.3g}% of the outputs were wrong, more than "
+                 "--max-wrong-outputs allows ({:.3g}%)\n",
+                 ProgramName("perf"), where, wrong * 100, options.max_wrong_outputs->value * 100)
+              .c_str(),
+          stderr);
       exit_code = kExitVerdict;
     }
   }
   if (!any_success && !levels.empty() && exit_code == kExitOk) {
-    std::fputs("sextant perf: not one request succeeded\n", stderr);
+    const std::string reason = run::FirstFailure(levels);
+    std::fputs(Format("{}: not one request succeeded{}\n", ProgramName("perf"),
+                      reason.empty() ? "" : "; the first failed with " + reason)
+                   .c_str(),
+               stderr);
     exit_code = kExitFailure;
   }
   return exit_code;
@@ -103,6 +111,7 @@ Result<void> Learn(const PerfOptions& options, Plan& plan, Setup& setup) {
   SEXTANT_ASSIGN(setup.credentials, Credentials::Create(options, target, [](const Error& error) {
                    PrintError("perf", error);
                  }));
+  SEXTANT_TRY(WaitReady(options, target, *setup.credentials));
   SEXTANT_ASSIGN(setup.connection, Reach(target, options.control_timeout));
   const load::Endpoint& first = setup.connection.endpoints.front();
   SEXTANT_ASSIGN(
@@ -116,7 +125,8 @@ Result<void> Learn(const PerfOptions& options, Plan& plan, Setup& setup) {
     setup.subject = DescribeMixed(setup.mix);
     return {};
   }
-  SEXTANT_ASSIGN(setup.subject, AskServer(options, plan, *setup.control));
+  SEXTANT_ASSIGN(setup.subject, ExplainFailure(AskServer(options, plan, *setup.control), options,
+                                               target, first, *setup.control));
   // Each worker has sequences of its own.
   if (setup.subject.streams.sequences != nullptr && options.rate)
     plan.workers = std::min(plan.workers, options.sequences);

@@ -34,11 +34,28 @@ Result<void> Write(const PerfOptions& options, const run::MergedRun& merged) {
   return {};
 }
 
+// Files given twice, whatever they are called. One that is not there is said when it is read.
+bool AnyTwice(const std::vector<std::string>& names) {
+  bool any = false;
+  for (size_t i = 0; i < names.size(); ++i) {
+    for (size_t j = 0; j < i; ++j) {
+      if (!SameFile(names[i], names[j])) continue;
+      any = true;
+      PrintError("perf", InvalidArgument(Format(
+                             "--merge: '{}' and '{}' are one file, whose figures would count "
+                             "twice: name each shard's file once",
+                             names[j], names[i])));
+      break;
+    }
+  }
+  return any;
+}
+
 }  // namespace
 
 int RunMerge(const PerfOptions& options) {
   std::vector<run::RunPart> parts;
-  bool readable = true;
+  bool readable = !AnyTwice(options.merge);
   for (const std::string& name : options.merge) {
     const Result<std::string> text = ReadFile(name);
     Result<run::Run> run = text.has_value() ? run::ParseRun(*text) : Result<run::Run>(text.error());

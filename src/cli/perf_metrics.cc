@@ -4,6 +4,8 @@
 #include <cstdio>
 #include <set>
 
+#include "cli/command.h"
+
 namespace sextant::cli {
 
 std::vector<std::string> CheckMetricsOptions(const PerfOptions& options) {
@@ -56,7 +58,8 @@ Result<std::unique_ptr<metrics::Collector>> StartMetrics(const PerfOptions& opti
   }
   SEXTANT_ASSIGN(auto collector, metrics::Collector::Start(collect));
   for (const std::string& complaint : collector->Complaints())
-    std::fputs(Format("sextant perf: warning: metrics: {}\n", complaint).c_str(), stderr);
+    std::fputs(Format("{}: warning: metrics: {}\n", ProgramName("perf"), complaint).c_str(),
+               stderr);
   return collector;
 }
 

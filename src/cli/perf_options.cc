@@ -80,7 +80,8 @@ struct ValueType<load::CountList> {
   }
   static std::string Format_(const load::CountList& value) { return value.text; }
   static std::string Describe(const Limits&) {
-    return "a list or range of whole numbers: 1,2,4 or 1:8:1 or 1..64*2";
+    return "a whole number, START:END:STEP, START..END+STEP or START..END*FACTOR, or a list such "
+           "as 1,2,4";
   }
   static text::Json Schema(const Limits&) { return StringSchema(); }
 };
@@ -95,9 +96,35 @@ struct ValueType<load::RateList> {
   }
   static std::string Format_(const load::RateList& value) { return value.text; }
   static std::string Describe(const Limits&) {
-    return "a list or range of rates: 100,200 or 100:500:100 or 100..1600*2";
+    return "a rate, START:END:STEP, START..END+STEP or START..END*FACTOR, or a list such as "
+           "100,200";
   }
   static text::Json Schema(const Limits&) { return StringSchema(); }
+};
+
+template <>
+struct ValueType<cli::Share> {
+  static Result<cli::Share> Parse(std::string_view text, const Limits&) {
+    std::string_view number = TrimSpace(text);
+    const bool percent = number.ends_with('%');
+    if (percent) number.remove_suffix(1);
+    const auto value = ParseDouble(TrimSpace(number));
+    const double share = value ? (percent ? *value / 100 : *value) : -1;
+    if (!(share >= 0 && share <= 1)) return InvalidArgument("must be " + Describe({}));
+    return cli::Share{share};
+  }
+  static std::string Format_(const cli::Share& value) { return Format("{}", value.value); }
+  static std::string Describe(const Limits&) {
+    return "a share from 0 to 1, or a percentage, such as 0.05 or 5%";
+  }
+  static text::Json Schema(const Limits&) {
+    text::Json schema;
+    text::Json::Array types;
+    types.emplace_back("number");
+    types.emplace_back("string");
+    schema.Set("type", std::move(types));
+    return schema;
+  }
 };
 
 template <>
@@ -155,6 +182,7 @@ const options::Table<PerfOptions>& PerfTable() {
                         "ended by SIGINT or SIGTERM "
                         "after writing what there was.");
     t.Usage("sextant perf -m MODEL [options]");
+    t.Example("sextant perf -m digits -b 1,8 --concurrency-range 1..16*2 --output run.json");
     t.Group("Model and server");
     t.Add(&O::model, {.name = "model-name", .letter = 'm', .value = "NAME", .help = "The model."});
     t.Add(&O::model_version, {.name = "model-version",
@@ -173,17 +201,23 @@ const options::Table<PerfOptions>& PerfTable() {
                                 .value = "TIME",
                                 .help = "Limit of a metadata or statistics call.",
                                 .limits = {0.001}});
+    t.Add(&O::wait_ready, {.name = "wait-ready",
+                           .value = "TIME",
+                           .help = "Waits up to so long for a server that is just starting, until "
+                                   "it says that it is ready.",
+                           .default_text = "not at all"});
     t.Group("Load");
-    t.Add(&O::batch,
-          {.name = "batch-size",
-           .letter = 'b',
+    t.Add(&O::batch, {.name = "batch-size",
+                      .letter = 'b',
+                      .value = "LIST",
+                      .help = "Inferences in a request: a number, START:END:STEP, START..END+STEP, "
+                              "START..END*FACTOR (1..64*2), or a list (1,2,4,8)."});
+    t.Add(&O::concurrency,
+          {.name = "concurrency-range",
            .value = "LIST",
-           .help = "Inferences in a request: a number, a list (1,2,4,8) or a range (1..64*2)."});
-    t.Add(&O::concurrency, {.name = "concurrency-range",
-                            .value = "LIST",
-                            .help = "Closed loop: so many requests always in flight. "
-                                    "START:END:STEP, a list, or START..END*FACTOR.",
-                            .default_text = "1"});
+           .help = "Closed loop: so many requests always in flight: a number, START:END:STEP, "
+                   "START..END+STEP, START..END*FACTOR, or a list (1,2,4).",
+           .default_text = "1"});
     t.Add(&O::rate, {.name = "request-rate-range",
                      .value = "LIST",
                      .help = "Open loop: so many requests due per second, whatever becomes of "
@@ -366,13 +400,11 @@ const options::Table<PerfOptions>& PerfTable() {
     t.Add(&O::max_error_rate,
           {.name = "max-error-rate",
            .value = "SHARE",
-           .help = "Exit code 3 when a level's share of failed requests is higher (0.01 is 1 %).",
-           .limits = {0, 1}});
+           .help = "Exit code 3 when a level's share of failed requests is higher: 0.01 or 1%."});
     t.Add(&O::max_wrong_outputs,
           {.name = "max-wrong-outputs",
            .value = "SHARE",
-           .help = "Likewise for inferences whose outputs differ from validation_data.",
-           .limits = {0, 1}});
+           .help = "Likewise for inferences whose outputs differ from validation_data."});
     t.Add(&O::percentiles, {.name = "percentiles",
                             .value = "LIST",
                             .help = "Which percentiles to report, such as 50,99,99.9."});

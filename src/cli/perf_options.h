@@ -20,6 +20,10 @@ namespace sextant::cli {
 enum class SharedMemoryKind { kNone, kSystem, kCuda };
 enum class Progress { kAuto, kNone, kLine, kJson };
 
+// A part of a whole: 0.05 or 5%.
+struct Share {
+  double value = 0;
+};
 // --warmup: auto, a number of requests, or a time.
 struct WarmupChoice {
   std::string text = "auto";
@@ -34,7 +38,7 @@ struct DurationChoice {
 
 struct PerfOptions : TransportOptions, CompatOptions, PerfStreamOptions, ExportOptions {
   std::string model, model_version, mix;
-  Nanos control_timeout{10s};
+  Nanos control_timeout{10s}, wait_ready{0};
 
   load::CountList batch{{1}, "1"};
   std::optional<load::CountList> concurrency;
@@ -74,7 +78,7 @@ struct PerfOptions : TransportOptions, CompatOptions, PerfStreamOptions, ExportO
   DurationChoice duration;
   WarmupChoice warmup;
   Nanos timeout{60s};
-  std::optional<double> max_error_rate, max_wrong_outputs;
+  std::optional<Share> max_error_rate, max_wrong_outputs;
   std::string percentiles = "50,90,95,99";
 
   std::vector<std::string> trace_levels;

@@ -64,10 +64,45 @@ Result<void> ParseRandomRange(std::string_view text, std::map<std::string, load:
   const auto bounds = Split(equals == std::string_view::npos ? text : text.substr(equals + 1), ':');
   if (bounds.size() != 2) return fault();
   const auto low = ParseDouble(bounds[0]), high = ParseDouble(bounds[1]);
-  if (!low || !high || *high <= *low) return fault();
+  if (!low || !high) return fault();
+  if (*high <= *low) {
+    return InvalidArgument(
+        Format("--random-range '{}': LOW, {}, is {} HIGH, {}, which is not included: write "
+               "LOW:HIGH with the smaller number first",
+               Printable(text, 60), *low, *high < *low ? "above" : "the same as", *high));
+  }
   ranges[name] = {*low, *high};
   return {};
 }
+
+namespace {
+
+// A file that two options write, or that one of them reads, would lose what was in it.
+std::vector<std::string> CheckOutputFiles(const PerfOptions& options) {
+  struct Named {
+    std::string_view option, file;
+  };
+  std::vector<Named> written{{"--output", options.output_file},
+                             {"--latency-report-file", options.csv_file},
+                             {"--profile-export-file", options.profile_export_file}};
+  std::vector<Named> read{{"--trace", options.trace_file},
+                          {"--request-intervals", options.intervals_file}};
+  for (const std::string& file : options.input_data) read.push_back({"--input-data", file});
+  for (const std::string& file : options.merge) read.push_back({"--merge", file});
+  std::vector<std::string> mistakes;
+  for (size_t i = 0; i < written.size(); ++i) {
+    std::vector<Named> others(written.begin() + static_cast<ptrdiff_t>(i) + 1, written.end());
+    others.insert(others.end(), read.begin(), read.end());
+    for (const Named& other : others) {
+      if (!SameFile(std::string(written[i].file), std::string(other.file))) continue;
+      mistakes.push_back(Format("{} and {} name the same file, '{}': give each its own",
+                                written[i].option, other.option, Printable(other.file)));
+    }
+  }
+  return mistakes;
+}
+
+}  // namespace
 
 std::vector<options::Mistake> MakePlan(const PerfOptions& options, Plan& plan) {
   if (!options.mix.empty()) return MakeMixPlan(options, plan);
@@ -77,11 +112,14 @@ std::vector<options::Mistake> MakePlan(const PerfOptions& options, Plan& plan) {
     if (!result.has_value()) add(result.error().message());
   };
   if (options.model.empty() && !options.self_test && options.merge.empty())
-    add("-m, --model-name NAME is required: the model to measure, or --mix for several");
+    mistakes.push_back(
+        {"command line",
+         "-m, --model-name NAME is required: the model to measure, or --mix for several", true});
   for (std::string& text : PlanArrivals(options, plan)) add(std::move(text));
   if (options.requests && options.duration.time)
     add("--requests and --duration exclude each other");
   CheckCompat(options, add);
+  for (std::string& text : CheckOutputFiles(options)) add(std::move(text));
   for (const std::string& file : {options.csv_file, options.output_file}) {
     const std::string directory =
         file.find('/') == std::string::npos ? "." : file.substr(0, file.rfind('/') + 1);

@@ -12,6 +12,7 @@
 #include "cli/command.h"
 #include "cli/perf_record.h"
 #include "run/print.h"
+#include "run/print_failures.h"
 
 namespace sextant::cli {
 namespace {
@@ -74,7 +75,14 @@ class OwnReporter final : public Reporter {
   void EndLevel(const run::Level& level) override {
     if (talks_) Print(run::FormatLevel(level) + "\n");
   }
-  void End(std::span<const run::Level> levels) override { Print(run::FormatTable(levels, Form())); }
+  void End(std::span<const run::Level> levels) override {
+    Print(run::FormatTable(levels, Form()));
+    if (talks_) return;
+    // The levels' reports, which were not asked for, would have said it.
+    const std::string failures = run::FormatFailures(levels);
+    const bool text = options_.format == OutputFormat::kText;
+    if (!failures.empty()) std::fputs(("\n" + failures).c_str(), text ? stdout : stderr);
+  }
   void Conclude(const load::Conclusion& conclusion) override {
     // Programs that read the table must not find it there.
     const bool text = options_.format == OutputFormat::kText;

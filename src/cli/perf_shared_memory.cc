@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "base/units.h"
+#include "cli/command.h"
 #include "kserve/shared_segment.h"
 
 namespace sextant::cli {
@@ -101,17 +102,17 @@ Result<std::unique_ptr<SharedMemory>> SharedMemory::Open(const PerfOptions& opti
   std::unique_ptr<SharedMemory> none;
   if (options.shared_memory == SharedMemoryKind::kNone) return none;
   if (const size_t orphans = kserve::RemoveOrphanedSegments(); orphans > 0) {
-    std::fputs(Format("sextant perf: removed {} shared memory object{} of killed runs\n", orphans,
-                      orphans == 1 ? "" : "s")
+    std::fputs(Format("{}: removed {} shared memory object{} of killed runs\n", ProgramName("perf"),
+                      orphans, orphans == 1 ? "" : "s")
                    .c_str(),
                stderr);
   }
   Result<std::unique_ptr<SharedMemory>> made = Make(options, plan, subject, data, client);
   if (made.has_value()) return made;
   if (options.shared_memory_required) return std::move(made).error().In("--shared-memory");
-  std::fputs(Format("sextant perf: warning: no shared memory, tensors are sent in the requests "
+  std::fputs(Format("{}: warning: no shared memory, tensors are sent in the requests "
                     "(--shared-memory-required makes this an error): {}\n",
-                    made.error().message())
+                    ProgramName("perf"), made.error().message())
                  .c_str(),
              stderr);
   return none;

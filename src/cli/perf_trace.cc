@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "base/strings.h"
+#include "cli/command.h"
 
 namespace sextant::cli {
 namespace {
@@ -67,9 +68,9 @@ Result<std::unique_ptr<TraceSettings>> TraceSettings::Set(const PerfOptions& opt
 
 TraceSettings::~TraceSettings() {
   if (const auto restored = client_.SetTraceSettings(model_, before_); !restored.has_value()) {
-    std::fputs(Format("sextant perf: warning: the server's trace settings could not be put back: "
+    std::fputs(Format("{}: warning: the server's trace settings could not be put back: "
                       "{}\n",
-                      restored.error().message())
+                      ProgramName("perf"), restored.error().message())
                    .c_str(),
                stderr);
   }

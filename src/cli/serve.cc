@@ -38,6 +38,7 @@ const options::Table<Options>& Table() {
                               "drains and ends it. Exit codes: 0 ended by a signal, 1 could not "
                               "start, 2 wrong options.");
     t.Usage("sextant serve --model-repository DIR [options]");
+    t.Example("sextant serve --model-repository models/repository");
     t.Group("Models");
     t.Add(&Options::model_repository,
           {.name = "model-repository",

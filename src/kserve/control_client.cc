@@ -84,6 +84,22 @@ class HttpControlClient final : public ControlClient {
                    Get(model.empty() ? "/v2/models/stats" : ModelPath(model, version) + "/stats"));
     return ParseStatistics(body);
   }
+  Result<std::vector<IndexedModel>> FetchRepositoryIndex() override {
+    constexpr std::string_view kPath = "/v2/repository/index";
+    SEXTANT_ASSIGN(const net::HttpReplyText reply, Send("POST", std::string(kPath), "{}"), kPath);
+    if (reply.status != 200) return HttpError(reply).In(kPath);
+    SEXTANT_ASSIGN(const text::Json json, text::ParseJson(reply.body), kPath);
+    if (!json.IsArray()) return Corrupt("the repository index is not a JSON array");
+    std::vector<IndexedModel> out;
+    for (const text::Json& entry : json.array()) {
+      const auto member = [&](std::string_view name) {
+        const text::Json* value = entry.Find(name);
+        return std::string(value == nullptr ? "" : value->AsString().value_or(""));
+      };
+      out.push_back({member("name"), member("version"), member("state"), member("reason")});
+    }
+    return out;
+  }
   Result<void> RegisterSystemMemory(const SharedRegion& region) override {
     text::Json body{text::Json::Object()};
     body.Set("key", region.key);
@@ -138,8 +154,7 @@ class HttpControlClient final : public ControlClient {
     return Format("/v2/{}sharedmemory/region/{}", kind, net::PercentEncodePathSegment(name));
   }
   Result<void> Post(const std::string& path, const std::string& body) {
-    SEXTANT_ASSIGN(const net::HttpReplyText reply,
-                   client_.Call("POST", path_prefix_ + path, body, timeout_), "POST " + path);
+    SEXTANT_ASSIGN(const net::HttpReplyText reply, Send("POST", path, body), "POST " + path);
     if (reply.status != 200) return HttpError(reply).In("POST " + path);
     return {};
   }
@@ -152,14 +167,16 @@ class HttpControlClient final : public ControlClient {
     SEXTANT_ASSIGN(const net::HttpReplyText reply, Call(path), "GET " + path);
     return reply.status == 200;
   }
-  Result<net::HttpReplyText> Call(const std::string& path) {
+  Result<net::HttpReplyText> Call(const std::string& path) { return Send("GET", path, {}); }
+  Result<net::HttpReplyText> Send(std::string_view method, const std::string& path,
+                                  std::string_view body) {
     if (headers_) {
       std::string fields;
       for (const net::HeaderField& field : headers_())
         AppendFormat(fields, "{}: {}\r\n", field.name, field.value);
       client_.SetExtraFields(std::move(fields));
     }
-    return client_.Call("GET", path_prefix_ + path, {}, timeout_);
+    return client_.Call(method, path_prefix_ + path, body, timeout_);
   }
 
   net::BlockingHttpClient client_;
@@ -231,6 +248,15 @@ class GrpcControlClient final : public ControlClient {
         Call<inference::ModelStatisticsResponse>(
             "ModelStatistics", Named<inference::ModelStatisticsRequest>(model, version)));
     return FromProto(response);
+  }
+  Result<std::vector<IndexedModel>> FetchRepositoryIndex() override {
+    SEXTANT_ASSIGN(const auto response,
+                   Call<inference::RepositoryIndexResponse>("RepositoryIndex",
+                                                            inference::RepositoryIndexRequest()));
+    std::vector<IndexedModel> out;
+    for (const auto& model : response.models())
+      out.push_back({model.name(), model.version(), model.state(), model.reason()});
+    return out;
   }
   Result<void> RegisterSystemMemory(const SharedRegion& region) override {
     inference::SystemSharedMemoryRegisterRequest request;

@@ -28,6 +28,11 @@ std::string_view ProtocolName(Protocol protocol);
 using TraceValues = std::map<std::string, std::vector<std::string>>;
 using TraceChanges = std::map<std::string, std::optional<std::vector<std::string>>>;
 
+// A version of a model in a repository. State and reason may be empty: it was never asked for.
+struct IndexedModel {
+  std::string name, version, state, reason;
+};
+
 // Errors of all calls: kUnavailable (no connection), kDeadlineExceeded, kNotFound (no such model),
 // kUnsupported (the server has no such call), kInvalidArgument or kInternal (the server's own
 // refusal, in its words), kCorrupt (an answer that cannot be read).
@@ -45,6 +50,8 @@ class ControlClient {
   // Of the model, one entry per version; with an empty name, of all models.
   virtual Result<std::vector<ModelStatistics>> FetchStatistics(const std::string& model,
                                                                const std::string& version) = 0;
+  // What is in the server's repositories, ready or not.
+  virtual Result<std::vector<IndexedModel>> FetchRepositoryIndex() = 0;
   // Tells the server of a shared memory object, or to forget the region of that name.
   virtual Result<void> RegisterSystemMemory(const SharedRegion& region) = 0;
   virtual Result<void> UnregisterSystemMemory(const std::string& name) = 0;

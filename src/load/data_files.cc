@@ -87,6 +87,17 @@ class TensorSource {
           has(model_.inputs, part) || has(model_.outputs, part) ? std::string_view(part) : tensor;
       const bool input = has(model_.inputs, name);
       if (!input && !has(model_.outputs, name)) {
+        const std::string ending = ToLower(part.substr(std::min(part.rfind('.'), part.size())));
+        if (ending == ".png" || ending == ".jpg" || ending == ".jpeg") {
+          if (images_++ == 0) {
+            faults_.Add(Format(
+                "'{}' is an image, and images belong to no tensor by their names: read them with "
+                "--data '{}=image({})' in place of --input-data",
+                Printable(part, 100), model_.inputs.empty() ? "INPUT" : model_.inputs[0].name,
+                name_));
+          }
+          continue;
+        }
         faults_.Add(Format("'{}': no tensor of the model has this name; it has {}",
                            Printable(part, 100), KnownTensors(model_)));
         continue;
@@ -99,7 +110,7 @@ class TensorSource {
     for (size_t i = 0; i < model_.inputs.size(); ++i) {
       const std::string& name = model_.inputs[i].name;
       const bool optional = i < model_.optional_inputs.size() && model_.optional_inputs[i];
-      if (!optional && !input_parts_.contains(name)) {
+      if (!optional && images_ == 0 && !input_parts_.contains(name)) {
         faults_.Add(Format("input '{}': missing: a file {}, {}.npy, {}.bin or {}.txt", name, name,
                            name, name, name));
       }
@@ -137,6 +148,7 @@ class TensorSource {
   const ShapeByName& shapes_;
   const ShapeByName no_shapes_;
   const std::string name_;
+  size_t images_ = 0;  // files that were seen and left
   PartOf input_parts_, output_parts_;
   std::vector<std::pair<std::string, DataSet::Column>> columns_;
   RowCount rows_;

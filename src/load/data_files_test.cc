@@ -56,6 +56,15 @@ void ExpectParts(const std::string& text, std::initializer_list<std::string_view
     EXPECT_NE(text.find(part), std::string::npos) << part << "\nin\n" << text;
 }
 
+TEST_F(DataFiles, ADirectoryOfImagesIsAnsweredWithHowTheyAreRead) {
+  Write("cat.JPG", "x");
+  Write("dog.png", "x");
+  const std::string fault = Fault(Read(Model()));
+  const std::string remedy = Format("--data 'F=image({})' in place of", directory_);
+  ExpectParts(fault, {"is an image", remedy});
+  EXPECT_EQ(fault.find("missing"), std::string::npos) << fault;
+}
+
 TEST_F(DataFiles, ADirectoryHasAFilePerTensorRawOrLines) {
   Write("F", Bytes<float>({1, 2, 3, 4, 5, 6, 7, 8}));
   Write("N.bin", Bytes<int32_t>({1, 2, 3, 4, 5, 6}));

@@ -95,6 +95,12 @@ class Parser {
   void Fault(const std::string& where, std::string text) {
     mistakes_.push_back({where, std::move(text)});
   }
+  // A fault that may have swallowed options.
+  void NotUnderstood(const std::string& where, std::string text) {
+    common_.understood = false;
+    Fault(where, std::move(text));
+  }
+  void NeedsValue(const std::string& where, std::string_view spelled, const Row& row);
   size_t Letters(std::string_view letters, std::span<const std::string_view> rest);
 
   const std::vector<Row>& rows_;
@@ -171,7 +177,7 @@ void Parser::Arguments(std::span<const std::string_view> arguments) {
       const std::string spelled = Format("--{}", name);
       const Lookup found = Find(name, true);
       if (found.row == nullptr) {
-        Fault(where, Format("--{} {}", Printable(name, 60), found.fault));
+        NotUnderstood(where, Format("--{} {}", Printable(name, 60), found.fault));
         // Whatever follows an unknown option is its value more likely than a stray word.
         if (equals == std::string_view::npos && i + 1 < arguments.size() &&
             !arguments[i + 1].starts_with('-'))
@@ -188,7 +194,7 @@ void Parser::Arguments(std::span<const std::string_view> arguments) {
       } else if (found.row->flag) {
         Set(*found.row, next_is_bool ? arguments[++i] : "true", Source::kArguments, spelled, where);
       } else if (i + 1 >= arguments.size()) {
-        Fault(where, Format("{} needs a value: {}", spelled, found.row->allowed));
+        NeedsValue(where, spelled, *found.row);
       } else {
         Set(*found.row, arguments[++i], Source::kArguments, spelled, where);
         while (found.row->spec.takes_more && i + 1 < arguments.size() &&
@@ -198,13 +204,21 @@ void Parser::Arguments(std::span<const std::string_view> arguments) {
     } else if (argument.starts_with('-') && argument.size() > 1) {
       i += Letters(argument.substr(1), arguments.subspan(i + 1));
     } else {
-      Fault(where,
-            Format("'{}' is not expected here: options start with '-'", Printable(argument, 60)));
+      NotUnderstood(where, Format("'{}' is not expected here: options start with '-'",
+                                  Printable(argument, 60)));
     }
   }
 }
 
-// -v, -vq, -mNAME, -m NAME. Returns how many of the following arguments were used.
+// Where any text will do, only its meaning says what to write.
+void Parser::NeedsValue(const std::string& where, std::string_view spelled, const Row& row) {
+  const std::string what = row.allowed == ValueType<std::string>::Describe({})
+                               ? Format("{}: {}", row.spec.value, row.spec.help)
+                               : row.allowed;
+  NotUnderstood(where, Format("{} needs a value: {}", spelled, what));
+}
+
+// -v, -vq, -v=false, -mNAME, -m NAME. Returns how many of the following arguments were used.
 size_t Parser::Letters(std::string_view letters, std::span<const std::string_view> rest) {
   const std::string where = "command line";
   while (!letters.empty()) {
@@ -214,10 +228,14 @@ size_t Parser::Letters(std::string_view letters, std::span<const std::string_vie
     });
     const std::string spelled = Format("-{}", Printable(letters.substr(0, 1)));
     if (row == nullptr) {
-      Fault(where, Format("{} is not an option", spelled));
+      NotUnderstood(where, Format("{} is not an option", spelled));
       return 0;
     }
     letters.remove_prefix(1);
+    if (row->flag && letters.starts_with('=')) {
+      Set(*row, letters.substr(1), Source::kArguments, spelled, where);
+      return 0;
+    }
     if (row->flag) {
       Set(*row, "true", Source::kArguments, spelled, where);
       continue;
@@ -228,7 +246,7 @@ size_t Parser::Letters(std::string_view letters, std::span<const std::string_vie
       return 0;
     }
     if (rest.empty()) {
-      Fault(where, Format("{} needs a value: {}", spelled, row->allowed));
+      NeedsValue(where, spelled, *row);
       return 0;
     }
     Set(*row, rest[0], Source::kArguments, spelled, where);
@@ -253,9 +271,9 @@ void Parser::Environment(const std::function<const char*(const char*)>& environm
 
 void Parser::File(const std::string& name, std::string_view text) {
   const Result<text::Json> yaml = text::ParseYaml(text);
-  if (!yaml.has_value()) return Fault(name, yaml.error().message());
+  if (!yaml.has_value()) return NotUnderstood(name, yaml.error().message());
   if (yaml->IsNull()) return;
-  if (!yaml->IsObject()) return Fault(name, "must be a mapping of option names to values");
+  if (!yaml->IsObject()) return NotUnderstood(name, "must be a mapping of option names to values");
   const auto scalar = [](const text::Json& value) {
     return value.IsString() ? std::string(*value.AsString()) : text::FormatJson(value);
   };
@@ -264,8 +282,9 @@ void Parser::File(const std::string& name, std::string_view text) {
         Format("{}, line {}", name, text::FindLineColumn(text, value.offset()).line);
     const Lookup found = Find(key, false);
     if (found.row == nullptr || IsCommon(*found.row)) {
-      Fault(where, Format("'{}' {}", Printable(key, 60),
-                          found.row != nullptr ? "belongs on the command line" : found.fault));
+      NotUnderstood(where,
+                    Format("'{}' {}", Printable(key, 60),
+                           found.row != nullptr ? "belongs on the command line" : found.fault));
     } else if (value.IsObject()) {
       Fault(where, Format("'{}' must be {}, not a mapping", key, found.row->allowed));
     } else if (value.IsArray()) {
@@ -290,6 +309,7 @@ void Parser::CheckRequired() {
     const std::string letter = row.spec.letter != 0 ? Format("-{}, ", row.spec.letter) : "";
     Fault("command line", Format("{}--{} {} is required: {}", letter, row.spec.name, row.spec.value,
                                  row.spec.help));
+    mistakes_.back().missing = true;
   }
 }
 
@@ -355,13 +375,13 @@ std::string Remarks(const Row& row, const void* defaults) {
 
 }  // namespace
 
-std::string FormatMistakes(std::string_view command, std::span<const Mistake> mistakes) {
+std::string FormatMistakes(std::string_view program, std::span<const Mistake> mistakes) {
   std::string out;
   for (const Mistake& mistake : mistakes) {
-    AppendFormat(out, "sextant {}: {}{}\n", command,
+    AppendFormat(out, "{}: {}{}\n", program,
                  mistake.source == "command line" ? "" : mistake.source + ": ", mistake.text);
   }
-  AppendFormat(out, "Try 'sextant {} --help'.\n", command);
+  AppendFormat(out, "Try '{} --help'.\n", program);
   return out;
 }
 
@@ -401,6 +421,7 @@ std::vector<Mistake> TableBase::ParseInto(void* options, const Sources& sources,
       parser.File(common.config_file, *text);
     } else {
       unreadable.push_back({"command line", Format("--config: {}", text.error().message())});
+      common.understood = false;
     }
   }
   if (!common.help) parser.CheckRequired();
@@ -409,10 +430,11 @@ std::vector<Mistake> TableBase::ParseInto(void* options, const Sources& sources,
   return mistakes;
 }
 
-std::string TableBase::PrintConfig(const void* options) const {
+std::string TableBase::PrintConfig(
+    const void* options, const std::function<text::Json(const Row&, const void*)>& shown) const {
   text::Json out{text::Json::Object()};
   for (const Row& row : rows_) {
-    text::Json value = row.get(options);
+    text::Json value = shown ? shown(row, options) : row.get(options);
     // What is unset stays unset when the file is read again.
     if (value.IsString() && value.AsString()->empty()) continue;
     if (value.IsArray() && value.array().empty()) continue;
@@ -438,6 +460,8 @@ std::string TableBase::Help(const void* defaults, size_t width) const {
   std::string out = Format("Usage: {}\n\n", usage_);
   for (const std::string& line : Wrap(description_.empty() ? summary_ : description_, width))
     out += line + "\n";
+  if (!examples_.empty()) out += "\nFor example:\n";
+  for (const std::string& line : examples_) AppendFormat(out, "  {}\n", line);
   for (const std::string& group : groups()) {
     AppendFormat(out, "\n{}:\n", group);
     ForEachInGroup(rows_, group, [&](const Row& row) {
@@ -470,6 +494,8 @@ std::string TableBase::ReferencePage(const void* defaults) const {
       "-->\n\n",
       command_);
   AppendFormat(out, "{}\n\n    {}\n", description_.empty() ? summary_ : description_, usage_);
+  if (!examples_.empty()) out += "\nFor example:\n\n";
+  for (const std::string& line : examples_) AppendFormat(out, "    {}\n", line);
   for (const std::string& group : groups()) {
     AppendFormat(out,
                  "\n## {}\n\n| option | value | default | meaning |\n| --- | --- | --- | --- |\n",

@@ -59,14 +59,18 @@ struct Row {
 struct Mistake {
   std::string source;  // "command line", "environment", "perf.yaml, line 3"
   std::string text;
+  bool missing = false;  // something is not given, rather than wrong
 };
-std::string FormatMistakes(std::string_view command, std::span<const Mistake> mistakes);
+// `program` is what says it, and what has --help: "sextant perf".
+std::string FormatMistakes(std::string_view program, std::span<const Mistake> mistakes);
 
 // What every command has beside its own options.
 struct Common {
   bool help = false;
   bool print_config = false;
   std::string config_file;
+  // Every option was one, had its value, and so was the file: nothing was lost on the way.
+  bool understood = true;
 };
 // Their rows, which set members of Common.
 const std::vector<Row>& CommonRows();
@@ -77,6 +81,8 @@ class TableBase {
   std::string_view summary() const { return summary_; }
   std::string_view description() const { return description_; }
   std::string_view usage() const { return usage_; }
+  // Command lines to begin with, for help and the documents.
+  const std::vector<std::string>& examples() const { return examples_; }
   const std::vector<Row>& rows() const { return rows_; }
   // Names that are no options here, and what is said of them.
   const std::map<std::string_view, std::string_view>& refused() const { return refused_; }
@@ -92,8 +98,10 @@ class TableBase {
   };
   std::vector<Mistake> ParseInto(void* options, const Sources& sources, Common& common) const;
 
-  // The options as a YAML file that reproduces them.
-  std::string PrintConfig(const void* options) const;
+  // The options as a YAML file that reproduces them, as far as `shown` shows their values.
+  std::string PrintConfig(
+      const void* options,
+      const std::function<text::Json(const Row&, const void*)>& shown = {}) const;
   // Default values come from `defaults`, an options struct as constructed.
   std::string Help(const void* defaults, size_t width) const;
   std::string ReferencePage(const void* defaults) const;
@@ -105,6 +113,7 @@ class TableBase {
   void AddRow(Row row);
 
   std::string command_, summary_, description_, usage_;
+  std::vector<std::string> examples_;
   std::string group_ = "Options";
   std::vector<Row> rows_;
   std::map<std::string_view, std::string_view> refused_;
@@ -146,6 +155,7 @@ class Table : public TableBase {
       : TableBase(std::move(command), std::move(summary), std::move(description)) {}
 
   void Usage(std::string usage) { usage_ = std::move(usage); }
+  void Example(std::string line) { examples_.push_back(std::move(line)); }
   void Group(std::string group) { group_ = std::move(group); }
   // An option of similar programs that is missing on purpose: the error says what to do instead.
   void Refuse(std::string_view name, std::string_view why) { refused_[name] = why; }

@@ -263,7 +263,7 @@ class Merger {
   explicit Merger(std::span<const RunPart> parts) : parts_(parts) {}
 
   Result<MergedRun> Merge() {
-    if (parts_.size() < 2) return InvalidArgument("--merge needs two run files or more");
+    if (parts_.size() < 2) return InvalidArgument("needs two run files or more");
     CheckShards();
     CheckLevels();
     if (!faults_.empty()) return InvalidArgument(std::move(faults_));
@@ -290,17 +290,29 @@ class Merger {
     std::map<std::string, std::string> by_shard;
     std::set<uint64_t> seeds;
     std::optional<uint64_t> count;
+    std::vector<std::string> whole;
     for (const RunPart& part : parts_) {
       const std::string shard(Text(Option(part.run, "shard")));
+      if (part.run.header.Find("merged") != nullptr)
+        Fault(Format("'{}' is merged already: name the shards' own files", part.name));
       if (!part.run.end_reason || *part.run.end_reason != "complete")
         notes_.push_back(Format("'{}' is not complete", part.name));
-      if (shard.empty()) continue;
+      if (shard.empty()) {
+        whole.push_back(Format("'{}'", part.name));
+        continue;
+      }
       const Json* seed = part.run.header.Find("seed");
       if (seed != nullptr && seed->AsUint()) seeds.insert(*seed->AsUint());
       if (const auto [before, is_new] = by_shard.emplace(shard, part.name); !is_new)
         Fault(Format("'{}' and '{}' are both shard {}", before->second, part.name, shard));
       const size_t slash = shard.find('/');
       if (slash != std::string::npos) count = ParseUint(shard.substr(slash + 1));
+    }
+    if (!whole.empty()) {
+      Fault(
+          Format("{} {} of a whole load, not shards of one, so their figures do not add up: give "
+                 "each machine its part with --shard INDEX/COUNT and all the same --seed",
+                 Join(whole, ", "), whole.size() == 1 ? "is a run" : "are runs"));
     }
     if (seeds.size() > 1)
       Fault("the shards have different seeds: their arrivals are not parts of one schedule");
@@ -315,8 +327,8 @@ class Merger {
     for (const RunPart& part : parts_.subspan(1)) {
       const std::vector<Level>& levels = part.run.levels;
       if (levels.size() != first.size()) {
-        Fault(Format("'{}' has {} levels, '{}' has {}", parts_[0].name, first.size(), part.name,
-                     levels.size()));
+        Fault(Format("'{}' has {} level{}, '{}' has {}", parts_[0].name, first.size(),
+                     first.size() == 1 ? "" : "s", part.name, levels.size()));
         continue;
       }
       for (size_t i = 0; i < levels.size(); ++i) {

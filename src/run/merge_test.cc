@@ -131,7 +131,8 @@ TEST(MergedRuns, HaveTheSumsOfTheirPartsExactly) {
 }
 
 TEST(MergedRuns, ThatBeganSecondsApartAddUpByTheClock) {
-  const std::vector<RunPart> parts{Shard("a.json", "", 500, 1, 2s), Shard("b.json", "", 700, 2)};
+  const std::vector<RunPart> parts{Shard("a.json", "0/2", 500, 1, 2s),
+                                   Shard("b.json", "1/2", 700, 2)};
   const Result<MergedRun> merged = MergeRuns(parts);
   ASSERT_TRUE(merged.has_value());
   const Level& level = merged->run.levels[0];
@@ -145,11 +146,15 @@ TEST(MergedRuns, ThatBeganSecondsApartAddUpByTheClock) {
 
 TEST(MergedRuns, MustHaveBeenOneLoad) {
   const RunPart a = Shard("a.json", "0/2", 500, 1);
-  EXPECT_EQ(Fault({a}), "--merge needs two run files or more");
+  EXPECT_EQ(Fault({a}), "needs two run files or more");
   EXPECT_EQ(Fault({a, Shard("b.json", "0/2", 1, 1)}), "'a.json' and 'b.json' are both shard 0/2");
   EXPECT_EQ(Fault({a, Shard("b.json", "1/2", 1, 1, 11s)}),
             "the windows of level 1 do not overlap: the load was never whole (start the machines "
             "with --start-at)");
+  EXPECT_EQ(Fault({Shard("a.json", "", 500, 1), Shard("b.json", "", 700, 2)}),
+            "'a.json', 'b.json' are runs of a whole load, not shards of one, so their figures do "
+            "not add up: give each machine its part with --shard INDEX/COUNT and all the same "
+            "--seed");
   RunPart other = Shard("b.json", "1/2", 1, 1);
   other.run.header.Set("seed", uint64_t{8});
   other.run.levels[0].load.arrivals = "constant";
@@ -160,7 +165,7 @@ TEST(MergedRuns, MustHaveBeenOneLoad) {
       "(Request Rate: 50, batch 1, constant)");
   other = Shard("b.json", "1/2", 1, 1);
   other.run.levels.clear();
-  EXPECT_EQ(Fault({a, other}), "'a.json' has 1 levels, 'b.json' has 0");
+  EXPECT_EQ(Fault({a, other}), "'a.json' has 1 level, 'b.json' has 0");
 }
 
 TEST(MergedRuns, NameTheOptionsThatDifferAndTheShardsThatAreMissing) {

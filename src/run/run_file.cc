@@ -501,6 +501,12 @@ Result<void> RunWriter::Finish(std::string_view reason, int exit_code) {
   return file_.Append(text::FormatJson(line) + "\n");
 }
 
+namespace {
+Error NotARunFile() {
+  return Corrupt("not a run file: that is what sextant perf writes with --output FILE (-o)");
+}
+}  // namespace
+
 Result<Run> ParseRun(std::string_view text) {
   Run run;
   size_t number = 0;
@@ -520,6 +526,7 @@ Result<Run> ParseRun(std::string_view text) {
         run.dropped_tail = true;
         return run;
       }
+      if (number == 1) return NotARunFile();
       return fault(json.error().message());
     }
     const Json* type_json = json->Find("type");
@@ -527,7 +534,7 @@ Result<Run> ParseRun(std::string_view text) {
     if (number == 1) {
       const Json* format = json->Find("format");
       if (type != "header" || format == nullptr || format->AsString() != "sextant-run")
-        return fault("not a sextant run file");
+        return NotARunFile();
       const Json* version = json->Find("version");
       const auto v = version == nullptr ? std::nullopt : version->AsInt();
       if (!v || *v < 1 || *v > kRunFileVersion) {
@@ -547,7 +554,7 @@ Result<Run> ParseRun(std::string_view text) {
       run.end_reason = std::string(reason == nullptr ? "" : reason->AsString().value_or(""));
     }  // lines of other types belong to later versions of the same format
   }
-  if (number == 0) return Corrupt("an empty file");
+  if (number == 0) return Corrupt("an empty file, not a run file of --output");
   return run;
 }
 

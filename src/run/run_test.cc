@@ -6,6 +6,7 @@
 #include "base/strings.h"
 #include "run/metrics_text.h"
 #include "run/print.h"
+#include "run/print_failures.h"
 #include "run/print_perf_analyzer.h"
 #include "run/run_file.h"
 #include "run/state_text.h"
@@ -215,7 +216,7 @@ TEST(RunFile, AKilledRunKeepsItsFinishedLevels) {
 TEST(RunFile, FaultsNameTheirLine) {
   EXPECT_NE(ParseRun("").error().message().find("empty"), std::string::npos);
   EXPECT_EQ(ParseRun("{\"type\":\"header\",\"format\":\"other\"}\n").error().message(),
-            "line 1: not a sextant run file");
+            "not a run file: that is what sextant perf writes with --output FILE (-o)");
   EXPECT_EQ(ParseRun("{\"type\":\"header\",\"format\":\"sextant-run\",\"version\":2}\n")
                 .error()
                 .message(),
@@ -426,6 +427,24 @@ TEST(RunFile, EveryMemberOfALevelIsDocumented) {
   EXPECT_GT(names.size(), 80u);
   for (const std::string& name : names)
     EXPECT_NE(page.find(Format("`{}`", name)), std::string::npos) << name;
+}
+
+TEST(Failures, AreListedByLevelAndClassWithAnExample) {
+  Level level;
+  level.load = {.mode = LoadMode::kConcurrency, .value = 4, .batch_size = 2};
+  level.succeeded = 7;
+  std::vector<Level> levels{level, level};
+  EXPECT_EQ(FormatFailures(levels), "");
+  EXPECT_EQ(FirstFailure(levels), "");
+  levels[1].failed = 3;
+  levels[1].outcomes.push_back(
+      {.name = "HTTP 503", .count = 2, .latency = stats::Histogram(), .example = "too busy"});
+  levels[1].outcomes.push_back({.name = "timeout", .count = 1, .latency = stats::Histogram()});
+  EXPECT_EQ(FormatFailures(levels), DescribeLoad(level.load) +
+                                        ", batch 2: 3 of 10 requests failed\n"
+                                        "  2 x HTTP 503: too busy\n"
+                                        "  1 x timeout\n");
+  EXPECT_EQ(FirstFailure(levels), "HTTP 503: too busy");
 }
 
 }  // namespace

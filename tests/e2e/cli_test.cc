@@ -1,7 +1,9 @@
 // The command line, from the outside.
 #include <gtest/gtest.h>
+#include <sys/wait.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <set>
 
 #include "base/files.h"
@@ -110,6 +112,66 @@ TEST(MistakesOfAFileAndTheEnvironment, AreReportedWithTheCommandLines) {
                                       "'many'", "SEXTANT_TIMEOUT 'soon'", "--sed", "--seed"}) {
     EXPECT_NE(result.err.find(text), std::string::npos) << text << "\n" << result.err;
   }
+}
+
+TEST(WhatIsMissing, IsNotClaimedWhileSomethingWasNotUnderstood) {
+  const TempDirectory directory;
+  const std::string broken = directory.Write("broken.yaml", "model-name: [\n");
+  const std::vector<std::vector<std::string>> mistaken{{"--config", directory.File("absent.yaml")},
+                                                       {"--config", broken},
+                                                       {"--merge"},
+                                                       {"--mrge", "a"}};
+  for (std::vector<std::string> arguments : mistaken) {
+    arguments.insert(arguments.begin(), "perf");
+    const PerfResult result = RunSextant(arguments);
+    EXPECT_EQ(result.exit_code, kUsage);
+    EXPECT_EQ(result.err.find("required"), std::string::npos) << result.err;
+  }
+  EXPECT_NE(RunSextant({"perf", "-b", "2"}).err.find("-m, --model-name NAME is required"),
+            std::string::npos);
+}
+
+TEST(AValueThatIsMissing, IsNamedForWhatItIs) {
+  EXPECT_NE(RunSextant({"perf", "-u"}).err.find("-u needs a value: URL: The server"),
+            std::string::npos);
+  EXPECT_EQ(RunSextant({"perf", "-z=maybe"}).err.find("-="), std::string::npos);
+}
+
+TEST(Values, AreRefusedWithWhatMayBeWritten) {
+  const PerfResult result =
+      RunSextant({"perf", "-m", "m", "--concurrency-range", "x", "--random-range", "5:1",
+                  "--max-error-rate", "200%", "-o", "a.json", "-f", "./a.json"});
+  EXPECT_EQ(result.exit_code, kUsage);
+  for (const std::string_view text :
+       {"START:END:STEP", "START..END*FACTOR", "such as 1,2,4", "LOW, 5, is above HIGH, 1",
+        "such as 0.05 or 5%", "--output and --latency-report-file name the same file"}) {
+    EXPECT_NE(result.err.find(text), std::string::npos) << text << "\n" << result.err;
+  }
+}
+
+TEST(OutputThatCannotBeWritten, EndsInAnError) {
+  for (const std::string_view arguments : {"perf --help", "--version", "docs -c serve"}) {
+    const int status =
+        std::system(Format("'{}' {} >/dev/full 2>/dev/null", Program(), arguments).c_str());
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 1) << arguments << ": " << status;
+  }
+}
+
+TEST(AFileThatIsNoRun, IsNotMerged) {
+  const TempDirectory directory;
+  const std::string file = directory.Write("c.yaml", "a: 1\n");
+  const PerfResult result = RunSextant({"perf", "--merge", file});
+  EXPECT_EQ(result.exit_code, kUsage);
+  EXPECT_NE(result.err.find("not a run file"), std::string::npos) << result.err;
+}
+
+TEST(APrintedConfig, KeepsSecretsToItself) {
+  const PerfResult result = RunSextant({"perf", "-m", "m", "-H", "Authorization: Bearer abcdef",
+                                        "-H", "X-Plain: shown", "--print-config"});
+  EXPECT_EQ(result.exit_code, kOk);
+  EXPECT_EQ(result.out.find("abcdef"), std::string::npos) << result.out;
+  EXPECT_NE(result.out.find("Authorization: [secret]"), std::string::npos) << result.out;
+  EXPECT_NE(result.out.find("X-Plain: shown"), std::string::npos) << result.out;
 }
 
 TEST(APrintedConfig, ReadsBackToTheSameConfig) {
@@ -332,6 +394,38 @@ TEST_F(AgainstAServer, TheCsvHasTheColumnsAndOrderOfPerfAnalyzer) {
     EXPECT_GE(*ParseDouble(cells[6]), 2000) << lines[i];
   }
   EXPECT_EQ(concurrencies, (std::set<std::string>{"1", "2", "4"}));
+}
+
+TEST_F(AgainstAServer, AModelThatIsNotThereIsAnsweredWithThoseThatAre) {
+  for (const std::string_view protocol : {"http", "grpc"}) {
+    std::vector<std::string> arguments = Against(*serve_, protocol, "absent", {});
+    const PerfResult result = RunSextant(std::move(arguments));
+    EXPECT_EQ(result.exit_code, 1);
+    EXPECT_NE(result.err.find("The server has 'm'"), std::string::npos) << result.err;
+  }
+}
+
+TEST_F(AgainstAServer, APortOfAnotherKindIsSaidToBeOne) {
+  const auto say = [&](std::string_view protocol, int port) {
+    return RunSextant(
+               {"perf", "-m", "m", "-i", std::string(protocol), "-u", Format("127.0.0.1:{}", port)})
+        .err;
+  };
+  EXPECT_NE(say("http", serve_->grpc_port()).find("this is a gRPC port: add -i grpc"),
+            std::string::npos);
+  EXPECT_NE(say("grpc", serve_->http_port()).find("this is an HTTP port: leave out -i grpc"),
+            std::string::npos);
+  for (const std::string_view protocol : {"http", "grpc"}) {
+    EXPECT_NE(say(protocol, serve_->metrics_port()).find("this is a port of metrics"),
+              std::string::npos);
+  }
+}
+
+TEST(AServerThatIsNotThere, IsWaitedForAsLongAsAsked) {
+  const PerfResult result =
+      RunSextant({"perf", "-m", "m", "-u", "127.0.0.1:1", "--wait-ready", "200ms"});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_NE(result.err.find("after --wait-ready 200"), std::string::npos) << result.err;
 }
 
 TEST_F(AgainstAServer, QuietLeavesOnlyTheTable) {
