@@ -399,6 +399,7 @@ TEST_F(AgainstAServer, TheCsvHasTheColumnsAndOrderOfPerfAnalyzer) {
 TEST_F(AgainstAServer, AModelThatIsNotThereIsAnsweredWithThoseThatAre) {
   for (const std::string_view protocol : {"http", "grpc"}) {
     std::vector<std::string> arguments = Against(*serve_, protocol, "absent", {});
+    arguments.insert(arguments.begin(), "perf");
     const PerfResult result = RunSextant(std::move(arguments));
     EXPECT_EQ(result.exit_code, 1);
     EXPECT_NE(result.err.find("The server has 'm'"), std::string::npos) << result.err;
