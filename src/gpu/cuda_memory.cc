@@ -13,9 +13,6 @@ namespace {
 
 // The driver's types and figures, as far as they are used.
 using DevicePointer = unsigned long long;
-struct IpcHandle {  // passed by value
-  char bytes[kCudaIpcHandleBytes];
-};
 enum : int {
   kSuccess = 0,
   kInvalidValue = 1,
@@ -92,8 +89,8 @@ struct CudaDriver::Api {
   int (*MemcpyHtoD)(DevicePointer, const void*, size_t) = nullptr;
   int (*MemcpyDtoH)(void*, DevicePointer, size_t) = nullptr;
   int (*MemsetD8)(DevicePointer, unsigned char, size_t) = nullptr;
-  int (*IpcGetMemHandle)(IpcHandle*, DevicePointer) = nullptr;
-  int (*IpcOpenMemHandle)(DevicePointer*, IpcHandle, unsigned) = nullptr;
+  int (*IpcGetMemHandle)(CudaIpcHandle*, DevicePointer) = nullptr;
+  int (*IpcOpenMemHandle)(DevicePointer*, CudaIpcHandle, unsigned) = nullptr;
   int (*IpcCloseMemHandle)(DevicePointer) = nullptr;
 };
 
@@ -166,11 +163,9 @@ Result<std::unique_ptr<CudaMemory>> CudaMemory::Open(std::shared_ptr<const CudaD
                                                      const CudaIpcHandle& handle, uint64_t bytes) {
   std::unique_ptr<CudaMemory> out(new CudaMemory(std::move(device), bytes, false));
   const CudaDriver::Api& api = out->api();
-  IpcHandle by_value{};
-  std::copy(handle.begin(), handle.end(), by_value.bytes);
   DevicePointer address = 0;
   SEXTANT_TRY(out->InContext("cuIpcOpenMemHandle_v2", [&] {
-    return api.IpcOpenMemHandle(&address, by_value, kLazyPeerAccess);
+    return api.IpcOpenMemHandle(&address, handle, kLazyPeerAccess);
   }));
   out->address_ = address;
   size_t whole = 0;
@@ -190,10 +185,10 @@ CudaMemory::~CudaMemory() {
 }
 
 Result<CudaIpcHandle> CudaMemory::Handle() const {
-  IpcHandle handle{};
+  CudaIpcHandle handle{};
   SEXTANT_TRY(
       InContext("cuIpcGetMemHandle", [&] { return api().IpcGetMemHandle(&handle, address_); }));
-  return std::to_array(handle.bytes);
+  return handle;
 }
 
 // A copy to the device, and a fill, may be still under way when the call is back.

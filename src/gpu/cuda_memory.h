@@ -24,6 +24,7 @@
 namespace sextant::gpu {
 
 constexpr size_t kCudaIpcHandleBytes = 64;
+// Laid out and passed as the driver's own type.
 using CudaIpcHandle = std::array<char, kCudaIpcHandleBytes>;
 
 // The loaded library. It stays loaded: CUDA has no end.

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -31,9 +32,7 @@ enum : int {
 };
 constexpr int kDevices = 2;
 
-struct Handle {
-  char bytes[64];
-};
+using Handle = std::array<char, 64>;  // the type by which sextant calls it
 struct HandleContent {
   char magic[8];
   int pid, fd;
@@ -244,14 +243,14 @@ int cuIpcGetMemHandle(Handle* handle, Pointer address) {
                               it->second.size,
                               info.st_ino};
   *handle = {};
-  std::memcpy(handle->bytes, &content, sizeof content);
+  std::memcpy(handle->data(), &content, sizeof content);
   return kSuccess;
 }
 
 int cuIpcOpenMemHandle_v2(Pointer* address, Handle handle, unsigned) {
   if (const int fault = Enter("cuIpcOpenMemHandle_v2", true)) return fault;
   HandleContent content{};
-  std::memcpy(&content, handle.bytes, sizeof content);
+  std::memcpy(&content, handle.data(), sizeof content);
   if (std::memcmp(content.magic, "fakecuda", 8) != 0) return kInvalidHandle;
   if (content.pid == getpid()) return kInvalidContext;
   char path[64];

@@ -57,6 +57,7 @@ bool ListHas(std::string_view list, std::string_view word) {
 
 // Takes one line off `rest`, without its CR LF (a lone LF is accepted, as everybody does).
 bool TakeLine(std::string_view& rest, std::string_view& line) {
+  if (rest.empty()) return false;
   const void* end = std::memchr(rest.data(), '\n', rest.size());
   if (end == nullptr) return false;
   const auto length = static_cast<size_t>(static_cast<const char*>(end) - rest.data());
