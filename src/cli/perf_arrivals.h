@@ -15,8 +15,8 @@ bool IsOpenLoop(const PerfOptions& options);
 // once.
 std::vector<std::string> PlanArrivals(const PerfOptions& options, Plan& plan);
 
-// What the schedule takes from the data: the times of --fixed-schedule. Errors: those, and rows that
-// a trace names and that are not there.
+// What the schedule takes from the data: the times of --fixed-schedule. Errors: those, and rows
+// that a trace names and that are not there.
 Result<void> FollowData(const PerfOptions& options, const load::DataSet& data, Plan& plan);
 
 }  // namespace sextant::cli

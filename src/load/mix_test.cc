@@ -86,7 +86,7 @@ TEST(ASeed, GivesTheSameMixAndAnotherSeedAnother) {
 
 TEST(TheConcurrencyOfEachModel, IsDealtOutWhole) {
   const std::vector<size_t> counts{4, 2, 1, 9};
-  for (const auto &[shards, workers] : {std::pair<size_t, size_t>{1, 1}, {1, 3}, {2, 2}, {3, 8}}) {
+  for (const auto& [shards, workers] : {std::pair<size_t, size_t>{1, 1}, {1, 3}, {2, 2}, {3, 8}}) {
     std::vector<size_t> of_part(shards * workers);
     size_t before = 0;
     for (const size_t count : counts) {

@@ -10,10 +10,10 @@ namespace {
 constexpr size_t kMostValues = 1000;
 
 Error Fault(std::string_view part, std::string_view why) {
-  return InvalidArgument(Format(
-      "'{}' {}; write a number, START:END, START:END:STEP, START..END, START..END+STEP or "
-      "START..END*FACTOR, or several of these with commas, such as 1,2,4",
-      Printable(part, 60), why));
+  return InvalidArgument(
+      Format("'{}' {}; write a number, START:END, START:END:STEP, START..END, START..END+STEP or "
+             "START..END*FACTOR, or several of these with commas, such as 1,2,4",
+             Printable(part, 60), why));
 }
 
 Result<LevelRange> ParseRange(std::string_view part, double least) {

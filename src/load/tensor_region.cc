@@ -53,7 +53,8 @@ class CudaTensorRegion final : public TensorRegion {
     // Pages that are never touched cost nothing: outputs that nobody compares stay on the GPU.
     void* host = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (host == MAP_FAILED) return IoError("memory for " + HumanBytes(static_cast<double>(bytes)), errno);
+    if (host == MAP_FAILED)
+      return IoError("memory for " + HumanBytes(static_cast<double>(bytes)), errno);
     out->data_ = static_cast<char*>(host);
     out->size_ = bytes;
     std::random_device random;

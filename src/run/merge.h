@@ -26,8 +26,8 @@ struct MergedRun {
   std::vector<std::string> notes;
 };
 
-// Errors: fewer than two parts; a run that is no shard; levels that are not the same ones in all; windows that do not
-// overlap; one shard twice; shards of different seeds. All at once.
+// Errors: fewer than two parts; a run that is no shard; levels that are not the same ones in all;
+// windows that do not overlap; one shard twice; shards of different seeds. All at once.
 Result<MergedRun> MergeRuns(std::span<const RunPart> parts);
 
 }  // namespace sextant::run

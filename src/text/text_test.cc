@@ -68,8 +68,7 @@ TEST(Json, LongStringsAreReadLikeShortOnes) {
     return ParseJson("{\"a\" : \"" + filler + std::string(end));
   };
   const auto first = [](const Result<Json>& value) -> std::string {
-    return value.has_value() ? std::string(*value->Find("a")->AsString())
-                             : value.error().message();
+    return value.has_value() ? std::string(*value->Find("a")->AsString()) : value.error().message();
   };
   EXPECT_EQ(first(read("\", \"b\": \"y\"}")), filler);
   EXPECT_EQ(first(read("\xc3\xa4\"}")), filler + "\xc3\xa4");

@@ -145,7 +145,8 @@ TEST(TwoShards, MakeTheLoadOfOneProcessTogetherAndMergeIntoOneRun) {
   const PerfResult twice =
       RunSextant({"perf", "--merge", files.File("a.json"), files.File("a.json")});
   EXPECT_EQ(twice.exit_code, 2);
-  EXPECT_NE(twice.err.find("are one file, whose figures would count twice"), std::string::npos) << twice.err;
+  EXPECT_NE(twice.err.find("are one file, whose figures would count twice"), std::string::npos)
+      << twice.err;
 }
 
 TEST(MistakesAboutShards, AreReportedAllAtOnce) {

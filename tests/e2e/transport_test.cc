@@ -282,9 +282,9 @@ TEST(Retries, AreCountedAndEndInAnswers) {
 
 TEST(FewConnections, AreTakenInTurnByTheRequestsThatWait) {
   const Serve serve({{"m", ModelText{.parameters = {{"service_time", "fixed(1ms)"}}}.Config()}});
-  const PerfResult result = RunPerf({"-m", "m", "-u", serve.Url("http"), "--requests=1000",
-                                     "--warmup=0", "--workers=1", "--connections=1",
-                                     "--concurrency-range=8"});
+  const PerfResult result =
+      RunPerf({"-m", "m", "-u", serve.Url("http"), "--requests=1000", "--warmup=0", "--workers=1",
+               "--connections=1", "--concurrency-range=8"});
   // Each waits for the seven before it; overtaken, most would wait for nobody and some for ever.
   const stats::Histogram& latency = result.level().latency.histogram;
   EXPECT_GT(latency.Quantile(0.05), 6e6) << result.out;
