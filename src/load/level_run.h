@@ -74,7 +74,27 @@ class Generator::LevelRun {
   }
 
  private:
-  using Blocks = std::map<int64_t, std::pair<size_t, Block>>;
+  // Adds up the workers' blocks of the same stretch of time.
+  class BlockSums {
+   public:
+    void Add(const Block& block) {
+      auto [entry, is_new] = sums_.try_emplace(block.index, 1, block);
+      if (is_new) return;
+      ++entry->second.first;
+      entry->second.second.Merge(block);
+    }
+    // The next in order, once all workers have delivered theirs.
+    std::optional<Block> Take(size_t workers) {
+      if (sums_.empty() || sums_.begin()->second.first < workers) return std::nullopt;
+      return std::move(sums_.extract(sums_.begin()).mapped().second);
+    }
+    // Whether somebody has delivered a block behind this one.
+    bool Beyond(int64_t index) const { return !sums_.empty() && sums_.rbegin()->first > index; }
+    void Clear() { sums_.clear(); }
+
+   private:
+    std::map<int64_t, std::pair<size_t, Block>> sums_;  // by index: of how many workers
+  };
   // What was asked of the server, whose answer may still be on its way.
   using Counters = std::shared_future<Result<std::vector<kserve::ModelStatistics>>>;
 
@@ -128,7 +148,7 @@ class Generator::LevelRun {
 
   // Several models: measurement_mix.cc.
   struct ModelBlocks {
-    Blocks incoming;
+    BlockSums incoming;
     BlockSeries series;
   };
   bool MeasuredHere(const run::ServerRecord& record) const;
@@ -163,7 +183,7 @@ class Generator::LevelRun {
 
   Instant epoch_{};
   Nanos block_length_{0};
-  Blocks incoming_;     // by index: how many workers have delivered, and their sum
+  BlockSums incoming_;
   BlockSeries series_;  // of the window
   std::vector<ModelBlocks> model_blocks_;
   std::vector<std::vector<Nanos>> worker_cpu_;

@@ -121,18 +121,12 @@ void Generator::LevelRun::TakeBlocks() {
     for (std::unique_ptr<Block>& block : workers_[i]->blocks().TakeFull()) {
       if (block->index >= first_block_ && block->index <= last_block_) window_cpu_[i] += block->cpu;
       if (by_trials()) NoteTrialCpu(i, *block);
-      auto [entry, is_new] = incoming_.try_emplace(block->index, 0, Block());
-      if (is_new) {
-        entry->second.second = *block;
-      } else {
-        entry->second.second.Merge(*block);
-      }
-      ++entry->second.first;
+      incoming_.Add(*block);
       workers_[i]->blocks().GiveBack(std::move(block));
     }
   }
-  while (!incoming_.empty() && incoming_.begin()->second.first == workers_.size()) {
-    Block& block = incoming_.begin()->second.second;
+  while (const std::optional<Block> sum = incoming_.Take(workers_.size())) {
+    const Block& block = *sum;
     if (by_trials() && block.index >= first_block_) trial_blocks_.push_back(block);
     phase_answered_ += block.answered;
     recent_.push_back(block);
@@ -150,7 +144,6 @@ void Generator::LevelRun::TakeBlocks() {
         warmup_means_.push_back(block.latency_sum_ns / static_cast<double>(block.answered));
       level_.warmup_requests += block.answered + block.failed;
     }
-    incoming_.erase(incoming_.begin());
   }
   TakeModelBlocks();
 }
@@ -284,7 +277,7 @@ void Generator::LevelRun::OpenWindow() {
     if (stats_begin_.valid()) stats_begin_.wait();
     epoch_ = LoadBegin();
     begin_ = epoch_;
-    incoming_.clear();
+    incoming_.Clear();
     ForgetModelBlocks();
     recent_.clear();
     first_block_ = 0;

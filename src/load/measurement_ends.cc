@@ -70,8 +70,7 @@ void Generator::LevelRun::Drain() {
   // The last block of the window is published when the worker passes its end.
   if (end_ != Instant::max() && !by_trials()) {
     const Instant blocks_deadline = SteadyNow() + 2 * block_length_ + 50ms;
-    while (SteadyNow() < blocks_deadline &&
-           (incoming_.empty() || incoming_.rbegin()->first <= last_block_) &&
+    while (SteadyNow() < blocks_deadline && !incoming_.Beyond(last_block_) &&
            series_.blocks().size() < static_cast<size_t>(last_block_ - first_block_ + 1)) {
       TakeBlocks();
       std::this_thread::sleep_for(1ms);

@@ -31,29 +31,20 @@ void Generator::LevelRun::TakeModelBlocks() {
     ModelBlocks& model = model_blocks_[m];
     for (const auto& worker : workers_) {
       for (std::unique_ptr<Block>& block : worker->model_blocks(m).TakeFull()) {
-        auto [entry, is_new] = model.incoming.try_emplace(block->index, 0, Block());
-        if (is_new) {
-          entry->second.second = *block;
-        } else {
-          entry->second.second.Merge(*block);
-        }
-        ++entry->second.first;
+        model.incoming.Add(*block);
         worker->model_blocks(m).GiveBack(std::move(block));
       }
     }
-    while (!model.incoming.empty() && model.incoming.begin()->second.first == workers_.size()) {
-      Block& block = model.incoming.begin()->second.second;
-      if (block.index >= first_block_ && block.index <= last_block_) {
-        block.index -= first_block_;
-        model.series.Add(block);
-      }
-      model.incoming.erase(model.incoming.begin());
+    while (std::optional<Block> block = model.incoming.Take(workers_.size())) {
+      if (block->index < first_block_ || block->index > last_block_) continue;
+      block->index -= first_block_;
+      model.series.Add(*block);
     }
   }
 }
 
 void Generator::LevelRun::ForgetModelBlocks() {
-  for (ModelBlocks& model : model_blocks_) model.incoming.clear();
+  for (ModelBlocks& model : model_blocks_) model.incoming.Clear();
 }
 
 // A model's last block is published a moment after that of the whole.

@@ -156,6 +156,7 @@ class Recorder {
   };
   Recorder(BlockExchange& exchange, Extent extent);
   explicit Recorder(BlockExchange& exchange) : Recorder(exchange, Extent()) {}
+  BlockExchange& exchange() { return exchange_; }
 
   // Starts blocks of this length at `epoch`; what was recorded before is dropped.
   void StartBlocks(Instant epoch, Nanos length);

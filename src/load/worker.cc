@@ -100,10 +100,9 @@ void Worker::SetLoad(WorkerLoad load) {
 
 void Worker::StartBlocks(Instant epoch, Nanos length) {
   RunOnThread([&] {
-    recorder_.StartBlocks(epoch, length);
-    for (auto& block : blocks_.TakeFull()) blocks_.GiveBack(std::move(block));
-    ForModelRecorders([&](Recorder& recorder, BlockExchange& blocks) {
+    ForAllRecorders([&](Recorder& recorder) {
       recorder.StartBlocks(epoch, length);
+      BlockExchange& blocks = recorder.exchange();
       for (auto& block : blocks.TakeFull()) blocks.GiveBack(std::move(block));
     });
     // Deadlines are kept to a twentieth of the timeout, blocks end on time.
@@ -116,9 +115,7 @@ void Worker::StartBlocks(Instant epoch, Nanos length) {
 
 void Worker::OpenWindow(Instant begin, Instant end) {
   RunOnThread([&] {
-    recorder_.OpenWindow();
-    recorder_.SetWindow({begin, end});
-    ForModelRecorders([&](Recorder& recorder, BlockExchange&) {
+    ForAllRecorders([&](Recorder& recorder) {
       recorder.OpenWindow();
       recorder.SetWindow({begin, end});
     });
@@ -131,10 +128,8 @@ void Worker::OpenWindow(Instant begin, Instant end) {
 
 void Worker::CloseWindow(Instant end) {
   RunOnThread([&] {
-    recorder_.SetWindow({recorder_.window().begin, end});
-    recorder_.SplitWindow(Instant::max());
-    ForModelRecorders([&](Recorder& recorder, BlockExchange&) {
-      recorder.SetWindow(recorder_.window());
+    ForAllRecorders([&](Recorder& recorder) {
+      recorder.SetWindow({recorder.window().begin, end});
       recorder.SplitWindow(Instant::max());
     });
     UpdateWindowDone();
@@ -142,10 +137,7 @@ void Worker::CloseWindow(Instant end) {
 }
 
 void Worker::SplitWindow(Instant at) {
-  RunOnThread([&] {
-    recorder_.SplitWindow(at);
-    ForModelRecorders([&](Recorder& recorder, BlockExchange&) { recorder.SplitWindow(at); });
-  });
+  RunOnThread([&] { ForAllRecorders([&](Recorder& recorder) { recorder.SplitWindow(at); }); });
 }
 
 std::unique_ptr<WindowRecord> Worker::TakeWindow() {
@@ -154,9 +146,9 @@ std::unique_ptr<WindowRecord> Worker::TakeWindow() {
     const Instant now = SteadyNow();
     for (const auto& slot : slots_) {
       if (!slot->busy || slot->closing) continue;
-      recorder_.OnUnfinished(slot->scheduled, now, slot->in_window);
-      if (models_ != nullptr)
-        ModelRecorder(*slot->set).OnUnfinished(slot->scheduled, now, slot->in_window);
+      ForRecordersOf(*slot->set, [&](Recorder& recorder) {
+        recorder.OnUnfinished(slot->scheduled, now, slot->in_window);
+      });
       slot->in_window = false;
     }
     for (size_t i = overdue_from_; i < overdue_.size(); ++i)
@@ -164,10 +156,9 @@ std::unique_ptr<WindowRecord> Worker::TakeWindow() {
     window_open_ = 0;
     record = recorder_.TakeWindow();
     if (log_ != nullptr) log_->Flush();
-    if (record == nullptr) return;  // none was opened
-    ForModelRecorders([&](Recorder& recorder, BlockExchange&) {
-      record->models.push_back(std::move(*recorder.TakeWindow()));
-    });
+    if (record == nullptr || models_ == nullptr) return;  // none was opened, or there is one model
+    for (const auto& model : models_->each)
+      record->models.push_back(std::move(*model->recorder.TakeWindow()));
   });
   return record;
 }
@@ -214,10 +205,7 @@ void Worker::Run() {
                        : wake == Instant::max() ? Nanos(-1)
                                                 : std::max(wake - now - kSpinBefore, Nanos(0));
     loop_->Turn(wait);
-    recorder_.Advance(loop_->turn_start());
-    if (models_ != nullptr)
-      ForModelRecorders(
-          [&](Recorder& recorder, BlockExchange&) { recorder.Advance(loop_->turn_start()); });
+    ForAllRecorders([&](Recorder& recorder) { recorder.Advance(loop_->turn_start()); });
     if (loop_->turn_start() >= recorder_.window().end &&
         !window_done_.load(std::memory_order_relaxed))
       UpdateWindowDone();
@@ -437,9 +425,9 @@ void Worker::CheckOutputs(uint32_t index, const Answer& answer) {
   const auto batch = static_cast<uint64_t>(slot.set->batch_size());
   const RequestStamps stamps{slot.scheduled, slot.sent, answer.received};
   const uint64_t wrong_items = wrong.has_value() ? *wrong : batch;
-  recorder_.OnChecked(stamps, slot.in_window, batch, wrong_items);
-  if (models_ != nullptr)
-    ModelRecorder(*slot.set).OnChecked(stamps, slot.in_window, batch, wrong_items);
+  ForRecordersOf(*slot.set, [&](Recorder& recorder) {
+    recorder.OnChecked(stamps, slot.in_window, batch, wrong_items);
+  });
 }
 
 void Worker::Log(uint32_t index, const Answer& answer) {
@@ -467,8 +455,7 @@ bool Worker::Retry(uint32_t index, const Answer& answer) {
   if (!may || slot.retries >= options_.retries) return false;
   ++slot.retries;
   if (log_ != nullptr) log_->OnRetry(index);
-  recorder_.OnRetry(slot.in_window);
-  if (models_ != nullptr) ModelRecorder(*slot.set).OnRetry(slot.in_window);
+  ForRecordersOf(*slot.set, [&](Recorder& recorder) { recorder.OnRetry(slot.in_window); });
   slot.retry_at = answer.received + ConnectBackoff(slot.retries);
   retries_.emplace(slot.retry_at, index);
   return true;
@@ -499,7 +486,8 @@ void Worker::Finish(uint32_t index, const Answer& answer) {
   const RequestStamps stamps{slot.scheduled, slot.sent, answer.received};
   if (options_.timeout > Nanos(0)) Unlink(index);
   if (answer.outcome.ok()) {
-    recorder_.OnSuccess(stamps, slot.in_window);
+    ForRecordersOf(*slot.set,
+                   [&](Recorder& recorder) { recorder.OnSuccess(stamps, slot.in_window); });
     if (options_.channel.decoupled) {
       recorder_.OnResponses(slot.scheduled, slot.in_window, specials_[index]->responses,
                             specials_[index]->first);
@@ -507,13 +495,17 @@ void Worker::Finish(uint32_t index, const Answer& answer) {
       CheckOutputs(index, answer);
     }
   } else {
-    recorder_.OnFailure(stamps, slot.in_window, answer.outcome, answer.text);
+    ForRecordersOf(*slot.set, [&](Recorder& recorder) {
+      recorder.OnFailure(stamps, slot.in_window, answer.outcome, answer.text);
+    });
   }
   if (log_ != nullptr) Log(index, answer);
   if (sequences_ != nullptr) EndSequence(*specials_[index], answer);
-  if (several_endpoints_ && answer.endpoint != kNoEndpoint)
-    recorder_.OnEndpoint(stamps, slot.in_window, answer.endpoint, answer.outcome.ok());
-  if (models_ != nullptr) RecordModelEnd(slot, stamps, answer);
+  if (several_endpoints_ && answer.endpoint != kNoEndpoint) {
+    ForRecordersOf(*slot.set, [&](Recorder& recorder) {
+      recorder.OnEndpoint(stamps, slot.in_window, answer.endpoint, answer.outcome.ok());
+    });
+  }
   finished_.store(finished_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   const bool in_window = slot.in_window;
   slot.busy = slot.in_window = false;

@@ -207,8 +207,14 @@ class Worker final : public ChannelListener {
   bool TakeBudget() {
     return load_.budget == nullptr || load_.budget->fetch_sub(1, std::memory_order_relaxed) > 0;
   }
-  // Several models: worker_mix.cc. What happens to a request is recorded for the whole and, by
-  // these, for its model.
+  // What happens is recorded for the whole, and where there are several models for each of them:
+  // worker_models.h.
+  template <typename F>
+  void ForAllRecorders(F&& f);
+  template <typename F>
+  void ForRecordersOf(const RequestSet& set, F&& f);
+  Recorder& ModelRecorder(const RequestSet& set);
+  // Several models: worker_mix.cc.
   struct Models;
   void SetModels();
   void IssueDrawn(Instant scheduled);
@@ -217,10 +223,6 @@ class Worker final : public ChannelListener {
   void IssueModels(Instant now);
   void ReissueModel(size_t model, const Answer& answer);
   void RecordModelOverflow(Instant due);
-  void RecordModelEnd(const Slot& slot, const RequestStamps& stamps, const Answer& answer);
-  Recorder& ModelRecorder(const RequestSet& set);
-  template <typename F>
-  void ForModelRecorders(F&& f);
   void ExpireDeadlines(Instant now);
   bool AllIssued() const;
   void UpdateWindowDone();

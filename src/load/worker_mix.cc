@@ -77,15 +77,4 @@ void Worker::RecordModelOverflow(Instant due) {
   models_->each[load_.mix->Next().model]->recorder.OnOverflow(due);
 }
 
-void Worker::RecordModelEnd(const Slot& slot, const RequestStamps& stamps, const Answer& answer) {
-  Recorder& recorder = ModelRecorder(*slot.set);
-  if (answer.outcome.ok()) {
-    recorder.OnSuccess(stamps, slot.in_window);
-  } else {
-    recorder.OnFailure(stamps, slot.in_window, answer.outcome, answer.text);
-  }
-  if (several_endpoints_ && answer.endpoint != kNoEndpoint)
-    recorder.OnEndpoint(stamps, slot.in_window, answer.endpoint, answer.outcome.ok());
-}
-
 }  // namespace sextant::load

@@ -28,14 +28,21 @@ struct Worker::Models {
   std::vector<std::unique_ptr<One>> each;
 };
 
-template <typename F>
-void Worker::ForModelRecorders(F&& f) {
-  if (models_ == nullptr) return;
-  for (const auto& model : models_->each) f(model->recorder, model->blocks);
-}
-
 inline Recorder& Worker::ModelRecorder(const RequestSet& set) {
   return models_->each[set.model()]->recorder;
+}
+
+template <typename F>
+void Worker::ForAllRecorders(F&& f) {
+  f(recorder_);
+  if (models_ == nullptr) return;
+  for (const auto& model : models_->each) f(model->recorder);
+}
+
+template <typename F>
+void Worker::ForRecordersOf(const RequestSet& set, F&& f) {
+  f(recorder_);
+  if (models_ != nullptr) f(ModelRecorder(set));
 }
 
 }  // namespace sextant::load

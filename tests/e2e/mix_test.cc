@@ -85,6 +85,7 @@ void ExpectShare(const run::Level& level, size_t model, double share) {
 struct Way {
   std::string protocol, load;
 };
+void PrintTo(const Way& way, std::ostream* out) { *out << way.protocol << " " << way.load; }
 class EveryLoop : public ::testing::TestWithParam<Way> {};
 INSTANTIATE_TEST_SUITE_P(Way, EveryLoop,
                          ::testing::Values(Way{"http", "--concurrency-range=8"},
@@ -124,11 +125,14 @@ TEST_P(EveryLoop, EachModelHasItsShareOfTheRequestsAndItsOwnLatency) {
       EXPECT_NEAR(static_cast<double>(seen[name].size()), static_cast<double>(part.scheduled), 20);
       ASSERT_EQ(part.server.size(), 1u);
       EXPECT_EQ(part.server[0].model, name);
+      // How near a percentile is to the truth is truth_test's matter. Here a machine that is busy,
+      // or a build that is slow, may take a millisecond of its own.
       const double p50 = part.latency.histogram.Quantile(0.5) / 1e9;
-      if (std::abs(p50 / Quantile(seen[name], 0.5) - 1) > 0.02 ||
-          std::abs(p50 / truth.at(name) - 1) > 0.05)
+      const double of_server = Quantile(seen[name], 0.5);
+      if (std::abs(p50 - of_server) > 0.02 * of_server + 0.001 ||
+          std::abs(p50 - truth.at(name)) > 0.05 * truth.at(name) + 0.001)
         AppendFormat(off, "{}: p50 {:.3f} ms, of the server {:.3f} ms; ", name, p50 * 1e3,
-                     Quantile(seen[name], 0.5) * 1e3);
+                     of_server * 1e3);
     }
     EXPECT_EQ(level.server.size(), 2u);
     if (off.empty()) return;
