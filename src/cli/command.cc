@@ -93,4 +93,9 @@ void PrintError(std::string_view command, const Error& error) {
                RedactSecrets(error.message()).c_str());
 }
 
+void PrintWarning(std::string_view command, std::string_view text) {
+  std::fprintf(stderr, "%s: warning: %s\n", ProgramName(command).c_str(),
+               RedactSecrets(text).c_str());
+}
+
 }  // namespace sextant::cli

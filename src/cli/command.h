@@ -44,8 +44,10 @@ std::string ProgramName(std::string_view command);
 // To be called before anything else, if at all.
 void SetProgramName(std::string name);
 
-// Prints "sextant COMMAND: error" to stderr.
+// Prints "sextant COMMAND: error" to stderr; of a warning, "sextant COMMAND: warning: text".
+// Secrets are blotted out.
 void PrintError(std::string_view command, const Error& error);
+void PrintWarning(std::string_view command, std::string_view text);
 
 // One per command, each in its own file.
 Command PerfCommand();

@@ -113,20 +113,16 @@ Result<void> Learn(const PerfOptions& options, Plan& plan, Setup& setup) {
                  }));
   SEXTANT_TRY(WaitReady(options, target, *setup.credentials));
   SEXTANT_ASSIGN(setup.connection, Reach(target, options.control_timeout));
-  const load::Endpoint& first = setup.connection.endpoints.front();
-  SEXTANT_ASSIGN(
-      setup.control,
-      kserve::MakeControlClient(target.protocol, first.address, first.authority, target.path_prefix,
-                                options.control_timeout, {.tls = first.tls.get(), .headers = [&] {
-                                                            return setup.credentials->headers();
-                                                          }}));
+  SEXTANT_ASSIGN(setup.control, MakeControl(target, setup.connection, *setup.credentials,
+                                            options.control_timeout));
   if (!plan.mix.empty()) {
     SEXTANT_ASSIGN(setup.mix, LearnMix(options, plan, *setup.control));
     setup.subject = DescribeMixed(setup.mix);
     return {};
   }
-  SEXTANT_ASSIGN(setup.subject, ExplainFailure(AskServer(options, plan, *setup.control), options,
-                                               target, first, *setup.control));
+  SEXTANT_ASSIGN(setup.subject,
+                 ExplainFailure(AskServer(options, plan, *setup.control), options, target,
+                                setup.connection.endpoints.front(), *setup.control));
   // Each worker has sequences of its own.
   if (setup.subject.streams.sequences != nullptr && options.rate)
     plan.workers = std::min(plan.workers, options.sequences);

@@ -58,8 +58,7 @@ Result<std::unique_ptr<metrics::Collector>> StartMetrics(const PerfOptions& opti
   }
   SEXTANT_ASSIGN(auto collector, metrics::Collector::Start(collect));
   for (const std::string& complaint : collector->Complaints())
-    std::fputs(Format("{}: warning: metrics: {}\n", ProgramName("perf"), complaint).c_str(),
-               stderr);
+    PrintWarning("perf", "metrics: " + complaint);
   return collector;
 }
 

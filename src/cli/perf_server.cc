@@ -17,11 +17,7 @@ constexpr size_t kMostNames = 10;
 // Whether the server is ready; an error says what stands in the way.
 Result<bool> AskReady(const Target& target, const Credentials& credentials, Nanos timeout) {
   SEXTANT_ASSIGN(const Connection connection, Reach(target, timeout));
-  const load::Endpoint& first = connection.endpoints.front();
-  SEXTANT_ASSIGN(const auto client,
-                 kserve::MakeControlClient(
-                     target.protocol, first.address, first.authority, target.path_prefix, timeout,
-                     {.tls = first.tls.get(), .headers = [&] { return credentials.headers(); }}));
+  SEXTANT_ASSIGN(const auto client, MakeControl(target, connection, credentials, timeout));
   return client->ServerReady();
 }
 

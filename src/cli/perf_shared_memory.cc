@@ -110,11 +110,10 @@ Result<std::unique_ptr<SharedMemory>> SharedMemory::Open(const PerfOptions& opti
   Result<std::unique_ptr<SharedMemory>> made = Make(options, plan, subject, data, client);
   if (made.has_value()) return made;
   if (options.shared_memory_required) return std::move(made).error().In("--shared-memory");
-  std::fputs(Format("{}: warning: no shared memory, tensors are sent in the requests "
-                    "(--shared-memory-required makes this an error): {}\n",
-                    ProgramName("perf"), made.error().message())
-                 .c_str(),
-             stderr);
+  PrintWarning("perf",
+               "no shared memory, tensors are sent in the requests "
+               "(--shared-memory-required makes this an error): " +
+                   made.error().message());
   return none;
 }
 
@@ -143,11 +142,8 @@ std::string SharedMemory::Describe() const {
 void SharedMemory::ReportFault() const {
   const std::optional<Error> fault = tensors_->fault();
   if (!fault) return;
-  std::fputs(Format("sextant perf: warning: outputs could not be read back from the GPU and count "
-                    "as wrong: {}\n",
-                    fault->message())
-                 .c_str(),
-             stderr);
+  PrintWarning("perf", "outputs could not be read back from the GPU and count as wrong: " +
+                           fault->message());
 }
 
 size_t MaxInFlight(const PerfOptions& options, const SharedMemory* shared) {

@@ -204,4 +204,14 @@ Result<Connection> Reach(const Target& target, Nanos timeout) {
   return out;
 }
 
+Result<std::unique_ptr<kserve::ControlClient>> MakeControl(const Target& target,
+                                                           const Connection& connection,
+                                                           const Credentials& credentials,
+                                                           Nanos timeout) {
+  const load::Endpoint& first = connection.endpoints.front();
+  return kserve::MakeControlClient(
+      target.protocol, first.address, first.authority, target.path_prefix, timeout,
+      {.tls = first.tls.get(), .headers = [&credentials] { return credentials.headers(); }});
+}
+
 }  // namespace sextant::cli

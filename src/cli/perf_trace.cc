@@ -68,11 +68,8 @@ Result<std::unique_ptr<TraceSettings>> TraceSettings::Set(const PerfOptions& opt
 
 TraceSettings::~TraceSettings() {
   if (const auto restored = client_.SetTraceSettings(model_, before_); !restored.has_value()) {
-    std::fputs(Format("{}: warning: the server's trace settings could not be put back: "
-                      "{}\n",
-                      ProgramName("perf"), restored.error().message())
-                   .c_str(),
-               stderr);
+    PrintWarning(
+        "perf", "the server's trace settings could not be put back: " + restored.error().message());
   }
 }
 

@@ -118,5 +118,11 @@ struct Connection {
   std::vector<load::Endpoint> endpoints;
 };
 Result<Connection> Reach(const Target& target, Nanos timeout);
+// For what is asked of the first server beside inference. `connection` and `credentials` must
+// outlive it.
+Result<std::unique_ptr<kserve::ControlClient>> MakeControl(const Target& target,
+                                                           const Connection& connection,
+                                                           const Credentials& credentials,
+                                                           Nanos timeout);
 
 }  // namespace sextant::cli

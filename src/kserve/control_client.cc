@@ -85,10 +85,9 @@ class HttpControlClient final : public ControlClient {
     return ParseStatistics(body);
   }
   Result<std::vector<IndexedModel>> FetchRepositoryIndex() override {
-    constexpr std::string_view kPath = "/v2/repository/index";
-    SEXTANT_ASSIGN(const net::HttpReplyText reply, Send("POST", std::string(kPath), "{}"), kPath);
-    if (reply.status != 200) return HttpError(reply).In(kPath);
-    SEXTANT_ASSIGN(const text::Json json, text::ParseJson(reply.body), kPath);
+    const std::string path = "/v2/repository/index";
+    SEXTANT_ASSIGN(const std::string body, Exchange("POST", path, "{}"));
+    SEXTANT_ASSIGN(const text::Json json, text::ParseJson(body), path);
     if (!json.IsArray()) return Corrupt("the repository index is not a JSON array");
     std::vector<IndexedModel> out;
     for (const text::Json& entry : json.array()) {
@@ -154,20 +153,21 @@ class HttpControlClient final : public ControlClient {
     return Format("/v2/{}sharedmemory/region/{}", kind, net::PercentEncodePathSegment(name));
   }
   Result<void> Post(const std::string& path, const std::string& body) {
-    SEXTANT_ASSIGN(const net::HttpReplyText reply, Send("POST", path, body), "POST " + path);
-    if (reply.status != 200) return HttpError(reply).In("POST " + path);
+    SEXTANT_TRY(Exchange("POST", path, body));
     return {};
   }
-  Result<std::string> Get(const std::string& path) {
-    SEXTANT_ASSIGN(net::HttpReplyText reply, Call(path), "GET " + path);
-    if (reply.status != 200) return HttpError(reply).In("GET " + path);
-    return std::move(reply.body);
-  }
+  Result<std::string> Get(const std::string& path) { return Exchange("GET", path, {}); }
   Result<bool> Health(const std::string& path) {
-    SEXTANT_ASSIGN(const net::HttpReplyText reply, Call(path), "GET " + path);
+    SEXTANT_ASSIGN(const net::HttpReplyText reply, Send("GET", path, {}), "GET " + path);
     return reply.status == 200;
   }
-  Result<net::HttpReplyText> Call(const std::string& path) { return Send("GET", path, {}); }
+  // The body of an answer that is a success.
+  Result<std::string> Exchange(const std::string& method, const std::string& path,
+                               std::string_view body) {
+    SEXTANT_ASSIGN(net::HttpReplyText reply, Send(method, path, body), method + " " + path);
+    if (reply.status != 200) return HttpError(reply).In(method + " " + path);
+    return std::move(reply.body);
+  }
   Result<net::HttpReplyText> Send(std::string_view method, const std::string& path,
                                   std::string_view body) {
     if (headers_) {

@@ -157,20 +157,8 @@ bool CudaMemoryRegistry::Has(const std::string& name) const {
 Result<std::shared_ptr<const gpu::CudaMemory>> CudaMemoryRegistry::Find(
     const SharedMemoryReference& reference) const {
   const std::scoped_lock lock(mutex_);
-  const auto it = entries_.find(reference.region);
-  if (it == entries_.end()) {
-    return NotFound(
-        Format("Unable to find shared memory region: '{}'", Printable(reference.region, 80)));
-  }
-  uint64_t end = 0;
-  if (__builtin_add_overflow(reference.offset, reference.byte_size, &end) ||
-      end > it->second.region.byte_size) {
-    return InvalidArgument(Format(
-        "Invalid offset + byte size for shared memory region: '{}': {} + {} exceed its {} bytes",
-        Printable(reference.region, 80), reference.offset, reference.byte_size,
-        it->second.region.byte_size));
-  }
-  return it->second.memory;
+  SEXTANT_ASSIGN(const Entry* entry, FindRegion(entries_, reference));
+  return entry->memory;
 }
 
 Result<void> CudaMemoryRegistry::Read(const SharedMemoryReference& reference,

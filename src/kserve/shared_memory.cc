@@ -55,6 +55,20 @@ SharedMapping::~SharedMapping() {
   if (base_ != nullptr) munmap(base_, mapped_);
 }
 
+Error NoSuchRegion(const SharedMemoryReference& reference) {
+  return NotFound(
+      Format("Unable to find shared memory region: '{}'", Printable(reference.region, 80)));
+}
+
+Result<void> CheckWithin(const SharedMemoryReference& reference, uint64_t region_bytes) {
+  uint64_t end = 0;
+  if (!__builtin_add_overflow(reference.offset, reference.byte_size, &end) && end <= region_bytes)
+    return {};
+  return InvalidArgument(Format(
+      "Invalid offset + byte size for shared memory region: '{}': {} + {} exceed its {} bytes",
+      Printable(reference.region, 80), reference.offset, reference.byte_size, region_bytes));
+}
+
 Result<void> SharedMemoryRegistry::Register(const SharedRegion& region) {
   if (region.name.empty()) return InvalidArgument("a shared memory region needs a name");
   const std::scoped_lock lock(mutex_);
@@ -114,27 +128,14 @@ Result<std::vector<SharedRegion>> SharedMemoryRegistry::Status(const std::string
 Result<SharedMemoryRegistry::View> SharedMemoryRegistry::Find(
     const SharedMemoryReference& reference) const {
   const std::scoped_lock lock(mutex_);
-  const auto it = entries_.find(reference.region);
-  if (it == entries_.end()) {
-    return NotFound(
-        Format("Unable to find shared memory region: '{}'", Printable(reference.region, 80)));
-  }
-  uint64_t end = 0;
-  if (__builtin_add_overflow(reference.offset, reference.byte_size, &end) ||
-      end > it->second.region.byte_size) {
-    return InvalidArgument(Format(
-        "Invalid offset + byte size for shared memory region: '{}': {} + {} exceed its {} bytes",
-        Printable(reference.region, 80), reference.offset, reference.byte_size,
-        it->second.region.byte_size));
-  }
-  if (!it->second.mapping->Whole()) {
+  SEXTANT_ASSIGN(const Entry* entry, FindRegion(entries_, reference));
+  if (!entry->mapping->Whole()) {
     return InvalidArgument(
         Format("the object of shared memory region '{}' is no longer as large as when it was "
                "registered: unregister it and register it again",
                Printable(reference.region, 80)));
   }
-  return View{it->second.mapping, it->second.mapping->data() + reference.offset,
-              reference.byte_size};
+  return View{entry->mapping, entry->mapping->data() + reference.offset, reference.byte_size};
 }
 
 }  // namespace sextant::kserve

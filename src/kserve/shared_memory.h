@@ -45,6 +45,20 @@ struct SharedRegion {
   uint64_t offset = 0, byte_size = 0;
 };
 
+// What is wrong with a tensor's reference to a region, whichever kind of memory it is.
+Error NoSuchRegion(const SharedMemoryReference& reference);
+Result<void> CheckWithin(const SharedMemoryReference& reference, uint64_t region_bytes);
+
+// The entry, which has a `region`, of the region that is referred to, when the tensor lies in it.
+template <typename Entry>
+Result<const Entry*> FindRegion(const std::map<std::string, Entry>& entries,
+                                const SharedMemoryReference& reference) {
+  const auto it = entries.find(reference.region);
+  if (it == entries.end()) return NoSuchRegion(reference);
+  SEXTANT_TRY(CheckWithin(reference, it->second.region.byte_size));
+  return &it->second;
+}
+
 class SharedMemoryRegistry {
  public:
   // Errors: kAlreadyExists for a name in use, kInvalidArgument for an object that is not there or

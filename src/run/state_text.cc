@@ -20,7 +20,12 @@ std::string StateText(const Level& level) {
 }
 
 std::string StateLegend(std::span<const Level> levels) {
-  const auto any = [&](auto&& is) { return std::any_of(levels.begin(), levels.end(), is); };
+  // A model's row has a state, too.
+  const auto any = [&](auto&& is) {
+    return std::any_of(levels.begin(), levels.end(), [&](const Level& level) {
+      return is(level) || std::any_of(level.models.begin(), level.models.end(), is);
+    });
+  };
   const auto state = [&](stats::LevelState s) {
     return any([&](const Level& l) { return l.state == s && !l.unanswered(); });
   };

@@ -17,28 +17,8 @@ namespace {
 
 using Environment = std::map<std::string, std::string>;
 
-constexpr int kRows = 4;
-
-// Rows that an echo answers rightly, but for `wrong` of them.
-std::string Data(int wrong) {
-  std::string inputs, expected;
-  for (int row = 0; row < kRows; ++row) {
-    std::string x, y;
-    for (int i = 0; i < 16; ++i) {
-      AppendFormat(x, "{}{}", i == 0 ? "" : ",", row * 16 + i);
-      AppendFormat(y, "{}{}", i == 0 ? "" : ",", row * 16 + i + (i == 15 && row < wrong ? 1 : 0));
-    }
-    AppendFormat(inputs, "{}{{\"X\":[{}]}}", row == 0 ? "" : ",", x);
-    AppendFormat(expected, "{}{{\"Y\":[{}]}}", row == 0 ? "" : ",", y);
-  }
-  return Format("{{\"data\":[{}],\"validation_data\":[{}]}}", inputs, expected);
-}
-
 std::map<std::string, std::string> Echo(int batch = 0) {
-  const ModelText model{.instances = 4,
-                        .max_batch_size = batch,
-                        .parameters = {{"service_time", "fixed(1ms)"}, {"output", "echo"}}};
-  return {{"m", model.Config()}};
+  return {{"m", EchoModel(batch).Config()}};
 }
 
 Environment WithGpu(std::string faults = "") {
@@ -99,11 +79,11 @@ INSTANTIATE_TEST_SUITE_P(, CudaRuns, ::testing::Values("http", "grpc"),
 TEST_P(CudaRuns, OutputsAreReadBackFromTheGpuAndCompared) {
   Serve serve = GpuServe(8);
   for (const int wrong : {0, 1}) {
-    const PerfResult result =
-        RunPerf(Arguments(serve, {"--shared-memory-required", "--shared-memory-device=1", "-b",
-                                  "1,3", "--concurrency-range=6", "--requests=400", "--workers=2",
-                                  "--input-data=" + directory_.Write("data.json", Data(wrong))}),
-                WithGpu());
+    const PerfResult result = RunPerf(
+        Arguments(serve, {"--shared-memory-required", "--shared-memory-device=1", "-b", "1,3",
+                          "--concurrency-range=6", "--requests=400", "--workers=2",
+                          "--input-data=" + directory_.Write("data.json", EchoData(wrong))}),
+        WithGpu());
     ASSERT_EQ(result.exit_code, 0) << result.err;
     ASSERT_EQ(result.run->levels.size(), 2u);
     for (const run::Level& level : result.run->levels) {
@@ -111,7 +91,7 @@ TEST_P(CudaRuns, OutputsAreReadBackFromTheGpuAndCompared) {
       const auto inferences = 400 * static_cast<uint64_t>(level.load.batch_size);
       EXPECT_EQ(level.checked_outputs, inferences);
       EXPECT_NEAR(static_cast<double>(level.wrong_outputs),
-                  static_cast<double>(static_cast<uint64_t>(wrong) * inferences) / kRows,
+                  static_cast<double>(static_cast<uint64_t>(wrong) * inferences) / kEchoRows,
                   wrong * 0.1 * static_cast<double>(inferences));
     }
     EXPECT_NE(result.out.find("Note: shared memory: cuda, device 1, inputs"), std::string::npos)
@@ -122,7 +102,7 @@ TEST_P(CudaRuns, OutputsAreReadBackFromTheGpuAndCompared) {
 
 TEST_P(CudaRuns, TwoProgramsAtOnceLeaveEachOthersRegionsAlone) {
   Serve serve = GpuServe();
-  const std::string data = "--input-data=" + directory_.Write("data.json", Data(0));
+  const std::string data = "--input-data=" + directory_.Write("data.json", EchoData(0));
   Perf longer(Arguments(serve, {"--concurrency-range=4", "--duration=60s", data}), WithGpu());
   ASSERT_TRUE(WaitFor(10s, [&] { return Regions(serve) == 2; }));
   const PerfResult shorter =
@@ -140,7 +120,7 @@ TEST_P(CudaRuns, TwoProgramsAtOnceLeaveEachOthersRegionsAlone) {
 
 TEST_P(CudaRuns, AKilledRunDoesNotKeepTheNextFromItsWork) {
   Serve serve = GpuServe();
-  const std::string data = "--input-data=" + directory_.Write("data.json", Data(0));
+  const std::string data = "--input-data=" + directory_.Write("data.json", EchoData(0));
   Perf perf(Arguments(serve, {"--concurrency-range=4", "--duration=60s", data}), WithGpu());
   ASSERT_TRUE(WaitFor(10s, [&] { return Regions(serve) == 2; }));
   const pid_t pid = perf.process().pid();
@@ -167,7 +147,7 @@ TEST_P(CudaRuns, WhatTheDriverRefusesIsSaidAndDoneWithoutOrAnErrorWhereItIsRequi
     Serve serve = GpuServe(0, c.serve);
     const PerfResult without = RunPerf(
         Arguments(serve,
-                  {"--requests=20", "--input-data=" + directory_.Write("data.json", Data(0))}),
+                  {"--requests=20", "--input-data=" + directory_.Write("data.json", EchoData(0))}),
         WithGpu(c.perf));
     EXPECT_EQ(without.exit_code, 0) << without.err;
     EXPECT_EQ(without.level().checked_outputs, 20u);
@@ -225,7 +205,8 @@ TEST_P(CudaRuns, NothingIsAskedOfTheDriverForARequest) {
 TEST_P(CudaRuns, OutputsThatCannotBeReadBackCountAsWrongAndTheCauseIsSaid) {
   Serve serve = GpuServe();
   const PerfResult result = RunPerf(
-      Arguments(serve, {"--requests=100", "--input-data=" + directory_.Write("d.json", Data(0))}),
+      Arguments(serve,
+                {"--requests=100", "--input-data=" + directory_.Write("d.json", EchoData(0))}),
       WithGpu("cuMemcpyDtoH_v2=2@50"));
   EXPECT_EQ(result.exit_code, 0) << result.err;
   EXPECT_EQ(result.level().checked_outputs, 100u);

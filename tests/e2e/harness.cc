@@ -66,6 +66,26 @@ std::string ModelText::Config() const {
   return out;
 }
 
+ModelText EchoModel(int max_batch_size) {
+  return {.instances = 4,
+          .max_batch_size = max_batch_size,
+          .parameters = {{"service_time", "fixed(1ms)"}, {"output", "echo"}}};
+}
+
+std::string EchoData(int wrong) {
+  std::string inputs, expected;
+  for (int row = 0; row < kEchoRows; ++row) {
+    std::string x, y;
+    for (int i = 0; i < 16; ++i) {
+      AppendFormat(x, "{}{}", i == 0 ? "" : ",", row * 16 + i);
+      AppendFormat(y, "{}{}", i == 0 ? "" : ",", row * 16 + i + (i == 15 && row < wrong ? 1 : 0));
+    }
+    AppendFormat(inputs, "{}{{\"X\":[{}]}}", row == 0 ? "" : ",", x);
+    AppendFormat(expected, "{}{{\"Y\":[{}]}}", row == 0 ? "" : ",", y);
+  }
+  return Format("{{\"data\":[{}],\"validation_data\":[{}]}}", inputs, expected);
+}
+
 Serve::Serve(const std::map<std::string, std::string>& models, std::vector<std::string> flags,
              std::string address, int http_port, std::map<std::string, std::string> environment)
     : flags_(std::move(flags)),

@@ -51,6 +51,13 @@ struct ModelText {
   std::string Config() const;
 };
 
+// Four instances that answer with their inputs after a millisecond.
+ModelText EchoModel(int max_batch_size = 0);
+// An input data file for it of kEchoRows rows, of which the first `wrong` expect what it does not
+// answer.
+constexpr int kEchoRows = 4;
+std::string EchoData(int wrong);
+
 // `sextant serve`; killed, if it still runs, when this goes.
 class Serve {
  public:

@@ -12,29 +12,6 @@
 namespace sextant::e2e {
 namespace {
 
-constexpr int kRows = 4;
-
-// Rows that an echo answers rightly, but for `wrong` of them.
-std::string Data(int wrong) {
-  std::string inputs, expected;
-  for (int row = 0; row < kRows; ++row) {
-    std::string x, y;
-    for (int i = 0; i < 16; ++i) {
-      AppendFormat(x, "{}{}", i == 0 ? "" : ",", row * 16 + i);
-      AppendFormat(y, "{}{}", i == 0 ? "" : ",", row * 16 + i + (i == 15 && row < wrong ? 1 : 0));
-    }
-    AppendFormat(inputs, "{}{{\"X\":[{}]}}", row == 0 ? "" : ",", x);
-    AppendFormat(expected, "{}{{\"Y\":[{}]}}", row == 0 ? "" : ",", y);
-  }
-  return Format("{{\"data\":[{}],\"validation_data\":[{}]}}", inputs, expected);
-}
-
-ModelText Echo(int batch = 0) {
-  return {.instances = 4,
-          .max_batch_size = batch,
-          .parameters = {{"service_time", "fixed(1ms)"}, {"output", "echo"}}};
-}
-
 // The regions that the server knows, by name.
 std::vector<std::string> Regions(const Serve& serve) {
   const auto address = net::FindListening({"127.0.0.1", serve.http_port()}, 5s);
@@ -60,14 +37,14 @@ INSTANTIATE_TEST_SUITE_P(, SharedMemoryRuns, ::testing::Values("http", "grpc"),
                          [](const auto& info) { return info.param; });
 
 TEST_P(SharedMemoryRuns, OutputsAreComparedWhereTheServerPutThem) {
-  Serve serve({{"m", Echo(8).Config()}});
+  Serve serve({{"m", EchoModel(8).Config()}});
   TempDirectory directory;
   for (const int wrong : {0, 1}) {
     const PerfResult result =
         RunPerf(Against(serve, GetParam(), "m",
                         {"--shared-memory=system", "--shared-memory-required", "-b", "1,3",
                          "--concurrency-range=6", "--requests=400", "--workers=2",
-                         "--input-data=" + directory.Write("data.json", Data(wrong))}));
+                         "--input-data=" + directory.Write("data.json", EchoData(wrong))}));
     ASSERT_EQ(result.exit_code, 0) << result.err;
     ASSERT_EQ(result.run->levels.size(), 2u);
     for (const run::Level& level : result.run->levels) {
@@ -76,7 +53,7 @@ TEST_P(SharedMemoryRuns, OutputsAreComparedWhereTheServerPutThem) {
       EXPECT_EQ(level.checked_outputs, inferences);
       // Two workers share the rows, and not evenly: who is faster sends more.
       EXPECT_NEAR(static_cast<double>(level.wrong_outputs),
-                  static_cast<double>(static_cast<uint64_t>(wrong) * inferences) / kRows,
+                  static_cast<double>(static_cast<uint64_t>(wrong) * inferences) / kEchoRows,
                   wrong * 0.1 * static_cast<double>(inferences));
     }
     EXPECT_NE(result.out.find("Note: shared memory: system"), std::string::npos) << result.out;
@@ -85,13 +62,13 @@ TEST_P(SharedMemoryRuns, OutputsAreComparedWhereTheServerPutThem) {
 }
 
 TEST_P(SharedMemoryRuns, TwoProgramsAtOnceLeaveEachOthersRegionsAlone) {
-  Serve serve({{"m", Echo().Config()}});
+  Serve serve({{"m", EchoModel().Config()}});
   TempDirectory directory;
   const auto arguments = [&](std::string_view duration) {
     return Against(serve, GetParam(), "m",
                    {"--shared-memory=system", "--shared-memory-required", "--concurrency-range=4",
                     Format("--duration={}", duration), "--warmup=0",
-                    "--input-data=" + directory.Write("data.json", Data(0))});
+                    "--input-data=" + directory.Write("data.json", EchoData(0))});
   };
   Perf longer(arguments("60s"));
   ASSERT_TRUE(WaitFor(10s, [&] { return Regions(serve).size() == 2; }));
@@ -110,7 +87,7 @@ TEST_P(SharedMemoryRuns, TwoProgramsAtOnceLeaveEachOthersRegionsAlone) {
 }
 
 TEST_P(SharedMemoryRuns, AnInterruptedRunTakesItsRegionsBackAndAKilledOneIsTidiedUpAfter) {
-  Serve serve({{"m", Echo().Config()}});
+  Serve serve({{"m", EchoModel().Config()}});
   const auto arguments = Against(serve, GetParam(), "m",
                                  {"--shared-memory=system", "--shared-memory-required",
                                   "--concurrency-range=4", "--warmup=0", "--duration=60s"});
@@ -160,13 +137,13 @@ TEST_P(SharedMemoryRuns, AServerWithoutItIsSaidAndDoneWithoutOrAnErrorWhereItIsR
 }
 
 TEST_P(SharedMemoryRuns, AnOpenLoopHasAPlaceForEachRequestInFlight) {
-  Serve serve({{"m", Echo().Config()}});
+  Serve serve({{"m", EchoModel().Config()}});
   TempDirectory directory;
   const PerfResult result = RunPerf(
       Against(serve, GetParam(), "m",
               {"--shared-memory=system", "--shared-memory-required", "--request-rate-range=1000",
                "--duration=500ms", "--warmup=0", "--max-in-flight=50",
-               "--input-data=" + directory.Write("data.json", Data(0))}));
+               "--input-data=" + directory.Write("data.json", EchoData(0))}));
   EXPECT_EQ(result.exit_code, 0) << result.err;
   EXPECT_EQ(result.level().wrong_outputs, 0u);
   EXPECT_GT(result.level().checked_outputs, 300u);

@@ -5,10 +5,7 @@
 #   cuda_shared_memory.sh PROGRAM
 set -euo pipefail
 sextant=$1
-command -v nvidia-smi >/dev/null || { echo "skipped: no nvidia-smi, so no NVIDIA GPU here" && exit 77; }
-nvidia-smi --query-gpu=index --format=csv,noheader | grep -q '^0' ||
-  { echo "skipped: nvidia-smi lists no GPU" && exit 77; }
-work=$(mktemp -d)
+. "$(dirname "$0")/common.sh"
 mkdir -p "$work/models/echo/1"
 cat >"$work/models/echo/config.pbtxt" <<'PBTXT'
 backend: "simulated"
@@ -22,14 +19,7 @@ inputs='{"X":[1,2,3,4]},{"X":[5,6,7,8]},{"X":[9,10,11,12]},{"X":[13,14,15,16]}'
 right=${inputs//X/Y}
 cat >"$work/right.json" <<<"{\"data\":[$inputs],\"validation_data\":[$right]}"
 cat >"$work/wrong.json" <<<"{\"data\":[$inputs],\"validation_data\":[${right/4]/5]}]}"
-"$sextant" serve --model-repository "$work/models" --http-address 127.0.0.1 --http-port 0 --grpc-port 0 \
-  --metrics-port 0 >"$work/ports" 2>"$work/log" &
-server=$!
-trap 'kill $server 2>/dev/null; wait $server; rm -rf "$work"' EXIT
-until grep -q '^ready' "$work/ports"; do
-  kill -0 $server || { cat "$work/log" && exit 1; }
-  sleep 0.05
-done
+start_server
 
 failed=0
 # check NAME PROTOCOL DATA EXIT_CODE [OPTION...]: the exit code, and that memory was shared.

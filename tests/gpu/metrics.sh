@@ -4,17 +4,9 @@
 #   metrics.sh PROGRAM
 set -euo pipefail
 sextant=$1
-command -v nvidia-smi >/dev/null || { echo "skipped: no nvidia-smi, so no NVIDIA GPU here" && exit 77; }
-work=$(mktemp -d)
+. "$(dirname "$0")/common.sh"
 mkdir "$work/models"
-"$sextant" serve --model-repository "$work/models" --http-address 127.0.0.1 --http-port 0 --grpc-port 0 \
-  --metrics-port 0 >"$work/ports" 2>"$work/log" &
-server=$!
-trap 'kill $server 2>/dev/null; wait $server; rm -rf "$work"' EXIT
-until grep -q '^ready' "$work/ports"; do
-  kill -0 $server || { cat "$work/log" && exit 1; }
-  sleep 0.05
-done
+start_server
 address=$(sed -n 's/^metrics on //p' "$work/ports")
 exec 3<>"/dev/tcp/${address%:*}/${address##*:}"
 printf 'GET /metrics HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n' >&3

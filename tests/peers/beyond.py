@@ -14,6 +14,7 @@ from processes import (
     sextant_perf,
     sextant_serve,
     tensors,
+    write_rows,
 )
 
 MODEL = "identity"
@@ -42,17 +43,6 @@ def regions(server):
     return [region["name"] for region in json.loads(body)]
 
 
-def write_rows(path, wrong):
-    rows = [[float(r * LENGTH + i) for i in range(LENGTH)] for r in range(ROWS)]
-    answers = [row[:-1] + [row[-1] + (r < wrong)] for r, row in enumerate(rows)]
-    data = {
-        "data": [{"INPUT": row} for row in rows],
-        "validation_data": [{"OUTPUT": row} for row in answers],
-    }
-    with open(path, "w") as file:
-        json.dump(data, file)
-
-
 def shared_memory(sextant):
     """D19: regions of one's own, outputs read from them, and others' left alone."""
     with triton() as server, tempfile.TemporaryDirectory() as folder:
@@ -61,7 +51,7 @@ def shared_memory(sextant):
         options += ["--concurrency-range", 4, "--input-data", data, "--output", output]
         for protocol in "http", "grpc":
             for wrong in 0, 1:
-                write_rows(data, wrong)
+                write_rows(data, ROWS, LENGTH, wrong)
                 run = sextant_perf(
                     sextant, server, protocol, MODEL, *options, "-b", "1,3", "--requests", 200
                 ).wait()
@@ -72,7 +62,7 @@ def shared_memory(sextant):
                     near(f"{protocol}: share of wrong outputs", share, wrong / ROWS, 0, 0.1 * wrong)
                 expect(regions(server) == [], f"left behind: {regions(server)}")
             # One comes and goes while another is at work.
-            write_rows(data, 0)
+            write_rows(data, ROWS, LENGTH, 0)
             longer = sextant_perf(
                 sextant, server, protocol, MODEL, *options, "--duration", "90s", "--warmup", 0
             )

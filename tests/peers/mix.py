@@ -4,7 +4,17 @@ import json
 import os
 import tempfile
 
-from processes import HERE, Run, expect, instances, near, parameters, real_triton, tensors
+from processes import (
+    HERE,
+    Run,
+    expect,
+    instances,
+    near,
+    parameters,
+    real_triton,
+    tensors,
+    write_rows,
+)
 
 LENGTH = 4
 ROWS = 4
@@ -17,18 +27,6 @@ def _models():
         "quick": config + instances(4) + parameters(delay_ms=3),
         "slow": config + instances(4) + parameters(delay_ms=15),
     }
-
-
-def _write_rows(path, wrong):
-    """The models answer with their inputs; the first rows are expected to be something else."""
-    rows = [[float(r * LENGTH + i) for i in range(LENGTH)] for r in range(ROWS)]
-    answers = [row[:-1] + [row[-1] + (r < wrong)] for r, row in enumerate(rows)]
-    data = {
-        "data": [{"INPUT": row} for row in rows],
-        "validation_data": [{"OUTPUT": row} for row in answers],
-    }
-    with open(path, "w") as file:
-        json.dump(data, file)
 
 
 def _run(sextant, server, protocol, mix, *options):
@@ -54,7 +52,7 @@ def several_models(sextant):
     model_file = os.path.join(HERE, "delayed_identity.py")
     with real_triton(_models(), model_file) as server, tempfile.TemporaryDirectory() as folder:
         data = os.path.join(folder, "data.json")
-        _write_rows(data, 1)
+        write_rows(data, ROWS, LENGTH, 1)
         for protocol in "http", "grpc":
             for load in (["--concurrency-range", 4], ["--request-rate-range", 250]):
                 before = {name: server.inferences(name) for name in _models()}

@@ -141,6 +141,21 @@ def parameters(**values):
 
 
 @contextlib.contextmanager
+def write_rows(path, rows, length, wrong):
+    """An input data file for models that answer with their inputs.
+
+    The first `wrong` rows expect something else.
+    """
+    inputs = [[float(r * length + i) for i in range(length)] for r in range(rows)]
+    answers = [row[:-1] + [row[-1] + (r < wrong)] for r, row in enumerate(inputs)]
+    data = {
+        "data": [{"INPUT": row} for row in inputs],
+        "validation_data": [{"OUTPUT": row} for row in answers],
+    }
+    with open(path, "w") as file:
+        json.dump(data, file)
+
+
 def sextant_serve(sextant, models):
     """`models` maps names to the text of config.pbtxt."""
     with tempfile.TemporaryDirectory(prefix="sextant_peers_") as folder:
