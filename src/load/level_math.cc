@@ -168,9 +168,9 @@ void ComputeLevel(const LevelInput& input, const MeasureOptions& options, run::L
     const auto n = static_cast<double>(blocks[i].answered);
     answered.push_back(n);
     lengths.push_back(length);
-    latency_sums.push_back(blocks[i].latency_sum_ns);
+    latency_sums.push_back(blocks[i].latency.sum());
     rates.push_back(n / length);
-    if (n > 0) means.push_back(blocks[i].latency_sum_ns / n);
+    if (n > 0) means.push_back(blocks[i].latency.sum() / n);
   }
   level.request_rate = stats::BatchMeans(answered, lengths);
   if (window_s > 0) level.request_rate.value = static_cast<double>(record.completed) / window_s;

@@ -141,7 +141,7 @@ void Generator::LevelRun::TakeBlocks() {
     } else if (block.index < first_block_) {
       warmup_rates_.push_back(static_cast<double>(block.answered));
       if (block.answered > 0)
-        warmup_means_.push_back(block.latency_sum_ns / static_cast<double>(block.answered));
+        warmup_means_.push_back(block.latency.sum() / static_cast<double>(block.answered));
       level_.warmup_requests += block.answered + block.failed;
     }
   }

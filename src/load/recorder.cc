@@ -91,7 +91,6 @@ void WindowRecord::Merge(const WindowRecord& other) {
 void Block::Reset(int64_t new_index) {
   index = new_index;
   answered = failed = scheduled = overflow = responses = 0;
-  latency_sum_ns = 0;
   latency.Reset();
   in_flight = 0;
   cpu = Nanos(0);
@@ -104,7 +103,6 @@ void Block::Merge(const Block& other) {
   scheduled += other.scheduled;
   overflow += other.overflow;
   responses += other.responses;
-  latency_sum_ns += other.latency_sum_ns;
   latency.Merge(other.latency);
   in_flight = other.index > index ? other.in_flight : in_flight + other.in_flight;
   cpu += other.cpu;

@@ -99,9 +99,9 @@ struct Block {
   int64_t index = 0;  // start = epoch + index * length
   uint64_t answered = 0, failed = 0;
   uint64_t scheduled = 0;
-  uint64_t overflow = 0;      // arrivals that were not sent
-  uint64_t responses = 0;     // of decoupled models
-  double latency_sum_ns = 0;  // of those answered, from schedule
+  uint64_t overflow = 0;   // arrivals that were not sent
+  uint64_t responses = 0;  // of decoupled models
+  // Of those answered, from schedule.
   stats::Histogram latency{stats::Histogram::kCoarsePrecisionBits};
   int64_t in_flight = 0;           // at its end
   Nanos cpu{0};                    // that the worker's thread used in it
@@ -203,7 +203,6 @@ class Recorder {
     --in_flight_;
     const Nanos latency = t.done - t.scheduled;
     ++block_->answered;
-    block_->latency_sum_ns += static_cast<double>(latency.count());
     block_->latency.Record(latency.count());
     if (record_ == nullptr) return;
     if (window_.Holds(t.done)) {

@@ -511,7 +511,7 @@ void Worker::Finish(uint32_t index, const Answer& answer) {
   slot.busy = slot.in_window = false;
   if (slot.retries > 0) slot.retries = 0, slot.retry_at = Instant();
   free_slots_.push_back(index);
-  if (in_window && --window_open_ == 0) UpdateWindowDone();
+  if (in_window && --window_open_ == 0 && AllIssued()) UpdateWindowDone();
 }
 
 // Whether all of the window's requests have been sent.

@@ -200,7 +200,22 @@ void GrpcClientConnection::OnFlush(Instant now) {
 const GrpcClientConnection::BlockMeaning* GrpcClientConnection::FindMeaning(std::string_view block,
                                                                             bool end_stream) const {
   for (const BlockMeaning& meaning : meanings_[end_stream ? 1 : 0]) {
-    if (meaning.known && meaning.block == block) return &meaning;
+    if (!meaning.block.empty() && meaning.block == block) return &meaning;
+  }
+  return nullptr;
+}
+
+// What a whole frame means that is one of those that are known, octet for octet but for its stream.
+const GrpcClientConnection::BlockMeaning* GrpcClientConnection::MatchFrame(const char* p,
+                                                                           const char* end,
+                                                                           bool end_stream) const {
+  if (end - p < static_cast<ptrdiff_t>(kFrameHeaderBytes)) return nullptr;
+  const uint64_t kind = ReadFrameKind(p);
+  for (const BlockMeaning& meaning : meanings_[end_stream ? 1 : 0]) {
+    const size_t size = meaning.block.size();
+    if (meaning.frame == kind && end - p >= static_cast<ptrdiff_t>(kFrameHeaderBytes + size) &&
+        std::memcmp(p + kFrameHeaderBytes, meaning.block.data(), size) == 0)
+      return &meaning;
   }
   return nullptr;
 }
@@ -211,27 +226,22 @@ const GrpcClientConnection::BlockMeaning* GrpcClientConnection::FindMeaning(std:
 size_t GrpcClientConnection::OnKnownFrames(std::string_view bytes) {
   const char* p = bytes.data();
   const char* const end = p + bytes.size();
-  const auto next_frame = [&](FrameType type, uint8_t flags,
-                              std::string_view& payload) -> uint32_t {
-    if (end - p < static_cast<ptrdiff_t>(kFrameHeaderBytes)) return 0;
-    const FrameHeader frame = ParseFrameHeader(p);
-    p += kFrameHeaderBytes;
-    if (frame.type != type || frame.flags != flags || frame.length > kMaxReceivedFrame ||
-        end - p < static_cast<ptrdiff_t>(frame.length))
-      return 0;
-    payload = {p, frame.length};
-    p += frame.length;
-    return frame.stream;
-  };
-  std::string_view headers, data, trailers;
-  const uint32_t id = next_frame(FrameType::kHeaders, kFlagEndHeaders, headers);
-  if (id == 0 || next_frame(FrameType::kData, 0, data) != id ||
-      next_frame(FrameType::kHeaders, kFlagEndHeaders | kFlagEndStream, trailers) != id)
-    return 0;
-  const BlockMeaning* first = FindMeaning(headers, false);
+  const auto stream_of = [](const char* frame) { return ReadBigEndian32(frame + 5) & 0x7fffffff; };
+  const BlockMeaning* first = MatchFrame(p, end, false);
   if (first == nullptr || first->trailers || first->http_status != 200) return 0;
-  const BlockMeaning* last = FindMeaning(trailers, true);
-  if (last == nullptr || !last->trailers || last->http_status != 0) return 0;
+  const uint32_t id = stream_of(p);
+  p += kFrameHeaderBytes + first->block.size();
+  if (end - p < static_cast<ptrdiff_t>(kFrameHeaderBytes)) return 0;
+  const uint64_t kind = ReadFrameKind(p);
+  const size_t length = kind >> 16;
+  if (kind != FrameKind(length, FrameType::kData, 0) || length > kMaxReceivedFrame ||
+      end - p < static_cast<ptrdiff_t>(kFrameHeaderBytes + length) || stream_of(p) != id)
+    return 0;
+  const std::string_view data(p + kFrameHeaderBytes, length);
+  p += kFrameHeaderBytes + length;
+  const BlockMeaning* last = MatchFrame(p, end, true);
+  if (last == nullptr || !last->trailers || last->http_status != 0 || stream_of(p) != id) return 0;
+  p += kFrameHeaderBytes + last->block.size();
   Http2Stream* stream = streams_.Find(id);
   if (stream == nullptr || stream->http_status != 0 || (stream->state & kStreaming) != 0) return 0;
 
@@ -252,7 +262,7 @@ bool GrpcClientConnection::Interpret(Http2Stream& stream, std::string_view block
     return true;
   }
   if (!decoder_.Decode(block, fields_)) return false;
-  BlockMeaning meaning{.known = true};
+  BlockMeaning meaning;
   bool plain = true;
   for (const HeaderField& field : fields_) {
     if (field.name == ":status") {
@@ -270,6 +280,8 @@ bool GrpcClientConnection::Interpret(Http2Stream& stream, std::string_view block
   if (meaning.trailers) stream.grpc_status = meaning.grpc_status;
   if (plain && block.size() <= 512 && ExamineHpack(block) == HpackDependence::kNone) {
     meaning.block = block;
+    meaning.frame = FrameKind(block.size(), FrameType::kHeaders,
+                              end_stream ? kFlagEndHeaders | kFlagEndStream : kFlagEndHeaders);
     // An answer brings its blocks in pairs, one that begins it and one that ends it, so two steps
     // of the one counter are a step in each list: the two places of a list are filled in turn, and
     // a third block takes the place of the older.

@@ -105,8 +105,8 @@ class GrpcClientConnection final : public Http2Connection {
 
  private:
   struct BlockMeaning {
-    std::string block;
-    bool known = false;
+    std::string block;      // empty: none is known
+    uint64_t frame = 0;     // FrameKind() of the frame that has it
     bool trailers = false;  // holds grpc-status
     int http_status = 0;
     int grpc_status = -1;
@@ -126,6 +126,7 @@ class GrpcClientConnection final : public Http2Connection {
   Http2Stream& NewStream(uint32_t token, bool keep_message, Instant* sent);
   void Send(Http2Stream& stream, std::span<const std::string_view> pieces);
   const BlockMeaning* FindMeaning(std::string_view block, bool end_stream) const;
+  const BlockMeaning* MatchFrame(const char* p, const char* end, bool end_stream) const;
   bool Interpret(Http2Stream& stream, std::string_view block, bool end_stream);
   // Delivers the whole messages at the front; how many bytes they were, or nothing when the stream
   // is gone.

@@ -91,6 +91,15 @@ inline FrameHeader ParseFrameHeader(const char* p) {
           .flags = static_cast<uint8_t>(p[4]),
           .stream = ReadBigEndian32(p + 5) & 0x7fffffff};
 }
+// A frame header's first five octets as a number: what frames of one kind and size share.
+inline uint64_t FrameKind(size_t length, FrameType type, uint8_t flags) {
+  return static_cast<uint64_t>(length) << 16 | static_cast<uint64_t>(type) << 8 | flags;
+}
+inline uint64_t ReadFrameKind(const char* p) {
+  uint64_t v;
+  std::memcpy(&v, p, sizeof v);
+  return __builtin_bswap64(v) >> 24;
+}
 inline void WriteFrameHeader(char* p, size_t length, FrameType type, uint8_t flags,
                              uint32_t stream) {
   WriteBigEndian32(p, static_cast<uint32_t>(length << 8) | static_cast<uint32_t>(type));

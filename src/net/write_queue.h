@@ -23,11 +23,8 @@ class WriteQueue {
   char* Extend(size_t n) {
     if (copied_size_ + n > capacity_) Grow(n);
     char* place = copied_.get() + copied_size_;
-    if (pieces_.size() > first_ && pieces_.back().data == nullptr) {
-      pieces_.back().size += n;  // copied bytes follow each other
-    } else {
-      pieces_.push_back({nullptr, copied_size_, n});
-    }
+    if (!pieces_.empty()) [[unlikely]]
+      ExtendPieces(n);
     copied_size_ += n;
     pending_ += n;
     return place;
@@ -48,21 +45,31 @@ class WriteQueue {
   // Writes until all is written (pending() == 0) or the socket takes no more. 0, or the errno of a
   // broken connection. Adds what was written to `written`.
   int Flush(Socket& socket, uint64_t& written);
-  void Clear();
+  void Clear() {
+    copied_size_ = pending_ = 0;
+    if (!pieces_.empty() || capacity_ > kMaxKept) [[unlikely]]
+      LetGo();
+  }
 
  private:
+  // What one large answer needed is not kept for ever by an idle connection.
+  static constexpr size_t kMaxKept = 1024 * 1024;
   struct Piece {
     const char* data;  // null: `offset` in copied_
     size_t offset;
     size_t size;
   };
   void Grow(size_t n);
+  void ExtendPieces(size_t n);
+  void LetGo();
+  IoResult WritePieces(Socket& socket);
   const char* Start(const Piece& piece) const {
     return (piece.data == nullptr ? copied_.get() : piece.data) + piece.offset;
   }
 
   std::unique_ptr<char[]> copied_;
   size_t copied_size_ = 0, capacity_ = 0;
+  // None while everything is copied: then what is pending is the end of that.
   std::vector<Piece> pieces_;
   size_t first_ = 0;  // first piece with unwritten bytes
   size_t pending_ = 0;
