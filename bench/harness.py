@@ -188,10 +188,10 @@ class Bench:
                        '127.0.0.1', '--http-port', 0, '--grpc-port', 0, '--allow-metrics=false',
                        '--http-thread-count', 1, *flags])
 
-    def request_bytes(self, protocol, url, elements=16):
+    def request_bytes(self, protocol, url, *options, elements=16):
         """The engine's own request, in a file."""
         path = self.file('.request')
-        run([TOOLS / 'request_bytes', protocol, url, elements, path])
+        run([TOOLS / 'request_bytes', protocol, url, elements, path, *options])
         return path
 
     def perf(self, protocol, url, *options, model='null', workers=1, **kwargs):
