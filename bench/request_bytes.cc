@@ -26,12 +26,11 @@ Result<void> Write(kserve::Protocol protocol, const std::string& authority, int6
   SEXTANT_ASSIGN(const load::DataSet data, load::GenerateData(model, {.zero = true}));
   SEXTANT_ASSIGN(
       const auto set,
-      load::RequestSet::Encode(
-          model, data,
-          {.protocol = protocol,
-           .authority = authority,
-           .patch = {.sequence = sequence ? load::SequenceIdType::kInteger
-                                          : load::SequenceIdType::kNone}}));
+      load::RequestSet::Encode(model, data,
+                               {.protocol = protocol,
+                                .authority = authority,
+                                .patch = {.sequence = sequence ? load::SequenceIdType::kInteger
+                                                               : load::SequenceIdType::kNone}}));
   const load::EncodedRequest* request = &set->requests()[0];
   load::PatchedRequest patched;
   if (sequence) {
@@ -57,7 +56,8 @@ int main(int argc, char** argv) {
   }
   const auto protocol =
       std::string_view(argv[1]) == "grpc" ? kserve::Protocol::kGrpc : kserve::Protocol::kHttp;
-  const Result<void> written = Write(protocol, argv[2], static_cast<int64_t>(*elements), argv[4], sequence);
+  const Result<void> written =
+      Write(protocol, argv[2], static_cast<int64_t>(*elements), argv[4], sequence);
   if (written.has_value()) return 0;
   std::fprintf(stderr, "request_bytes: %s\n", written.error().message().c_str());
   return 1;

@@ -1,5 +1,6 @@
 #include "cli/perf_options.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "text/json.h"
@@ -104,18 +105,22 @@ struct ValueType<load::RateList> {
 
 template <>
 struct ValueType<cli::Share> {
-  static Result<cli::Share> Parse(std::string_view text, const Limits&) {
+  static Result<cli::Share> Parse(std::string_view text, const Limits& limits) {
     std::string_view number = TrimSpace(text);
     const bool percent = number.ends_with('%');
     if (percent) number.remove_suffix(1);
     const auto value = ParseDouble(TrimSpace(number));
     const double share = value ? (percent ? *value / 100 : *value) : -1;
-    if (!(share >= 0 && share <= 1)) return InvalidArgument("must be " + Describe({}));
+    if (!(share >= std::max(0.0, limits.low) && share <= std::min(1.0, limits.high)))
+      return InvalidArgument("must be " + Describe(limits));
     return cli::Share{share};
   }
-  static std::string Format_(const cli::Share& value) { return Format("{}", value.value); }
-  static std::string Describe(const Limits&) {
-    return "a share from 0 to 1, or a percentage, such as 0.05 or 5%";
+  static std::string Format_(const cli::Share& value) {
+    return Format("{:.6g}%", value.value * 100);
+  }
+  static std::string Describe(const Limits& limits) {
+    return Format("a share from {} to {}, or a percentage, such as 0.05 or 5%",
+                  std::max(0.0, limits.low), std::min(1.0, limits.high));
   }
   static text::Json Schema(const Limits&) {
     text::Json schema;
@@ -280,7 +285,8 @@ const options::Table<PerfOptions>& PerfTable() {
     t.Add(&O::find_max_precision,
           {.name = "find-max-precision",
            .value = "SHARE",
-           .help = "How close the load that satisfies and the one that does not must be: 2%."});
+           .help = "How close the load that satisfies and the one that does not must be.",
+           .limits = {0.001, 0.5}});
     t.Add(&O::find_max_longest,
           {.name = "find-max-longest",
            .value = "TIME",
@@ -386,7 +392,15 @@ const options::Table<PerfOptions>& PerfTable() {
     t.Add(&O::duration, {.name = "duration",
                          .value = "TIME",
                          .help = "Length of the window. auto: 2 to 10 s, until the throughput is "
-                                 "known to 2 % and p99 is supported."});
+                                 "known to --precision and p99 is supported."});
+    t.Add(
+        &O::precision,
+        {.name = "precision",
+         .value = "SHARE",
+         .help = "How narrow the throughput's 95 % interval is to be, to either side, before an "
+                 "automatic window ends: 2% unless said otherwise. For less than that it may take "
+                 "more than 10 s: 40 s for 1%, 160 s for 0.5%.",
+         .limits = {0.001, 0.5}});
     t.Add(&O::warmup,
           {.name = "warmup",
            .aliases = {"warmup-request-count"},

@@ -54,7 +54,7 @@ struct PerfOptions : TransportOptions, CompatOptions, PerfStreamOptions, ExportO
 
   bool find_max = false;
   std::string slo;
-  std::string find_max_precision = "2%";
+  Share find_max_precision{0.02};
   Nanos find_max_longest{60s};
   uint64_t latency_threshold = 0;  // milliseconds
   bool binary_search = false;
@@ -76,6 +76,7 @@ struct PerfOptions : TransportOptions, CompatOptions, PerfStreamOptions, ExportO
 
   std::optional<uint64_t> requests;
   DurationChoice duration;
+  std::optional<Share> precision;
   WarmupChoice warmup;
   Nanos timeout{60s};
   std::optional<Share> max_error_rate, max_wrong_outputs;

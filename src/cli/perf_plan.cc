@@ -118,6 +118,10 @@ std::vector<options::Mistake> MakePlan(const PerfOptions& options, Plan& plan) {
   for (std::string& text : PlanArrivals(options, plan)) add(std::move(text));
   if (options.requests && options.duration.time)
     add("--requests and --duration exclude each other");
+  if (options.precision && (options.requests || options.duration.time || options.windows())) {
+    add("--precision says when an automatic window ends: it goes neither with --requests nor "
+        "--duration, nor with perf_analyzer's windows");
+  }
   CheckCompat(options, add);
   for (std::string& text : CheckOutputFiles(options)) add(std::move(text));
   for (const std::string& file : {options.csv_file, options.output_file}) {
@@ -183,6 +187,12 @@ std::vector<options::Mistake> MakePlan(const PerfOptions& options, Plan& plan) {
   load::MeasureOptions& m = plan.measure;
   m.percentiles = plan.percentiles;
   m.spin = options.spin;
+  if (options.precision) {
+    // The width goes with the root of the time.
+    const double factor = m.window.relative_half_width / options.precision->value;
+    m.window.relative_half_width = options.precision->value;
+    if (factor > 1) m.window.longest = FromSeconds(Seconds(m.window.longest) * factor * factor);
+  }
   if (options.windows()) m.window = WindowsOf(options);
   if (options.requests)
     m.window = {.kind = load::WindowRule::Kind::kRequests, .requests = *options.requests};

@@ -25,19 +25,6 @@ std::string_view RangeOption(const PerfOptions& options) {
   return options.rate ? "--request-rate-range" : "--concurrency-range";
 }
 
-Result<double> ParsePrecision(const std::string& text) {
-  std::string_view number = text;
-  const bool percent = number.ends_with('%');
-  if (percent) number.remove_suffix(1);
-  const auto value = ParseDouble(TrimSpace(number));
-  const double share = value ? (percent ? *value / 100 : *value) : 0;
-  if (!value || share < 0.001 || share > 0.5) {
-    return InvalidArgument(Format("--find-max-precision '{}': must be from 0.1% to 50%, such as 2%",
-                                  Printable(text, 20)));
-  }
-  return share;
-}
-
 std::vector<std::string> ModelLabels(const Plan& plan) {
   std::vector<std::string> out;
   for (const MixEntry& entry : plan.mix) out.push_back(entry.label);
@@ -62,12 +49,7 @@ void PlanFindMax(const PerfOptions& options, Plan& plan, std::vector<std::string
   } else {
     mistakes.push_back("--slo: " + slo.error().message());
   }
-  if (Result<double> precision = ParsePrecision(options.find_max_precision);
-      precision.has_value()) {
-    rules.search.precision = *precision;
-  } else {
-    mistakes.push_back(precision.error().message());
-  }
+  rules.search.precision = options.find_max_precision.value;
   if (plan.arrivals.mean_rate()) {
     mistakes.emplace_back(
         "--find-max varies the load: it takes --request-rate-range or --concurrency-range");

@@ -33,10 +33,12 @@ void WriteVarint(char* to, uint64_t value) {
 }
 
 void WriteDecimal(char* to, uint64_t value) {
-  for (size_t i = kDecimalDigits; i-- > 0;) {
-    to[i] = value > 0 || i + 1 == kDecimalDigits ? static_cast<char>('0' + value % 10) : ' ';
+  char* p = to + kDecimalDigits;
+  do {
+    *--p = static_cast<char>('0' + value % 10);
     value /= 10;
-  }
+  } while (value > 0);
+  std::fill(to, p, ' ');
 }
 
 // Where the value of a member or field begins, behind its name.

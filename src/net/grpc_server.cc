@@ -15,27 +15,21 @@ constexpr uint32_t kOpen = 1, kStreaming = 2;
 constexpr uint32_t kMethodShift = 8;
 
 // The peers that matter refuse header tables of our making least of all: no state in what we send.
-const std::string& AnswerHeaders() {
-  static const std::string block = [] {
-    std::string out;
-    AppendHpackIndexed(out, kHpackStatus200);
-    AppendHpackField(out, kHpackContentType, {}, "application/grpc");
-    return out;
-  }();
-  return block;
-}
-
-const std::string& OkTrailers() {
-  static const std::string block = [] {
-    std::string out;
-    AppendHpackField(out, 0, "grpc-status", "0");
-    return out;
-  }();
-  return block;
-}
+// Made before any server and gone after all of them.
+const std::string kAnswerHeaders = [] {
+  std::string out;
+  AppendHpackIndexed(out, kHpackStatus200);
+  AppendHpackField(out, kHpackContentType, {}, "application/grpc");
+  return out;
+}();
+const std::string kOkTrailers = [] {
+  std::string out;
+  AppendHpackField(out, 0, "grpc-status", "0");
+  return out;
+}();
 
 std::string Trailers(GrpcStatus status, std::string_view text) {
-  if (status == GrpcStatus::kOk) return OkTrailers();
+  if (status == GrpcStatus::kOk) return kOkTrailers;
   std::string out;
   AppendHpackField(out, 0, "grpc-status", std::to_string(static_cast<int>(status)));
   if (!text.empty()) AppendHpackField(out, 0, "grpc-message", GrpcEncodeMessage(text));
@@ -289,7 +283,7 @@ void GrpcServerConnection::TakeMessages(Http2Stream& stream, bool end_stream) {
 }
 
 void GrpcServerConnection::Refuse(uint32_t stream, GrpcStatus status, std::string_view text) {
-  std::string block = AnswerHeaders();
+  std::string block = kAnswerHeaders;
   block += Trailers(status, text);
   QueueHeaders(stream, block, true);
 }
@@ -306,7 +300,7 @@ void GrpcServerConnection::Send(uint32_t id, GrpcOutgoing&& outgoing) {
   }
   if ((stream->state & kHeadersSent) == 0) {
     stream->state |= kHeadersSent;
-    QueueHeaders(id, AnswerHeaders(), false);
+    QueueHeaders(id, kAnswerHeaders, false);
   }
   if (outgoing.has_message) {
     // What flow control still holds back of earlier messages stays in front.

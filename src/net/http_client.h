@@ -80,6 +80,7 @@ class HttpClientConnection final : public EventHandler {
 
   void OnConnecting(uint32_t events);
   void WriteRequest();
+  IoResult WritePieces(size_t total);
   HttpParse ParseHead(std::string_view bytes, std::string_view& fault);
   void Read();
   // False when the connection has been closed (and may be destroyed).

@@ -291,6 +291,32 @@ TEST_F(AgainstAServer, ABatchThatTheModelDoesNotTakeIsRefusedBeforeAnythingIsSen
   EXPECT_FALSE(result.run.has_value());
 }
 
+TEST(Precision, KeepsTheWindowOpenUntilItIsReached) {
+  const ModelText model{.instances = 4, .parameters = {{"service_time", "lognormal(2ms, 0.5)"}}};
+  Serve serve({{"m", model.Config()}});
+  const auto measure = [&](const std::vector<std::string>& options) {
+    const PerfResult result = RunPerf(Against(serve, "http", "m", options));
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return result.level();
+  };
+  // Some 1900 requests a second whose times vary by half: the shortest window knows 1.6 %.
+  const run::Level unasked = measure({"--concurrency-range=4"});
+  EXPECT_LT(unasked.throughput.relative(), 0.02);
+  const run::Level asked = measure({"--concurrency-range=4", "--precision=1%"});
+  EXPECT_EQ(asked.window_rule, "interval");
+  EXPECT_LT(asked.throughput.relative(), 0.0101);
+  EXPECT_GT(asked.window_s, 1.2 * unasked.window_s);
+}
+
+TEST(Precision, GoesWithNoOtherRuleForTheWindow) {
+  const PerfResult both = RunSextant({"perf", "-m", "m", "--precision=1%", "--duration=3s"});
+  EXPECT_EQ(both.exit_code, kUsage);
+  EXPECT_NE(both.err.find("--precision says when an automatic window ends"), std::string::npos);
+  const PerfResult wide = RunSextant({"perf", "-m", "m", "--precision=90%"});
+  EXPECT_EQ(wide.exit_code, kUsage);
+  EXPECT_NE(wide.err.find("from 0.001 to 0.5"), std::string::npos) << wide.err;
+}
+
 TEST_F(AgainstAServer, AServersVersionAndModelAreInTheRunFileWithEverythingElse) {
   const PerfResult result =
       RunPerf(Arguments({"--seed=77", "--duration=2200ms", "--concurrency-range=2,4", "-x", "1"}));
