@@ -3,13 +3,14 @@
 import contextlib
 import json
 import os
+import time
 
 import numpy
 from cases_common import f32, i32
 from cases_http import observe_raw, post
 from kits import RawGrpc
 from tritonclient.grpc import service_pb2 as pb
-from tritonclient.utils import serialize_byte_tensor, shared_memory
+from tritonclient.utils import InferenceServerException, serialize_byte_tensor, shared_memory
 
 from harness import case
 
@@ -35,6 +36,19 @@ class Region:
         return [v.decode() if isinstance(v, bytes) else v for v in array.reshape(-1).tolist()]
 
 
+def unregister(k, name=""):
+    """Removes a region, or all. Triton lets go of a region only some time after it has answered the
+    request that used it, and refuses to remove it until then."""
+    deadline = time.monotonic() + 5
+    while True:
+        try:
+            return k.client.unregister_system_shared_memory(name)
+        except InferenceServerException as error:
+            if "Failed to unregister" not in str(error) or time.monotonic() > deadline:
+                raise
+        time.sleep(0.01)
+
+
 @contextlib.contextmanager
 def regions(k, *sizes, register=True):
     """Regions r0, r1, ... of the given sizes; afterwards the server knows of none."""
@@ -46,7 +60,7 @@ def regions(k, *sizes, register=True):
                 made[-1].register()
         yield made
     finally:
-        k.client.unregister_system_shared_memory()
+        unregister(k)
         for region in made:
             shared_memory.destroy_shared_memory_region(region.handle)
 
@@ -94,11 +108,11 @@ def nothing_is_registered_at_first(k):
 def regions_are_listed_until_they_are_removed(k):
     with regions(k, 64, 128) as (first, second):
         out = {"both": status(k), "one": status(k, first.name)}
-        k.client.unregister_system_shared_memory(first.name)
+        unregister(k, first.name)
         out["without the first"] = status(k)
         first.register()
         out["and again"] = [row["name"] for row in status(k)]
-        k.client.unregister_system_shared_memory()
+        unregister(k)
         out["none"] = status(k)
         return out
 
@@ -333,7 +347,7 @@ def a_removed_region_is_unknown(k):
     with regions(k, 64) as (region,):
         region.write(x)
         before = k.infer("plain", [in_region(k, "X", x, region.name)])["values"]
-        k.client.unregister_system_shared_memory(region.name)
+        unregister(k, region.name)
         return {
             "before": before,
             "afterwards": k.refused(
