@@ -140,7 +140,6 @@ def parameters(**values):
     )
 
 
-@contextlib.contextmanager
 def write_rows(path, rows, length, wrong):
     """An input data file for models that answer with their inputs.
 
@@ -156,6 +155,7 @@ def write_rows(path, rows, length, wrong):
         json.dump(data, file)
 
 
+@contextlib.contextmanager
 def sextant_serve(sextant, models):
     """`models` maps names to the text of config.pbtxt."""
     with tempfile.TemporaryDirectory(prefix="sextant_peers_") as folder:
