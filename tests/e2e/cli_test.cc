@@ -306,7 +306,9 @@ TEST(Precision, IsWhatAnAutomaticWindowWaitsFor) {
   EXPECT_LT(coarse.throughput.relative(), 0.1);
   const run::Level fine = measure({});
   EXPECT_GT(fine.window_s, 1.2 * coarse.window_s);
-  if (fine.window_rule == "interval") EXPECT_LT(fine.throughput.relative(), 0.0201);
+  if (fine.window_rule == "interval") {
+    EXPECT_LT(fine.throughput.relative(), 0.0201);
+  }
 }
 
 TEST(Precision, GoesWithNoOtherRuleForTheWindow) {
