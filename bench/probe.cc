@@ -11,9 +11,11 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <cstdarg>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -34,7 +36,7 @@ using Realloc = void* (*)(void*, size_t);
 using Aligned = void* (*)(size_t, size_t);
 using PosixAligned = int (*)(void**, size_t, size_t);
 using Free = void (*)(void*);
-using Send = ssize_t (*)(int, const void*, size_t, int);
+using SystemCall = long (*)(long, ...);
 using SendMessage = ssize_t (*)(int, const msghdr*, int);
 
 template <typename F>
@@ -168,10 +170,16 @@ void free(void* p) {
   LookUp();
   g_free(p);
 }
-ssize_t send(int fd, const void* data, size_t size, int flags) {
-  static const Send next = Next<Send>("send");
-  Stamp();
-  return next(fd, data, size, flags);
+// The engine's own way to send (src/net/socket.h).
+long syscall(long number, ...) {
+  static const SystemCall next = Next<SystemCall>("syscall");
+  va_list list;
+  va_start(list, number);
+  long a[6];
+  for (long& argument : a) argument = va_arg(list, long);
+  va_end(list);
+  if (number == SYS_sendto) Stamp();
+  return next(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 ssize_t sendmsg(int fd, const msghdr* message, int flags) {
   static const SendMessage next = Next<SendMessage>("sendmsg");
