@@ -2,7 +2,7 @@
 # Measures what Sextant costs, against wrk, h2load, perf_analyzer and bare clients on the same
 # machine in the same run, and prints each figure beside its limit.
 #
-#   scripts/bench.sh                    all (about half an hour), into docs/performance.md
+#   scripts/bench.sh                    all (about an hour and a half), into docs/performance.md
 #   scripts/bench.sh http grpc          these
 #   scripts/bench.sh --quick            under a minute: does everything run?
 #   scripts/bench.sh --help             what there is
