@@ -47,7 +47,7 @@ class WriteQueue {
   int Flush(Socket& socket, uint64_t& written);
   void Clear() {
     copied_size_ = pending_ = 0;
-    if (!pieces_.empty() || capacity_ > kMaxKept) [[unlikely]]
+    if (!pieces_.empty() || !owned_.empty() || capacity_ > kMaxKept) [[unlikely]]
       LetGo();
   }
 

@@ -71,7 +71,7 @@ TEST(MistakesAboutASearch, AreReportedAllAtOnce) {
                   "--request-rate-range=1,5", "--latency-threshold=5"});
   EXPECT_EQ(result.exit_code, 2);
   for (const char* text : {"'p99<50': its limit is a time with its unit", "'speed>3'",
-                           "--find-max-precision", "exclude each other", "takes a start"})
+                           "--find-max-precision '2'", "exclude each other", "takes a start"})
     EXPECT_NE(result.err.find(text), std::string::npos) << text << "\n" << result.err;
   const PerfResult open = RunSextant({"perf", "-m", "m", "--concurrency-range=4:0:2"});
   EXPECT_EQ(open.exit_code, 2);
