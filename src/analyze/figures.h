@@ -1,0 +1,43 @@
+// What a point of an analysis is worth: figures by name, from one table of names.
+//
+// Values are in base units (seconds, bytes, watts, joules, shares from 0 to 1, counts per second);
+// what is shown to people is scaled where it is shown. Missing is absent, never zero.
+// Threads: plain values.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace sextant::analyze {
+
+struct Figure {
+  double value = 0;
+  // A 95 % confidence interval, where there is one.
+  std::optional<double> lower, upper;
+};
+// By the field's name.
+using Figures = std::map<std::string, Figure, std::less<>>;
+
+enum class Better : uint8_t { kHigher, kLower, kNeither };
+
+// A quantity that can be measured, ranked by, constrained and written into a column.
+struct Field {
+  std::string_view name;  // "latency_p99"
+  std::string_view unit;  // "1/s", "s", "bytes", "ratio", "W", "J", "C", "Hz", "cores", "price"
+  Better better = Better::kNeither;
+  std::string_view alias;  // Model Analyzer's name for it; empty: it has none
+  std::string_view help;
+};
+std::span<const Field> Fields();
+// By name, alias, or the short forms that objectives of `sextant perf` use (p99, avg, errors).
+const Field* FindField(std::string_view name);
+
+// "12.3 ms", "1.2 GiB", "63 %": a value of that unit, for people.
+std::string ShowValue(double value, std::string_view unit);
+
+}  // namespace sextant::analyze
