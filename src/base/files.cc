@@ -1,6 +1,7 @@
 #include "base/files.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -157,6 +158,29 @@ std::string JoinPath(std::string_view directory, std::string_view name) {
 Result<AppendFile> AppendFile::Create(const std::string& path) {
   Fd fd(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0644));
   if (!fd.valid()) return IoError("create " + path, errno);
+  SyncDirectoryOf(path);
+  return AppendFile(std::move(fd), path);
+}
+
+Result<AppendFile> AppendFile::Continue(const std::string& path) {
+  Fd fd(open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
+  if (!fd.valid()) return IoError("open " + path, errno);
+  if (flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno == EWOULDBLOCK) return Unavailable(path + " is in use by another process");
+    return IoError("lock " + path, errno);
+  }
+  off_t end = lseek(fd.get(), 0, SEEK_END);
+  char buffer[4096];
+  for (off_t keep = end; keep > 0;) {
+    const off_t begin = std::max<off_t>(0, keep - static_cast<off_t>(sizeof buffer));
+    const ssize_t n = pread(fd.get(), buffer, static_cast<size_t>(keep - begin), begin);
+    if (n <= 0) return IoError("read " + path, errno);
+    const size_t newline = std::string_view(buffer, static_cast<size_t>(n)).rfind('\n');
+    keep = newline == std::string_view::npos ? begin : begin + static_cast<off_t>(newline) + 1;
+    if (newline == std::string_view::npos && begin > 0) continue;
+    if (keep < end && ftruncate(fd.get(), keep) != 0) return IoError("truncate " + path, errno);
+    break;
+  }
   SyncDirectoryOf(path);
   return AppendFile(std::move(fd), path);
 }

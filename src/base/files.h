@@ -62,6 +62,9 @@ class AppendFile {
  public:
   // Truncates an existing file: a new run is a new file.
   static Result<AppendFile> Create(const std::string& path);
+  // Goes on with an existing file, or creates it. Nobody else may have it open so: kUnavailable.
+  // What follows the last line break, of a record that a kill cut off, is removed.
+  static Result<AppendFile> Continue(const std::string& path);
   Result<void> Append(std::string_view record);
   const std::string& path() const { return path_; }
 

@@ -58,9 +58,15 @@ Result<Process> Process::Start(const ProcessOptions& options) {
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_adddup2(&actions, in.read_end.get(), 0);
-  posix_spawn_file_actions_adddup2(&actions, out.write_end.get(), 1);
-  posix_spawn_file_actions_adddup2(
-      &actions, options.merge_stderr ? out.write_end.get() : err.write_end.get(), 2);
+  if (options.output_file.empty()) {
+    posix_spawn_file_actions_adddup2(&actions, out.write_end.get(), 1);
+    posix_spawn_file_actions_adddup2(
+        &actions, options.merge_stderr ? out.write_end.get() : err.write_end.get(), 2);
+  } else {
+    posix_spawn_file_actions_addopen(&actions, 1, options.output_file.c_str(),
+                                     O_WRONLY | O_CREAT | O_APPEND, 0644);
+    posix_spawn_file_actions_adddup2(&actions, 1, 2);
+  }
   if (!options.directory.empty()) {
     posix_spawn_file_actions_addchdir_np(&actions, options.directory.c_str());
   }
@@ -76,6 +82,7 @@ Result<Process> Process::Start(const ProcessOptions& options) {
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
 
   std::vector<std::string> argv = options.argv;
+  if (options.dies_with_parent) argv.insert(argv.begin(), {"setpriv", "--pdeathsig", "KILL", "--"});
   std::vector<std::string> environment = MergedEnvironment(options.environment);
   Process process;
   const int failed = posix_spawnp(&process.pid_, argv[0].c_str(), &actions, &attributes,

@@ -20,6 +20,12 @@ struct ProcessOptions {
   std::string directory;                           // working directory; empty: inherited
   bool merge_stderr = false;                       // stderr goes where stdout goes
   std::string stdin_text;                          // what the child reads; then end of file
+  // Not empty: stdout and stderr are appended to this file instead of being collected, as for a
+  // child that runs long and writes much.
+  std::string output_file;
+  // A kill of this process, of any kind, kills the child as well (through setpriv of util-linux).
+  // Only for children started by a thread that lives as long as the process.
+  bool dies_with_parent = false;
 };
 
 // A running child with its stdout and stderr collected. The destructor kills (SIGKILL) and reaps a

@@ -84,6 +84,22 @@ class HttpControlClient final : public ControlClient {
                    Get(model.empty() ? "/v2/models/stats" : ModelPath(model, version) + "/stats"));
     return ParseStatistics(body);
   }
+  Result<void> LoadModel(const std::string& model, const std::optional<std::string>& config_json,
+                         Nanos timeout) override {
+    text::Json body{text::Json::Object()};
+    if (config_json) {
+      text::Json parameters{text::Json::Object()};
+      parameters.Set("config", *config_json);
+      body.Set("parameters", std::move(parameters));
+    }
+    return Post(RepositoryPath(model) + "/load", text::FormatJson(body), timeout);
+  }
+  Result<void> UnloadModel(const std::string& model, bool dependents, Nanos timeout) override {
+    text::Json body{text::Json::Object()}, parameters{text::Json::Object()};
+    parameters.Set("unload_dependents", dependents);
+    body.Set("parameters", std::move(parameters));
+    return Post(RepositoryPath(model) + "/unload", text::FormatJson(body), timeout);
+  }
   Result<std::vector<IndexedModel>> FetchRepositoryIndex() override {
     const std::string path = "/v2/repository/index";
     SEXTANT_ASSIGN(const std::string body, Exchange("POST", path, "{}"));
@@ -149,11 +165,15 @@ class HttpControlClient final : public ControlClient {
   static std::string TracePath(const std::string& model) {
     return (model.empty() ? "/v2" : ModelPath(model, "")) + "/trace/setting";
   }
+  static std::string RepositoryPath(const std::string& model) {
+    return "/v2/repository/models/" + net::PercentEncodePathSegment(model);
+  }
   static std::string RegionPath(std::string_view kind, const std::string& name) {
     return Format("/v2/{}sharedmemory/region/{}", kind, net::PercentEncodePathSegment(name));
   }
-  Result<void> Post(const std::string& path, const std::string& body) {
-    SEXTANT_TRY(Exchange("POST", path, body));
+  Result<void> Post(const std::string& path, const std::string& body,
+                    std::optional<Nanos> timeout = {}) {
+    SEXTANT_TRY(Exchange("POST", path, body, timeout));
     return {};
   }
   Result<std::string> Get(const std::string& path) { return Exchange("GET", path, {}); }
@@ -163,20 +183,21 @@ class HttpControlClient final : public ControlClient {
   }
   // The body of an answer that is a success.
   Result<std::string> Exchange(const std::string& method, const std::string& path,
-                               std::string_view body) {
-    SEXTANT_ASSIGN(net::HttpReplyText reply, Send(method, path, body), method + " " + path);
+                               std::string_view body, std::optional<Nanos> timeout = {}) {
+    SEXTANT_ASSIGN(net::HttpReplyText reply, Send(method, path, body, timeout),
+                   method + " " + path);
     if (reply.status != 200) return HttpError(reply).In(method + " " + path);
     return std::move(reply.body);
   }
   Result<net::HttpReplyText> Send(std::string_view method, const std::string& path,
-                                  std::string_view body) {
+                                  std::string_view body, std::optional<Nanos> timeout = {}) {
     if (headers_) {
       std::string fields;
       for (const net::HeaderField& field : headers_())
         AppendFormat(fields, "{}: {}\r\n", field.name, field.value);
       client_.SetExtraFields(std::move(fields));
     }
-    return client_.Call(method, path_prefix_ + path, body, timeout_);
+    return client_.Call(method, path_prefix_ + path, body, timeout.value_or(timeout_));
   }
 
   net::BlockingHttpClient client_;
@@ -248,6 +269,23 @@ class GrpcControlClient final : public ControlClient {
         Call<inference::ModelStatisticsResponse>(
             "ModelStatistics", Named<inference::ModelStatisticsRequest>(model, version)));
     return FromProto(response);
+  }
+  Result<void> LoadModel(const std::string& model, const std::optional<std::string>& config_json,
+                         Nanos timeout) override {
+    inference::RepositoryModelLoadRequest request;
+    request.set_model_name(model);
+    if (config_json) (*request.mutable_parameters())["config"].set_string_param(*config_json);
+    SEXTANT_TRY(
+        Call<inference::RepositoryModelLoadResponse>("RepositoryModelLoad", request, timeout));
+    return {};
+  }
+  Result<void> UnloadModel(const std::string& model, bool dependents, Nanos timeout) override {
+    inference::RepositoryModelUnloadRequest request;
+    request.set_model_name(model);
+    (*request.mutable_parameters())["unload_dependents"].set_bool_param(dependents);
+    SEXTANT_TRY(
+        Call<inference::RepositoryModelUnloadResponse>("RepositoryModelUnload", request, timeout));
+    return {};
   }
   Result<std::vector<IndexedModel>> FetchRepositoryIndex() override {
     SEXTANT_ASSIGN(const auto response,
@@ -323,11 +361,13 @@ class GrpcControlClient final : public ControlClient {
     return request;
   }
   template <typename Response, typename Request>
-  Result<Response> Call(const std::string& method, const Request& request) {
+  Result<Response> Call(const std::string& method, const Request& request,
+                        std::optional<Nanos> timeout = {}) {
     const std::string path = "/inference.GRPCInferenceService/" + method;
     if (headers_) client_.SetMetadata(headers_());
     SEXTANT_ASSIGN(const net::GrpcReplyText reply,
-                   client_.Call(path, request.SerializeAsString(), timeout_), method);
+                   client_.Call(path, request.SerializeAsString(), timeout.value_or(timeout_)),
+                   method);
     if (reply.status != 0) return GrpcError(reply).In(method);
     Response response;
     if (!response.ParseFromString(reply.message))

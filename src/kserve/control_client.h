@@ -50,6 +50,12 @@ class ControlClient {
   // Of the model, one entry per version; with an empty name, of all models.
   virtual Result<std::vector<ModelStatistics>> FetchStatistics(const std::string& model,
                                                                const std::string& version) = 0;
+  // Explicit model control. `config_json` replaces the model's configuration as its repository has
+  // it. A model takes as long as it takes: with a time limit of their own. `dependents`: the models
+  // of its steps that were loaded for it go as well.
+  virtual Result<void> LoadModel(const std::string& model,
+                                 const std::optional<std::string>& config_json, Nanos timeout) = 0;
+  virtual Result<void> UnloadModel(const std::string& model, bool dependents, Nanos timeout) = 0;
   // What is in the server's repositories, ready or not.
   virtual Result<std::vector<IndexedModel>> FetchRepositoryIndex() = 0;
   // Tells the server of a shared memory object, or to forget the region of that name.

@@ -1,0 +1,47 @@
+// The driver of an analysis: asks the search for the next trial, has it measured (or takes it from
+// the journal), writes it down, and tells the search.
+//
+// Threads: one.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "analyze/journal.h"
+#include "analyze/search.h"
+#include "analyze/stand.h"
+
+namespace sextant::analyze {
+
+// What is told of it while it runs.
+class Watcher {
+ public:
+  virtual ~Watcher() = default;
+  virtual void Loading(const std::string& /*configuration*/) {}
+  virtual void Begins(const PointRecord& /*point, not measured yet*/) {}
+  // Done, with what is known by now and what is still to come.
+  virtual void Ended(const PointRecord& /*point*/, bool /*from_journal*/,
+                     const Search& /*search*/) {}
+  virtual void Note(const std::string& /*text*/) {}
+};
+
+struct AnalysisPlan {
+  std::string model;
+  std::vector<std::string> names;  // of the configurations of the space
+  std::function<bool()> stop;      // true: somebody wants it to end
+};
+
+struct AnalysisResult {
+  Conclusion conclusion;
+  std::vector<PointRecord> points;  // in the order in which they were asked for
+  uint64_t measured = 0, reused = 0, loads = 0;
+  bool interrupted = false;
+};
+
+// Errors: of the journal, or kUnavailable when there is no server any more. Points that were
+// measured are in the journal then.
+Result<AnalysisResult> RunAnalysis(const Space& space, const AnalysisPlan& plan, Search& search,
+                                   Stand& stand, Journal& journal, Watcher& watcher);
+
+}  // namespace sextant::analyze

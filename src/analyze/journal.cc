@@ -1,0 +1,377 @@
+#include "analyze/journal.h"
+
+#include <algorithm>
+
+#include "base/strings.h"
+#include "base/units.h"
+#include "net/digest.h"
+#include "run/run_file.h"
+
+namespace sextant::analyze {
+namespace {
+
+using text::Json;
+
+constexpr std::string_view kFormat = "sextant-journal";
+
+std::string Text(const Json& json, std::string_view name) {
+  const Json* member = json.Find(name);
+  return std::string(member == nullptr ? "" : member->AsString().value_or(""));
+}
+std::optional<double> Number(const Json& json, std::string_view name) {
+  const Json* member = json.Find(name);
+  return member == nullptr ? std::nullopt : member->AsDouble();
+}
+
+Result<Figures> FiguresFromJson(const Json* json) {
+  Figures out;
+  if (json == nullptr) return out;
+  if (!json->IsObject()) return Corrupt("figures: not an object");
+  for (const auto& [name, one] : json->object()) {
+    const auto value = Number(one, "value");
+    if (!value) return Corrupt(Format("figures: '{}' has no value", Printable(name, 60)));
+    out[name] = {*value, Number(one, "lower"), Number(one, "upper")};
+  }
+  return out;
+}
+
+Json DevicesToJson(const std::vector<DeviceFigures>& devices) {
+  Json::Array out;
+  for (const DeviceFigures& device : devices) {
+    Json one{Json::Object()};
+    one.Set("device", device.device);
+    one.Set("name", device.name);
+    one.Set("source", device.source);
+    one.Set("scope", device.scope);
+    one.Set("figures", ToJson(device.figures));
+    out.push_back(std::move(one));
+  }
+  return out;
+}
+Result<std::vector<DeviceFigures>> DevicesFromJson(const Json* json) {
+  std::vector<DeviceFigures> out;
+  if (json == nullptr) return out;
+  if (!json->IsArray()) return Corrupt("devices: not an array");
+  for (const Json& one : json->array()) {
+    DeviceFigures device{.device = Text(one, "device"),
+                         .name = Text(one, "name"),
+                         .source = Text(one, "source"),
+                         .scope = Text(one, "scope"),
+                         .figures = {}};
+    SEXTANT_ASSIGN(device.figures, FiguresFromJson(one.Find("figures")), "devices");
+    out.push_back(std::move(device));
+  }
+  return out;
+}
+
+constexpr std::pair<std::string_view, Outcome::Status> kStatuses[] = {
+    {"measured", Outcome::Status::kMeasured},
+    {"failed", Outcome::Status::kFailed},
+    {"refused", Outcome::Status::kRefused},
+};
+
+Json BaselineToJson(const Baseline& baseline) {
+  Json out{Json::Object()};
+  out.Set("type", "baseline");
+  out.Set("kind", baseline.kind);
+  out.Set("figures", ToJson(baseline.figures));
+  out.Set("devices", DevicesToJson(baseline.devices));
+  return out;
+}
+Result<Baseline> BaselineFromJson(const Json& json) {
+  Baseline out{.kind = Text(json, "kind"), .figures = {}, .devices = {}};
+  SEXTANT_ASSIGN(out.figures, FiguresFromJson(json.Find("figures")));
+  SEXTANT_ASSIGN(out.devices, DevicesFromJson(json.Find("devices")));
+  return out;
+}
+
+Json SessionToJson(const Identity& identity) {
+  Json out{Json::Object()}, parts{Json::Object()};
+  out.Set("type", "session");
+  out.Set("started", FormatWallTime(WallNow()));
+  for (const auto& [name, value] : identity) parts.Set(name, value);
+  out.Set("identity", std::move(parts));
+  return out;
+}
+
+// "server: triton 2.50.0 then, triton 2.51.0 now"
+std::string Differences(const Identity& then, const Identity& now) {
+  std::vector<std::string> out;
+  for (const auto& [name, value] : now) {
+    const auto found = then.find(name);
+    const std::string before = found == then.end() ? "not said" : found->second;
+    if (before != value)
+      out.push_back(Format("{}: {} then, {} now", name, Printable(before.substr(0, 60)),
+                           Printable(value.substr(0, 60))));
+  }
+  return Join(out, "; ");
+}
+
+Result<void> ReadLine(const Json& json, JournalContents& out) {
+  const std::string type = Text(json, "type");
+  if (type == "session") {
+    Session session;
+    const Json* parts = json.Find("identity");
+    if (parts == nullptr || !parts->IsObject()) return Corrupt("a session without identity");
+    for (const auto& [name, value] : parts->object())
+      session.identity[name] = std::string(value.AsString().value_or(""));
+    out.sessions.push_back(std::move(session));
+    return {};
+  }
+  if (type == "end") return {};
+  if (type != "point" && type != "baseline") {
+    // Of a later version, which may add kinds of lines.
+    return Corrupt(Format("a line of type '{}'", Printable(type, 40)));
+  }
+  if (out.sessions.empty()) return Corrupt("a point before any session");
+  if (type == "baseline") {
+    SEXTANT_ASSIGN(Baseline baseline, BaselineFromJson(json));
+    out.sessions.back().baselines.push_back(std::move(baseline));
+    return {};
+  }
+  SEXTANT_ASSIGN(PointRecord point, PointFromJson(json));
+  out.sessions.back().points.push_back(std::move(point));
+  return {};
+}
+
+std::string Line(const Json& json) { return text::FormatJson(json) + "\n"; }
+
+}  // namespace
+
+Json ToJson(const Figures& figures) {
+  Json out{Json::Object()};
+  for (const auto& [name, figure] : figures) {
+    Json one{Json::Object()};
+    one.Set("value", figure.value);
+    if (figure.lower) one.Set("lower", *figure.lower);
+    if (figure.upper) one.Set("upper", *figure.upper);
+    out.Set(name, std::move(one));
+  }
+  return out;
+}
+
+Json ToJson(const std::vector<Setting>& settings) {
+  Json out{Json::Object()};
+  for (const Setting& setting : settings) out.Set(setting.path, setting.value);
+  return out;
+}
+
+Json ToJson(const Load& load) {
+  Json out{Json::Object()};
+  const bool closed = load.point.mode == run::LoadMode::kConcurrency;
+  out.Set("mode", closed ? "concurrency" : "request_rate");
+  out.Set("value", load.point.value);
+  out.Set("batch_size", load.point.batch_size);
+  if (!closed) out.Set("arrivals", load.point.arrivals);
+  if (!load.data.empty()) out.Set("data", load.data);
+  return out;
+}
+
+std::string_view StatusName(Outcome::Status status) {
+  for (const auto& [name, known] : kStatuses) {
+    if (known == status) return name;
+  }
+  return "unknown";
+}
+
+std::string PointKey(const Identity& identity, const std::string& model,
+                     const std::vector<Setting>& settings, const Load& load) {
+  Json key{Json::Object()}, parts{Json::Object()};
+  for (const auto& [name, value] : identity) parts.Set(name, value);
+  key.Set("identity", std::move(parts));
+  key.Set("model", model);
+  key.Set("settings", ToJson(settings));
+  key.Set("load", ToJson(load));
+  return net::Sha256Hex(text::FormatJson(key)).substr(0, 32);
+}
+
+Json PointToJson(const PointRecord& point) {
+  Json out{Json::Object()};
+  out.Set("type", "point");
+  out.Set("model", point.model);
+  out.Set("configuration", point.configuration);
+  out.Set("settings", ToJson(point.settings));
+  out.Set("load", ToJson(point.load));
+  out.Set("take", point.take);
+  out.Set("window_s", Seconds(point.window));
+  out.Set("reason", point.reason);
+  out.Set("started", FormatWallTime(point.started));
+  out.Set("status", StatusName(point.measured.status));
+  if (!point.measured.error.empty()) out.Set("error", point.measured.error);
+  out.Set("cost_s", point.measured.cost_s);
+  out.Set("load_cost_s", point.load_cost_s);
+  out.Set("figures", ToJson(point.measured.figures));
+  out.Set("devices", DevicesToJson(point.measured.devices));
+  Json::Array flags;
+  for (const std::string& flag : point.measured.flags) flags.emplace_back(flag);
+  out.Set("flags", std::move(flags));
+  if (point.measured.level) out.Set("level", run::LevelToJson(*point.measured.level));
+  return out;
+}
+
+Result<PointRecord> PointFromJson(const Json& json) {
+  PointRecord out{.model = Text(json, "model"),
+                  .configuration = Text(json, "configuration"),
+                  .reason = Text(json, "reason")};
+  if (const Json* settings = json.Find("settings"); settings != nullptr && settings->IsObject()) {
+    for (const auto& [path, value] : settings->object()) out.settings.push_back({path, value});
+  }
+  const Json* load = json.Find("load");
+  if (load == nullptr) return Corrupt("a point without a load");
+  const bool closed = Text(*load, "mode") == "concurrency";
+  if (!closed && Text(*load, "mode") != "request_rate") return Corrupt("a load of unknown mode");
+  out.load.point.mode = closed ? run::LoadMode::kConcurrency : run::LoadMode::kRequestRate;
+  out.load.point.value = Number(*load, "value").value_or(0);
+  const Json* batch = load->Find("batch_size");
+  out.load.point.batch_size = batch == nullptr ? 1 : batch->AsInt().value_or(1);
+  out.load.point.arrivals = closed ? "closed" : Text(*load, "arrivals");
+  out.load.data = Text(*load, "data");
+  out.take = static_cast<int>(std::clamp(Number(json, "take").value_or(1), 1.0, 1e6));
+  out.window = FromSeconds(std::clamp(Number(json, "window_s").value_or(0), 0.0, 1e6));
+  if (const auto started = ParseWallTime(Text(json, "started")); started.has_value())
+    out.started = *started;
+  const std::string status = Text(json, "status");
+  const auto* known = std::find_if(std::begin(kStatuses), std::end(kStatuses),
+                                   [&](const auto& entry) { return entry.first == status; });
+  if (known == std::end(kStatuses)) return Corrupt("a point of unknown status");
+  out.measured.status = known->second;
+  out.measured.error = Text(json, "error");
+  out.measured.cost_s = Number(json, "cost_s").value_or(0);
+  out.load_cost_s = Number(json, "load_cost_s").value_or(0);
+  SEXTANT_ASSIGN(out.measured.figures, FiguresFromJson(json.Find("figures")));
+  SEXTANT_ASSIGN(out.measured.devices, DevicesFromJson(json.Find("devices")));
+  if (const Json* flags = json.Find("flags"); flags != nullptr && flags->IsArray()) {
+    for (const Json& flag : flags->array())
+      out.measured.flags.emplace_back(flag.AsString().value_or(""));
+  }
+  if (const Json* level = json.Find("level")) {
+    SEXTANT_ASSIGN(out.measured.level, run::LevelFromJson(*level), "level");
+  }
+  return out;
+}
+
+Result<JournalContents> ParseJournal(std::string_view text) {
+  JournalContents out;
+  size_t number = 0;
+  bool header = false;
+  while (!text.empty()) {
+    ++number;
+    const size_t newline = text.find('\n');
+    // A line without its end was being written when the run was killed.
+    if (newline == std::string_view::npos) break;
+    const std::string_view line = text.substr(0, newline);
+    text.remove_prefix(newline + 1);
+    const Result<Json> json = text::ParseJson(line);
+    if (!header) {
+      if (!json.has_value() || Text(*json, "format") != kFormat)
+        return Corrupt("line 1: not a journal of sextant analyze");
+      const auto version = Number(*json, "version");
+      if (!version || *version > kJournalVersion)
+        return Corrupt(
+            Format("line 1: written by a later version of sextant; this one reads "
+                   "version {}",
+                   kJournalVersion));
+      header = true;
+      continue;
+    }
+    const Result<void> read = json.has_value() ? ReadLine(*json, out) : json.error();
+    if (!read.has_value())
+      out.faults.push_back(Format("line {}: {}", number, read.error().message()));
+  }
+  return out;
+}
+
+void Journal::Adopt(const JournalContents& contents, const std::string& path) {
+  for (const std::string& fault : contents.faults)
+    notes_.push_back(Format("{}: {}: left out", path, fault));
+  for (const Session& session : contents.sessions) {
+    if (session.identity != identity_) {
+      if (!session.points.empty())
+        notes_.push_back(
+            Format("{}: {} points were measured under other conditions and are not "
+                   "used: {}",
+                   path, session.points.size(), Differences(session.identity, identity_)));
+      continue;
+    }
+    for (const PointRecord& point : session.points) {
+      points_[PointKey(identity_, point.model, point.settings, point.load)].push_back(point);
+      ++reusable_;
+    }
+    baselines_.insert(baselines_.end(), session.baselines.begin(), session.baselines.end());
+  }
+}
+
+// Points of other journals are appended to this one, so that it is whole without them.
+Result<void> Journal::CopyFrom(const std::vector<std::string>& paths) {
+  for (const std::string& path : paths) {
+    SEXTANT_ASSIGN(const std::string text, ReadFile(path));
+    SEXTANT_ASSIGN(const JournalContents contents, ParseJournal(text), path);
+    // What is in both was copied before.
+    std::map<std::string, std::vector<WallTime>> have;
+    for (const auto& [key, points] : points_) {
+      for (const PointRecord& point : points) have[key].push_back(point.started);
+    }
+    JournalContents fresh{.sessions = {}, .faults = contents.faults};
+    for (const Session& session : contents.sessions) {
+      Session kept{.identity = session.identity, .points = {}, .baselines = {}};
+      for (const PointRecord& point : session.points) {
+        const auto& times = have[PointKey(identity_, point.model, point.settings, point.load)];
+        if (std::find(times.begin(), times.end(), point.started) != times.end()) continue;
+        kept.points.push_back(point);
+        if (session.identity == identity_) SEXTANT_TRY(file_.Append(Line(PointToJson(point))));
+      }
+      fresh.sessions.push_back(std::move(kept));
+    }
+    Adopt(fresh, path);
+  }
+  return {};
+}
+
+Result<Journal> Journal::Open(const Options& options, const Identity& identity) {
+  // The lock first: what is read must not change any more.
+  SEXTANT_ASSIGN(AppendFile file, AppendFile::Continue(options.path));
+  SEXTANT_ASSIGN(const std::string text, ReadFile(options.path));
+  Journal journal(std::move(file), identity);
+  if (text.empty()) {
+    Json header{Json::Object()};
+    header.Set("format", kFormat);
+    header.Set("version", kJournalVersion);
+    SEXTANT_TRY(journal.file_.Append(Line(header)));
+  } else {
+    SEXTANT_ASSIGN(const JournalContents contents, ParseJournal(text), options.path);
+    const bool any = std::any_of(contents.sessions.begin(), contents.sessions.end(),
+                                 [](const Session& s) { return !s.points.empty(); });
+    if (any && !options.resume) {
+      return Error(ErrorCode::kAlreadyExists,
+                   Format("{} has measured points: --resume goes on with them; give another "
+                          "--journal or --export-path, or remove it, to begin anew",
+                          options.path));
+    }
+    journal.Adopt(contents, options.path);
+  }
+  SEXTANT_TRY(journal.file_.Append(Line(SessionToJson(identity))));
+  SEXTANT_TRY(journal.CopyFrom(options.also));
+  return journal;
+}
+
+const PointRecord* Journal::Find(const std::string& key, size_t n) const {
+  const auto found = points_.find(key);
+  return found == points_.end() || found->second.size() < n ? nullptr : &found->second[n - 1];
+}
+
+Result<void> Journal::Append(const PointRecord& point) {
+  return file_.Append(Line(PointToJson(point)));
+}
+Result<void> Journal::Append(const Baseline& baseline) {
+  baselines_.push_back(baseline);
+  return file_.Append(Line(BaselineToJson(baseline)));
+}
+Result<void> Journal::Finish(std::string_view reason) {
+  Json out{Json::Object()};
+  out.Set("type", "end");
+  out.Set("reason", reason);
+  out.Set("ended", FormatWallTime(WallNow()));
+  return file_.Append(Line(out));
+}
+
+}  // namespace sextant::analyze

@@ -1,0 +1,66 @@
+// The server that an analysis measures: one that is there already, or a child of ours that lives as
+// long as the analysis, is started again when it dies, and never outlives us.
+//
+// The user's model repository is only read: configurations are given with the load call.
+//
+// Threads: the driver's.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+
+namespace sextant::analyze {
+
+enum class Launch : uint8_t {
+  kRemote,     // it is there
+  kEmbedded,   // sextant serve
+  kLocal,      // a tritonserver program
+  kContainer,  // podman or docker run
+};
+
+struct LaunchOptions {
+  Launch kind = Launch::kRemote;
+  std::string repository;                // directory
+  std::string program;                   // this program's own path, tritonserver's, or podman's
+  std::string image;                     // of the container
+  std::vector<std::string> arguments;    // further ones of the server
+  std::vector<std::string> environment;  // NAME=VALUE, of a child
+  std::vector<std::string> container_arguments;
+  std::string work_directory;  // for logs; it exists
+  Nanos start_limit{60s};
+  Nanos stop_limit{10s};
+};
+
+// Where it listens: "127.0.0.1:8000".
+struct ServerPlaces {
+  std::string http, grpc, metrics;
+};
+
+class ModelServer {
+ public:
+  virtual ~ModelServer() = default;
+  virtual const ServerPlaces& places() const = 0;
+  virtual bool Alive() = 0;
+  // Anew, on new ports perhaps.
+  virtual Result<void> Restart() = 0;
+  // Its processes on this machine, as far as they are ours to know.
+  virtual std::vector<uint32_t> Processes() const = 0;
+  // The end of what it wrote, some lines; empty where that is not ours to read.
+  virtual std::string LogTail() const = 0;
+  virtual std::string Describe() const = 0;
+};
+
+// Starts a child of the given kind and waits until it says that it is ready. Errors have the tail
+// of its log. Not for kRemote.
+Result<std::unique_ptr<ModelServer>> StartServer(const LaunchOptions& options);
+
+// Lines that say why: the last of a log, errors of the model's loading preferred.
+std::string TailOf(const std::string& path, size_t lines);
+
+}  // namespace sextant::analyze

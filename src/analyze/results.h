@@ -1,0 +1,58 @@
+// What an analysis is written into: the ranking for people, tidy CSV, JSON, and the files of the
+// tools that it replaces. Pure: values to text.
+//
+// Missing is an empty cell or an absent member, never zero.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "analyze/analysis.h"
+#include "analyze/objective.h"
+#include "text/json.h"
+
+namespace sextant::analyze {
+
+// All that is known in the end. The references outlive it.
+struct Report {
+  const Space& space;
+  const std::vector<std::string>& names;  // of the configurations
+  const AnalysisResult& result;
+  const Goal& goal;
+  std::string model;
+  std::string gpu_source;
+  Identity identity;
+  std::vector<Baseline> baselines;
+  std::vector<std::string> base_values;  // per axis: what the default has there; may be empty
+};
+
+// "instance_group.count=2, max_batch_size=8"; of the default, "as it is".
+std::string DescribeSettings(const std::vector<Setting>& settings);
+// "concurrency 4, batch 1"
+std::string DescribePoint(const Load& load);
+
+// One aligned table, best first, with the verdict below it.
+std::string FormatRanking(const Report& report, bool color);
+
+// One row per point and device, or per point where there are no devices: every field in a column of
+// its own, with the ends of its interval where there are some.
+std::string FormatPointsCsv(const Report& report);
+
+// Everything, for programs: format "sextant-analysis", version 1 (docs/analyze.md).
+text::Json ResultsJson(const Report& report);
+
+// The two files of the first Model Analyzer (seed 000), with its header; the maxima are maxima.
+std::string SeedModelCsv(const Report& report);
+std::string SeedServerCsv(const Report& report);
+
+// Today's Model Analyzer's three.
+std::string InferenceCsv(const Report& report);
+std::string GpuCsv(const Report& report);
+std::string ServerOnlyCsv(const Report& report);
+
+// Helm values of a configuration: the model, its config.pbtxt, what it needs and what it gives.
+std::string HelmValues(const Report& report, const Standing& standing,
+                       const std::string& config_pbtxt);
+
+}  // namespace sextant::analyze
