@@ -141,25 +141,15 @@ bool ChecksOutputs(const Setup& setup) {
                      [](const auto& model) { return !model->data->expected().empty(); });
 }
 
-load::WorkerOptions MakeWorkerOptions(const PerfOptions& options, const Setup& setup,
-                                      kserve::Protocol protocol) {
-  return {.channel = {.protocol = protocol,
-                      .endpoints = setup.connection.endpoints,
-                      .timeout = options.timeout,
-                      .max_connections = options.connections,
-                      .keep_bodies = ChecksOutputs(setup) ||
-                                     (setup.profile_export && setup.profile_export->needs_bodies()),
-                      .metadata = GrpcMetadata(options, *setup.credentials),
-                      .streaming = setup.subject.streams.streaming,
-                      .streams = options.streams,
-                      .decoupled = setup.subject.streams.decoupled,
-                      .live_header = setup.credentials->live()},
-          .timeout = options.timeout,
-          .spin = options.spin,
-          .sequences = setup.subject.streams.sequences,
-          .retries = static_cast<uint16_t>(options.retries),
-          .models = setup.mix.size(),
-          .spill = setup.profile_export ? &setup.profile_export->spill() : nullptr};
+load::WorkerOptions WorkerOptionsOf(const PerfOptions& options, const Setup& setup,
+                                    kserve::Protocol protocol) {
+  const bool keep_bodies =
+      ChecksOutputs(setup) || (setup.profile_export && setup.profile_export->needs_bodies());
+  load::WorkerOptions out = MakeWorkerOptions(options, protocol, setup.subject, setup.connection,
+                                              *setup.credentials, keep_bodies);
+  out.models = setup.mix.size();
+  out.spill = setup.profile_export ? &setup.profile_export->spill() : nullptr;
+  return out;
 }
 
 Result<void> Encode(const PerfOptions& options, const Plan& plan, Setup& setup) {
@@ -187,9 +177,9 @@ Result<void> Prepare(const PerfOptions& options, Plan& plan, Setup& setup) {
     SEXTANT_ASSIGN(setup.run_file, run::RunWriter::Create(options.output_file, header));
   }
   SEXTANT_ASSIGN(setup.profile_export, ExportFile::Create(options, setup.subject));
-  SEXTANT_ASSIGN(setup.generator,
-                 load::Generator::Start(MakeWorkerOptions(options, setup, plan.target.protocol),
-                                        plan.workers));
+  SEXTANT_ASSIGN(
+      setup.generator,
+      load::Generator::Start(WorkerOptionsOf(options, setup, plan.target.protocol), plan.workers));
   if (setup.shared) setup.subject.absent.push_back("shared memory: " + setup.shared->Describe());
   setup.reporter = MakeReporter(options, plan, setup.subject, setup.any_data());
   setup.reporter->Banner();

@@ -133,4 +133,23 @@ Result<std::map<int64_t, std::unique_ptr<load::RequestSet>>> EncodeRequests(
   return out;
 }
 
+load::WorkerOptions MakeWorkerOptions(const PerfOptions& options, kserve::Protocol protocol,
+                                      const Subject& subject, const Connection& connection,
+                                      const Credentials& credentials, bool keep_bodies) {
+  return {.channel = {.protocol = protocol,
+                      .endpoints = connection.endpoints,
+                      .timeout = options.timeout,
+                      .max_connections = options.connections,
+                      .keep_bodies = keep_bodies,
+                      .metadata = GrpcMetadata(options, credentials),
+                      .streaming = subject.streams.streaming,
+                      .streams = options.streams,
+                      .decoupled = subject.streams.decoupled,
+                      .live_header = credentials.live()},
+          .timeout = options.timeout,
+          .spin = options.spin,
+          .sequences = subject.streams.sequences,
+          .retries = static_cast<uint16_t>(options.retries)};
+}
+
 }  // namespace sextant::cli

@@ -38,4 +38,9 @@ Result<std::map<int64_t, std::unique_ptr<load::RequestSet>>> EncodeRequests(
     const Connection& connection, const Credentials& credentials, const load::SharedTensors* shared,
     uint16_t model = 0);
 
+// How its requests are sent. `keep_bodies`: answers are needed as they came.
+load::WorkerOptions MakeWorkerOptions(const PerfOptions& options, kserve::Protocol protocol,
+                                      const Subject& subject, const Connection& connection,
+                                      const Credentials& credentials, bool keep_bodies);
+
 }  // namespace sextant::cli

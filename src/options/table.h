@@ -205,6 +205,28 @@ class Table : public TableBase {
     AddRow(std::move(row));
   }
 
+  // The rows of a base's table that `wanted` takes, with their groups.
+  template <typename Base>
+    requires std::is_base_of_v<Base, Options>
+  void Include(const Table<Base>& other, const std::function<bool(const Row&)>& wanted) {
+    const auto base = [](void* options) {
+      return static_cast<void*>(static_cast<Base*>(static_cast<Options*>(options)));
+    };
+    for (Row row : other.rows()) {
+      if (!wanted(row)) continue;
+      row.set = [base, set = row.set](void* options, std::string_view text) {
+        return set(base(options), text);
+      };
+      if (row.clear) {
+        row.clear = [base, clear = row.clear](void* options) { clear(base(options)); };
+      }
+      row.get = [get = row.get](const void* options) {
+        return get(static_cast<const Base*>(static_cast<const Options*>(options)));
+      };
+      AddRow(std::move(row));
+    }
+  }
+
   std::vector<Mistake> Parse(Options& options, const Sources& sources, Common& common) const {
     return ParseInto(&options, sources, common);
   }

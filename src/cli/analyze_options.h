@@ -1,0 +1,58 @@
+// The options of `sextant analyze`.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "analyze/meter.h"
+#include "analyze/model_server.h"
+#include "analyze/search.h"
+#include "cli/perf_options.h"
+
+namespace sextant::cli {
+
+enum class ResultsFor : uint8_t { kSextant, kSeed000, kModelAnalyzer };
+
+// Data, transport, streaming and measurement are those of `sextant perf`.
+struct AnalyzeOptions : PerfOptions {
+  std::vector<std::string> models;
+
+  analyze::Launch launch = analyze::Launch::kEmbedded;
+  bool launch_given = false;
+  std::string repository, server_program, container_engine = "podman", image;
+  std::vector<std::string> server_arguments, server_environment, container_arguments;
+  Nanos server_start_timeout{60s}, load_timeout{300s}, unload_timeout{60s};
+
+  std::vector<std::string> set, where;
+  std::string space_file;
+
+  analyze::SearchOptions::Kind search = analyze::SearchOptions::Kind::kAuto;
+  std::string objectives = "throughput", constraints, pareto = "throughput,latency_p99";
+  std::optional<Nanos> budget;
+  Nanos shortest_window{1s}, longest_window{10s};
+  bool plan = false;
+
+  analyze::GpuSource gpu_source = analyze::GpuSource::kAuto;
+  std::vector<std::string> gpus;
+  std::string nvml_library;
+  uint64_t frequency_ms = 100;
+  Nanos base_duration{2s};
+  double gpu_hour_price = 0;
+
+  std::string journal;
+  bool resume = false;
+  std::vector<std::string> merge_journals;
+
+  bool write_files = false;  // --export
+  std::string export_path;
+  std::string filename_model = "metrics-model.csv",
+              filename_server_only = "metrics-server-only.csv";
+  ResultsFor results_for = ResultsFor::kSextant;
+  uint64_t top = 3;
+  std::string listen_metrics;
+};
+
+const options::Table<AnalyzeOptions>& AnalyzeTable();
+
+}  // namespace sextant::cli

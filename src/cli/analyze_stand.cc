@@ -1,0 +1,426 @@
+#include "cli/analyze_stand.h"
+
+#include <algorithm>
+#include <thread>
+
+#include "base/files.h"
+#include "cli/command.h"
+#include "cli/perf_arrivals.h"
+#include "cli/perf_data.h"
+#include "cli/perf_server.h"
+#include "cli/perf_shared_memory.h"
+#include "kserve/config_fields.h"
+
+namespace sextant::cli {
+namespace {
+
+constexpr Nanos kPoll = 20ms;
+// Long enough for a few samples of GPUs at rest.
+constexpr Nanos kRest = 300ms;
+// Memory that a server may keep after a model has gone, beyond what it had before.
+constexpr double kKeptShare = 0.05, kKeptBytes = 64.0 * 1024 * 1024;
+
+std::string SignatureText(const load::ModelSignature& signature) {
+  std::string out = Format("{}", signature.max_batch_size > 0);
+  for (const auto* tensors : {&signature.inputs, &signature.outputs}) {
+    for (const kserve::TensorMetadata& tensor : *tensors)
+      AppendFormat(out, "|{}:{}:{}", tensor.name, static_cast<int>(tensor.datatype),
+                   kserve::FormatShape(tensor.shape));
+  }
+  return out;
+}
+
+}  // namespace
+
+ModelStand::ModelStand(const Parts& parts, const std::string& model)
+    : options_(parts.options),
+      perf_(parts.options),
+      server_(parts.server),
+      meter_(parts.meter),
+      stop_(parts.stop),
+      progress_(parts.progress),
+      model_(model) {
+  perf_.model = model;
+  // Metrics are the meter's business, and it has the endpoints.
+  perf_.collect_metrics = true;
+}
+
+ModelStand::~ModelStand() {
+  generator_.reset();
+  if (server_ != nullptr || control_ == nullptr || control_mode_ == ModelControl::kNone) return;
+  // Somebody else's server serves again what it did.
+  if (was_loaded_) {
+    if (const auto loaded = control_->LoadModel(model_, {}, options_.load_timeout);
+        !loaded.has_value())
+      PrintWarning("analyze", Format("'{}' could not be loaded again as it was: {}", model_,
+                                     loaded.error().message()));
+  } else {
+    [[maybe_unused]] const auto unloaded =
+        control_->UnloadModel(model_, true, options_.unload_timeout);
+  }
+}
+
+Result<std::unique_ptr<ModelStand>> ModelStand::Open(const Parts& parts, const std::string& model) {
+  std::unique_ptr<ModelStand> stand(new ModelStand(parts, model));
+  SEXTANT_TRY(stand->Connect());
+  SEXTANT_TRY(stand->FindModelControl());
+  return stand;
+}
+
+Result<void> ModelStand::Connect() {
+  generator_.reset();
+  requests_.clear();
+  signature_.clear();
+  if (server_ != nullptr) {
+    const analyze::ServerPlaces& places = server_->places();
+    perf_.urls = {perf_.protocol == kserve::Protocol::kHttp ? places.http : places.grpc};
+  }
+  plan_ = Plan();
+  if (const auto mistakes = MakePlan(perf_, plan_); !mistakes.empty())
+    return InvalidArgument(mistakes.front().text);
+  credentials_.reset();
+  SEXTANT_ASSIGN(credentials_, Credentials::Create(perf_, plan_.target, [](const Error& error) {
+                   PrintWarning("analyze", error.message());
+                 }));
+  SEXTANT_TRY(WaitReady(perf_, plan_.target, *credentials_));
+  control_.reset();
+  SEXTANT_ASSIGN(connection_, Reach(plan_.target, perf_.control_timeout));
+  SEXTANT_ASSIGN(control_,
+                 MakeControl(plan_.target, connection_, *credentials_, perf_.control_timeout));
+  std::string metrics;
+  if (server_ != nullptr) {
+    metrics = "http://" + server_->places().metrics + "/metrics";
+  } else if (const std::string& host = plan_.target.servers.front().where.host;
+             options_.metrics_urls.empty() && !host.empty()) {
+    metrics = Format("http://{}:8002/metrics",
+                     host.find(':') == std::string::npos ? host : "[" + host + "]");
+  }
+  return meter_.Follow(server_ == nullptr ? std::vector<uint32_t>() : server_->Processes(),
+                       metrics);
+}
+
+Result<void> ModelStand::FindModelControl() {
+  const Result<bool> ready = control_->ModelReady(model_, perf_.model_version);
+  was_loaded_ = ready.has_value() && *ready;
+  if (server_ != nullptr) {
+    control_mode_ = ModelControl::kExplicit;
+  } else {
+    // A server with explicit control does not know this model; any other does not know the call.
+    const Result<void> probe =
+        control_->LoadModel("sextant-analyze-probe", {}, perf_.control_timeout);
+    const std::string why = probe.has_value() ? "" : probe.error().message();
+    const bool refused = probe.has_value() || probe.error().code() == ErrorCode::kUnsupported ||
+                         why.find("not allowed") != std::string::npos;
+    if (!probe.has_value() &&
+        (probe.error().code() == ErrorCode::kUnavailable ||
+         probe.error().code() == ErrorCode::kDeadlineExceeded) &&
+        why.find("503") == std::string::npos)
+      return probe.error();
+    control_mode_ = refused ? ModelControl::kNone : ModelControl::kExplicit;
+  }
+  if (control_mode_ == ModelControl::kExplicit && !was_loaded_) {
+    if (const auto loaded = control_->LoadModel(model_, {}, options_.load_timeout);
+        !loaded.has_value())
+      return Refusal(loaded.error()).In(Format("model '{}'", model_));
+  }
+  SEXTANT_TRY(FindBase());
+  SEXTANT_ASSIGN(subject_, ExplainFailure(AskServer(perf_, plan_, *control_), perf_, plan_.target,
+                                          connection_.endpoints.front(), *control_));
+  return {};
+}
+
+Result<void> ModelStand::FindBase() {
+  const std::string file = JoinPath(JoinPath(options_.repository, model_), "config.pbtxt");
+  if (!options_.repository.empty() && FileExists(file)) {
+    SEXTANT_ASSIGN(const std::string text, ReadFile(file));
+    SEXTANT_ASSIGN(base_, kserve::ParseModelConfig(text), file);
+    if (base_.name().empty()) base_.set_name(model_);
+    return {};
+  }
+  Result<kserve::ModelConfig> config = control_->FetchModelConfig(model_, perf_.model_version);
+  if (config.has_value()) base_ = *std::move(config);
+  return {};
+}
+
+Result<kserve::ModelConfig> ModelStand::ConfigOf(size_t configuration) const {
+  return kserve::WithSettings(base_, space_->configurations[configuration].settings);
+}
+
+Result<void> ModelStand::Use(const analyze::Space& space) {
+  space_ = &space;
+  perf_.batch.values.clear();
+  double most = 1;
+  bool rates = false;
+  std::vector<double> values;
+  for (const analyze::Load& load : space.loads) {
+    const auto batch = static_cast<double>(load.point.batch_size);
+    if (std::find(perf_.batch.values.begin(), perf_.batch.values.end(), batch) ==
+        perf_.batch.values.end())
+      perf_.batch.values.push_back(batch);
+    most = std::max(most, load.point.value);
+    rates |= load.point.mode == run::LoadMode::kRequestRate;
+    values.push_back(load.point.value);
+  }
+  if (rates) {
+    perf_.rate = load::RateList{.values = {most}, .text = Format("{:g}", most), .range = {}};
+    perf_.concurrency.reset();
+  } else {
+    perf_.concurrency =
+        load::CountList{.values = {most}, .text = Format("{:g}", most), .range = {}};
+    perf_.rate.reset();
+  }
+  return Connect();
+}
+
+analyze::Baseline ModelStand::Sample(Nanos duration, std::string kind) {
+  meter_.Begin();
+  const Instant end = SteadyNow() + duration;
+  while (SteadyNow() < end && !stop_()) std::this_thread::sleep_for(kPoll);
+  meter_.End();
+  std::vector<std::string> flags;
+  analyze::Baseline out = meter_.Take(flags);
+  out.kind = std::move(kind);
+  return out;
+}
+
+Result<analyze::Baseline> ModelStand::MeasureIdle(Nanos duration) {
+  SEXTANT_TRY(Unload());
+  analyze::Baseline out = Sample(duration, "server_only");
+  const auto memory = out.figures.find("gpu_memory_used");
+  if (memory != out.figures.end()) idle_memory_ = memory->second.value;
+  return out;
+}
+
+// The model is gone when this returns: unloading goes on behind the call.
+Result<void> ModelStand::Unload() {
+  if (control_mode_ == ModelControl::kNone) return {};
+  SEXTANT_TRY(control_->UnloadModel(model_, false, options_.unload_timeout));
+  const Instant deadline = SteadyNow() + options_.unload_timeout;
+  while (true) {
+    const Result<bool> ready = control_->ModelReady(model_, "");
+    if (ready.has_value() && !*ready) return {};
+    if (!ready.has_value() && ready.error().code() == ErrorCode::kUnavailable) return ready.error();
+    if (SteadyNow() > deadline)
+      return Error(ErrorCode::kDeadlineExceeded, Format("'{}' was still there after {:.0f} s",
+                                                        model_, Seconds(options_.unload_timeout)));
+    std::this_thread::sleep_for(kPoll);
+  }
+}
+
+// What the server's own log says belongs to why it refused.
+Error ModelStand::Refusal(const Error& error) {
+  if (server_ == nullptr) return {ErrorCode::kInternal, error.message()};
+  const bool alive = server_->Alive();
+  const std::string tail = server_->LogTail();
+  return {ErrorCode::kInternal,
+          Format("{}{}{}", error.message(), alive ? "" : " (the server died of it)",
+                 tail.empty() ? "" : "; the server's last words:\n" + tail)};
+}
+
+// A server that died, or that we could not get rid of a model in, is started anew.
+Result<void> ModelStand::EnsureServer(analyze::LoadReport& report) {
+  if (server_ == nullptr) {
+    if (!needs_restart_) return {};
+    // Somebody else's: it may come back.
+    needs_restart_ = false;
+    perf_.wait_ready = std::max(perf_.wait_ready, options_.server_start_timeout);
+    return Connect();
+  }
+  const bool alive = server_->Alive();
+  if (alive && !needs_restart_) return {};
+  report.notes.push_back(alive ? "the server is started anew"
+                               : "the server had died and is started anew");
+  needs_restart_ = false;
+  SEXTANT_TRY(server_->Restart());
+  return Connect();
+}
+
+// A server that keeps memory of models that are gone would charge it to the next.
+Result<void> ModelStand::CheckMemory(analyze::LoadReport& report) {
+  if (!idle_memory_) return {};
+  analyze::Baseline after = Sample(kRest, "unloaded");
+  const auto memory = after.figures.find("gpu_memory_used");
+  const bool kept = memory != after.figures.end() &&
+                    memory->second.value > *idle_memory_ * (1 + kKeptShare) + kKeptBytes;
+  const double extra = kept ? memory->second.value - *idle_memory_ : 0;
+  report.baselines.push_back(std::move(after));
+  if (!kept) return {};
+  if (server_ == nullptr) {
+    report.notes.push_back(
+        Format("the server keeps {} of GPU memory without the model: memory "
+               "figures are upper bounds",
+               analyze::ShowValue(extra, "bytes")));
+    return {};
+  }
+  report.notes.push_back(
+      Format("the server kept {} of GPU memory without the model and is started "
+             "anew",
+             analyze::ShowValue(extra, "bytes")));
+  SEXTANT_TRY(server_->Restart());
+  return Connect();
+}
+
+Result<analyze::LoadReport> ModelStand::LoadConfiguration(size_t configuration) {
+  analyze::LoadReport report;
+  // The old load's requests end with it.
+  if (generator_ != nullptr) generator_->Drain(1s);
+  SEXTANT_TRY(EnsureServer(report));
+  const Instant begin = SteadyNow();
+  if (control_mode_ == ModelControl::kExplicit) {
+    if (const Result<void> unloaded = Unload(); !unloaded.has_value()) {
+      needs_restart_ = true;
+      SEXTANT_TRY(EnsureServer(report));
+    }
+    SEXTANT_TRY(CheckMemory(report));
+    std::optional<std::string> config_json;
+    if (!space_->configurations[configuration].settings.empty()) {
+      Result<kserve::ModelConfig> config = ConfigOf(configuration);
+      if (!config.has_value()) return Internal(config.error().message());
+      config_json = kserve::ModelConfigToJson(*config);
+    }
+    if (const Result<void> loaded = control_->LoadModel(model_, config_json, options_.load_timeout);
+        !loaded.has_value()) {
+      Error refusal = Refusal(loaded.error());
+      // Nobody knows what a load that did not end has left behind.
+      needs_restart_ = loaded.error().code() == ErrorCode::kDeadlineExceeded ||
+                       loaded.error().code() == ErrorCode::kUnavailable;
+      return refusal;
+    }
+  }
+  Result<void> learned = LearnModel();
+  if (!learned.has_value()) return Refusal(learned.error());
+  report.cost_s = Seconds(SteadyNow() - begin);
+  if (idle_memory_) report.baselines.push_back(Sample(kRest, "loaded"));
+  return report;
+}
+
+Result<void> ModelStand::LearnModel() {
+  SEXTANT_ASSIGN(subject_, AskServer(perf_, plan_, *control_));
+  const std::string signature = SignatureText(subject_.signature);
+  if (signature == signature_ && generator_ != nullptr) {
+    // The server may have forgotten how large a batch may be, the requests need not.
+    return {};
+  }
+  SEXTANT_ASSIGN(data_, MakeData(perf_, plan_, subject_.signature));
+  if (FromFiles(perf_)) UseDataStreams(*data_, subject_.streams);
+  SEXTANT_TRY(FollowData(perf_, *data_, plan_));
+  SEXTANT_TRY(Encode());
+  generator_.reset();
+  SEXTANT_ASSIGN(
+      generator_,
+      load::Generator::Start(MakeWorkerOptions(perf_, plan_.target.protocol, subject_, connection_,
+                                               *credentials_, !data_->expected().empty()),
+                             plan_.workers));
+  signature_ = signature;
+  return {};
+}
+
+// Batch sizes that this configuration does not take are not among its loads.
+Result<void> ModelStand::Encode() {
+  Plan feasible = plan_;
+  std::erase_if(feasible.points, [&](const run::LoadPoint& point) {
+    return point.batch_size > std::max<int64_t>(1, subject_.signature.max_batch_size);
+  });
+  // Every size that some configuration takes; those beyond this one's are encoded all the same.
+  const int64_t most = subject_.signature.max_batch_size;
+  if (most > 0) {
+    subject_.signature.max_batch_size = INT32_MAX;
+    feasible.points = plan_.points;
+  }
+  auto encoded =
+      EncodeRequests(perf_, feasible, subject_, *data_, connection_, *credentials_, nullptr);
+  subject_.signature.max_batch_size = most;
+  if (!encoded.has_value()) return std::move(encoded).error();
+  requests_ = *std::move(encoded);
+  return {};
+}
+
+load::LevelPlan ModelStand::PlanLevel(const analyze::Load& load) const {
+  return {.load = load.point,
+          .requests = requests_.at(load.point.batch_size).get(),
+          .arrivals = plan_.arrivals,
+          .order = plan_.order,
+          .rate = load.point.value,
+          .max_in_flight = MaxInFlight(perf_, nullptr),
+          .connections = perf_.connections,
+          .seed = plan_.seed,
+          .sequences = perf_.sequences,
+          .serial_sequences = perf_.serial_sequences};
+}
+
+run::Level ModelStand::RunLevel(const analyze::Trial& trial, const analyze::Load& load) {
+  load::MeasureOptions measure = plan_.measure;
+  measure.window = {.kind = load::WindowRule::Kind::kTime, .time = trial.window};
+  if (measure.warmup.kind == load::WarmupRule::Kind::kAuto) {
+    // Of a model that was loaded a moment ago, or that had another load until now.
+    measure.warmup.shortest = 300ms;
+    measure.warmup.longest = 3s;
+  }
+  // One that does not answer any more is not waited for.
+  measure.drain_limit = std::min<Nanos>(measure.drain_limit, 10s);
+  bool begun = false, ended = false;
+  const load::MeasureHooks hooks{
+      .progress = progress_,
+      .stop = stop_,
+      .edge =
+          [&] {
+            if (begun) {
+              meter_.End();
+              ended = true;
+            } else {
+              meter_.Begin();
+              begun = true;
+            }
+          },
+      .statistics =
+          subject_.statistics ? std::function<Result<std::vector<kserve::ModelStatistics>>()>([&] {
+            return FetchAllStatistics(*control_, {model_, perf_.model_version}, subject_.composing);
+          })
+                              : nullptr,
+      .model = model_};
+  run::Level level = generator_->Measure(PlanLevel(load), measure, hooks);
+  if (!begun) meter_.Begin();
+  if (!ended) meter_.End();
+  return level;
+}
+
+analyze::Measured ModelStand::Measure(const analyze::Trial& trial) {
+  const analyze::Load& load = space_->loads[trial.load];
+  analyze::Measured out;
+  if (!requests_.contains(load.point.batch_size)) {
+    out.status = analyze::Outcome::Status::kFailed;
+    out.error = Format("the model takes no batch of {}", load.point.batch_size);
+    return out;
+  }
+  const Instant begin = SteadyNow();
+  run::Level level = RunLevel(trial, load);
+  out.cost_s = Seconds(SteadyNow() - begin);
+  analyze::Baseline beside = meter_.Take(out.flags);
+  out.devices = std::move(beside.devices);
+  out.figures = analyze::FiguresOf(level);
+  for (auto& [name, figure] : beside.figures) out.figures.emplace(name, figure);
+  analyze::AddDerived(
+      out.devices,
+      static_cast<double>(level.completed * static_cast<uint64_t>(load.point.batch_size)),
+      level.window_s, options_.gpu_hour_price, out.figures);
+  if (level.client.limited)
+    for (const std::string& limit : level.client.limits) out.flags.push_back("client: " + limit);
+  if (level.state == stats::LevelState::kDrifting) out.flags.emplace_back("drifting");
+  if (level.succeeded == 0) {
+    out.status = analyze::Outcome::Status::kFailed;
+    out.error = level.outcomes.empty()
+                    ? "no request was answered"
+                    : Format("no request succeeded: {}: {}", level.outcomes.front().name,
+                             level.outcomes.front().example);
+    // Requests that were never answered may still hold the model.
+    needs_restart_ = level.unanswered() || level.unfinished > 0;
+  }
+  if (server_ != nullptr && !server_->Alive()) {
+    out.status = analyze::Outcome::Status::kRefused;
+    out.error = Refusal(Internal("the server died under this load")).message();
+  }
+  out.level = std::move(level);
+  return out;
+}
+
+}  // namespace sextant::cli
