@@ -1,0 +1,260 @@
+#include "analyze/conclude.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/strings.h"
+#include "stats/interval.h"
+
+namespace sextant::analyze {
+namespace {
+
+constexpr double kNormal95 = 1.959964;
+// Names in a sentence.
+constexpr size_t kNamed = 4;
+
+using Kind = Standing::Kind;
+
+struct Ranked {
+  Standing standing;
+  double order = 0;  // within the kind, larger is better
+};
+
+std::string Percent(double share) { return Format("{:.2g} %", std::abs(share) * 100); }
+
+std::string Listed(const std::vector<size_t>& configurations) {
+  std::string out;
+  const size_t named = std::min(configurations.size(), kNamed);
+  const size_t left = configurations.size() - named;
+  for (size_t i = 0; i < named; ++i) {
+    const bool last = i + 1 == named && left == 0;
+    AppendFormat(out, "{}{}", i == 0 ? "" : (last ? " and " : ", "),
+                 ConfigurationName(configurations[i]));
+  }
+  if (left > 0) AppendFormat(out, " and {} others", left);
+  return out;
+}
+
+std::string ConstraintsText(const Goal& goal) {
+  std::string out;
+  for (const Constraint& constraint : goal.constraints)
+    AppendFormat(out, "{}{}", out.empty() ? "" : ", ", constraint.text);
+  return out;
+}
+
+// Why a configuration whose points were measured has none that may win.
+void Exclude(const Knowledge& knowledge, const Tried& tried, Standing& standing) {
+  const Goal& goal = knowledge.options.goal;
+  std::string missing;
+  bool undecided = false, violated = false;
+  for (const auto& [load, point] : tried.points) {
+    if (!point.measured()) continue;
+    for (const Constraint& constraint : goal.constraints) {
+      const Holds holds = Check(constraint, point.figures);
+      if (holds == Holds::kUnknown) missing = constraint.field;
+      if (holds == Holds::kNo) violated = true;
+    }
+    undecided = undecided || point.holds == Holds::kUndecided;
+    for (const Objective& objective : goal.objectives) {
+      if (!point.figures.contains(objective.field)) missing = objective.field;
+    }
+  }
+  if (!missing.empty()) {
+    standing.kind = Kind::kUnknown;
+    standing.why = Format("{} is missing: it cannot be known whether it would do", missing);
+  } else if (undecided) {
+    standing.kind = Kind::kUnknown;
+    standing.why = Format("{} could not be shown to hold", ConstraintsText(goal));
+  } else if (violated) {
+    standing.kind = Kind::kInfeasible;
+    standing.why = Format("no load measured at which {} holds", ConstraintsText(goal));
+  } else {
+    standing.kind = Kind::kFailed;
+    standing.why = tried.refused ? "could not be loaded" : "could not be measured";
+  }
+}
+
+Figure GainOver(const Knowledge& knowledge, size_t configuration, const Point& point) {
+  const Point* base = knowledge.evidence.Best(0, true);
+  if (base == nullptr) base = knowledge.evidence.Best(0, false);
+  if (base == nullptr) return {};
+  if (configuration == 0) return {0, 0, 0};
+  double difference = point.utility - base->utility;
+  double half =
+      kNormal95 * std::hypot(knowledge.evidence.Error(point), knowledge.evidence.Error(*base));
+  const Paired paired = knowledge.confirmation.Compare(configuration, 0);
+  if (paired.rounds >= kLeastRounds) difference = paired.difference, half = paired.half_width;
+  return {std::expm1(difference), std::expm1(difference - half), std::expm1(difference + half)};
+}
+
+// Against the leader: ties or loses, and why.
+void Place(const Knowledge& knowledge, size_t leader, const Point& point, Standing& standing) {
+  const Point& best = *knowledge.evidence.Best(leader, true);
+  const Paired paired = knowledge.confirmation.Compare(leader, standing.configuration);
+  const std::string name = ConfigurationName(leader);
+  if (paired.rounds >= kLeastRounds) {
+    const bool loses = paired.verdict == Paired::Verdict::kBetter;
+    standing.kind = loses ? Kind::kLoses : Kind::kTies;
+    standing.why = Format("{} {} by {} +- {} in {} paired rounds",
+                          loses ? "worse than" : "cannot be told from", name,
+                          Percent(paired.difference), Percent(paired.half_width), paired.rounds);
+    return;
+  }
+  const double bound = RacingBound(knowledge.evidence.tried().size());
+  standing.kind = Dominated(knowledge.evidence, point, best, bound) ? Kind::kLoses : Kind::kTies;
+  standing.why = standing.kind == Kind::kLoses
+                     ? Format("{} below {}", Percent(best.utility - point.utility), name)
+                     : Format("cannot be told from {} by what was measured", name);
+}
+
+Ranked Stand(const Knowledge& knowledge, size_t configuration, const Tried& tried,
+             std::optional<size_t> leader) {
+  Ranked out;
+  Standing& standing = out.standing;
+  standing.configuration = configuration;
+  const Point* point = knowledge.evidence.Best(configuration, true);
+  if (point == nullptr) {
+    Exclude(knowledge, tried, standing);
+    return out;
+  }
+  standing.load = point->load;
+  standing.figures = point->figures;
+  standing.takes = point->takes.size();
+  standing.gain = GainOver(knowledge, configuration, *point);
+  const LoadSearch loads(knowledge.space, knowledge.options, knowledge.evidence);
+  const LoadProfile profile = loads.Profile(configuration);
+  standing.load_within = profile.within, standing.load_beyond = profile.beyond;
+  standing.knee = profile.knee;
+  out.order = point->utility;
+  if (configuration == leader) {
+    standing.kind = Kind::kWins;  // until a tie shows
+    out.order = std::numeric_limits<double>::infinity();
+  } else {
+    Place(knowledge, *leader, *point, standing);
+  }
+  return out;
+}
+
+std::string Winner(const Knowledge& knowledge, const Standing& winner, size_t tried) {
+  const std::string name = ConfigurationName(winner.configuration);
+  if (tried == 1) return Format("{} is the only one that was measured", name);
+  if (winner.configuration == 0) return Format("{} wins: nothing tried is better", name);
+  if (!winner.gain.lower) return Format("{} wins: the default does not meet the goal", name);
+  const size_t of = knowledge.space.configurations.size();
+  return Format("{} wins: {:.3g} % [{:.3g}, {:.3g}] better than the default{}", name,
+                winner.gain.value * 100, *winner.gain.lower * 100, *winner.gain.upper * 100,
+                tried < of ? Format(", and better than all others of the {} tried", tried) : "");
+}
+
+std::string NobodyWins(const Conclusion& conclusion, const Goal& goal) {
+  const auto any = [&](Kind kind) {
+    return std::any_of(conclusion.ranking.begin(), conclusion.ranking.end(),
+                       [&](const Standing& s) { return s.kind == kind; });
+  };
+  if (conclusion.ranking.empty()) return "nothing was measured";
+  for (const Standing& standing : conclusion.ranking) {
+    if (standing.kind == Kind::kUnknown) return Format("nothing can win: {}", standing.why);
+  }
+  if (any(Kind::kInfeasible))
+    return Format("infeasible: no configuration meets {}", ConstraintsText(goal));
+  return "no configuration could be measured";
+}
+
+void Settle(const Knowledge& knowledge, Conclusion& conclusion) {
+  std::vector<size_t> tied;
+  for (const Standing& standing : conclusion.ranking) {
+    if (standing.kind == Kind::kWins || standing.kind == Kind::kTies)
+      tied.push_back(standing.configuration);
+  }
+  if (tied.empty()) {
+    conclusion.verdict = NobodyWins(conclusion, knowledge.options.goal);
+    return;
+  }
+  Standing& first = conclusion.ranking.front();
+  if (tied.size() > 1) {
+    first.kind = Kind::kTies;
+    first.why = Format("the best, but not by more than chance allows");
+    conclusion.verdict = Listed(tied) + " tie";
+    return;
+  }
+  first.why = "better than every other";
+  conclusion.verdict = Winner(knowledge, first, conclusion.ranking.size());
+}
+
+}  // namespace
+
+std::string ConfigurationName(size_t configuration) {
+  return configuration == 0 ? "the default" : Format("config_{}", configuration);
+}
+
+double RacingBound(size_t configurations) {
+  const auto n = static_cast<double>(std::max<size_t>(configurations, 1));
+  return stats::StudentQuantile(1e6, 0.025 / n);
+}
+
+bool Dominated(const Evidence& evidence, const Point& point, const Point& leader, double bound,
+               double potential) {
+  return evidence.Upper(point, bound) + potential < evidence.Lower(leader, bound);
+}
+
+std::optional<size_t> Leader(const Knowledge& knowledge, bool strict) {
+  const Evidence& evidence = knowledge.evidence;
+  const auto confirmed = knowledge.confirmation.Leader();
+  if (confirmed && knowledge.confirmation.rounds() >= kLeastRounds &&
+      evidence.Best(*confirmed, strict) != nullptr)
+    return confirmed;
+  std::optional<size_t> leader;
+  double most = 0;
+  for (const auto& [configuration, tried] : evidence.tried()) {
+    const Point* point = evidence.Best(configuration, strict);
+    if (point == nullptr) continue;
+    // A little in favour of what was measured longer: chance lifts single looks most.
+    const double value = evidence.Lower(*point, 0.5);
+    if (!leader || value > most) leader = configuration, most = value;
+  }
+  return leader;
+}
+
+std::vector<size_t> Rivals(const Knowledge& knowledge, size_t leader) {
+  const Evidence& evidence = knowledge.evidence;
+  const Point* best = evidence.Best(leader, false);
+  const double bound = RacingBound(evidence.tried().size());
+  std::vector<std::pair<double, size_t>> found;
+  for (const auto& [configuration, tried] : evidence.tried()) {
+    if (configuration == leader) continue;
+    const Point* point = evidence.Best(configuration, false);
+    if (point == nullptr) continue;
+    const Paired paired = knowledge.confirmation.Compare(leader, configuration);
+    if (paired.verdict == Paired::Verdict::kBetter) continue;
+    const bool open = paired.rounds < kLeastRounds;
+    if (open && Dominated(evidence, *point, *best, bound)) continue;
+    found.emplace_back(-point->utility, configuration);
+  }
+  std::sort(found.begin(), found.end());
+  std::vector<size_t> out;
+  for (const auto& [order, configuration] : found) out.push_back(configuration);
+  return out;
+}
+
+Conclusion Conclude(const Knowledge& knowledge, bool budget_spent) {
+  const auto leader = Leader(knowledge, true);
+  std::vector<Ranked> all;
+  for (const auto& [configuration, tried] : knowledge.evidence.tried())
+    all.push_back(Stand(knowledge, configuration, tried, leader));
+  std::stable_sort(all.begin(), all.end(), [](const Ranked& a, const Ranked& b) {
+    return a.standing.kind != b.standing.kind ? a.standing.kind < b.standing.kind
+                                              : a.order > b.order;
+  });
+  Conclusion out;
+  out.budget_spent = budget_spent;
+  for (Ranked& ranked : all) out.ranking.push_back(std::move(ranked.standing));
+  Settle(knowledge, out);
+  if (budget_spent) out.verdict += "; the budget was spent before more could be told";
+  std::vector<const Figures*> points;
+  for (const Standing& standing : out.ranking)
+    points.push_back(standing.load ? &standing.figures : nullptr);
+  out.pareto = ParetoSet(knowledge.options.pareto_fields, points);
+  return out;
+}
+
+}  // namespace sextant::analyze

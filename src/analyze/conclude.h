@@ -1,0 +1,33 @@
+// What is known in the end, or whenever one asks: standings, the Pareto set, the verdict. Pure.
+#pragma once
+
+#include "analyze/confirmation.h"
+#include "analyze/evidence.h"
+#include "analyze/load_search.h"
+
+namespace sextant::analyze {
+
+// All that a search knows.
+struct Knowledge {
+  const Space& space;
+  const SearchOptions& options;
+  const Evidence& evidence;
+  const Confirmation& confirmation;
+};
+
+// So many standard errors hold all of `configurations` intervals together with 95 % (Bonferroni).
+double RacingBound(size_t configurations);
+// Its interval, even with what other loads may still bring, lies below the leader's.
+bool Dominated(const Evidence& evidence, const Point& point, const Point& leader, double bound,
+               double potential = 0);
+// The configuration that leads, by the confirmation where there was one.
+std::optional<size_t> Leader(const Knowledge& knowledge, bool strict);
+// The configurations that the leader was not yet shown to beat, best first.
+std::vector<size_t> Rivals(const Knowledge& knowledge, size_t leader);
+
+Conclusion Conclude(const Knowledge& knowledge, bool budget_spent);
+
+// "the default" or "config_3".
+std::string ConfigurationName(size_t configuration);
+
+}  // namespace sextant::analyze

@@ -1,0 +1,89 @@
+// What a search has seen so far: takes by point, what they are worth, what things cost.
+//
+// Points are compared by their utility: the weighted mean of the logarithms of the objectives'
+// figures, signed so that more is better. A difference of 0.05 is 5 %, the same scale as
+// Advantage() for small differences, and additive over any range.
+//
+// A take's variance is what its own interval says plus what takes of one point differ by; the
+// whole is scaled by how much repeated takes really scatter, pooled over all points, so that
+// a noisy server widens every interval. Now and then a take is slow by a tenth (another tenant, a
+// collection, a clock that drops): a single take's upper bound leaves room for that.
+// Threads: plain values.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "analyze/search.h"
+#include "analyze/takes.h"
+
+namespace sextant::analyze {
+
+// How much a single take may lie below what the point is worth, beyond its noise.
+inline constexpr double kSlowTake = 0.12;
+
+struct Point {
+  size_t load = 0;
+  std::vector<Take> takes;
+  std::vector<double> utilities;  // per take; empty: an objective's figure is missing
+  std::vector<double> variances;  // of them, before the pooled scale
+  uint64_t failures = 0;
+  Figures figures;  // of all takes
+  Holds holds = Holds::kUnknown;
+  double utility = 0;   // of all takes, robust from the third on
+  double variance = 0;  // of it, before the pooled scale
+
+  bool measured() const { return !takes.empty(); }
+  bool ranked() const { return !utilities.empty(); }
+};
+
+struct Tried {
+  std::map<size_t, Point> points;  // by load
+  bool refused = false;
+  uint64_t looks = 0;  // outcomes, failures included
+};
+
+class Evidence {
+ public:
+  explicit Evidence(const SearchOptions& options) : options_(options) {}
+  void Add(const Outcome& outcome);
+
+  const std::map<size_t, Tried>& tried() const { return tried_; }
+  const Tried* Find(size_t configuration) const;
+  const Point* Find(size_t configuration, size_t load) const;
+  // Of the points whose constraints hold, or may hold while that can still be found out (strict:
+  // hold), the one with the highest utility.
+  const Point* Best(size_t configuration, bool strict) const;
+  bool Usable(const Point& point, bool strict) const;
+
+  // Of the utility, with this many standard errors.
+  double Lower(const Point& point, double z) const;
+  double Upper(const Point& point, double z) const;
+  double Error(const Point& point) const;
+  // Of one take of this length, expected.
+  double TakeVariance(Nanos window) const;
+  // Of the utility from figures; nothing when one is missing.
+  std::optional<double> Utility(const Figures& figures) const;
+
+  double spent() const { return spent_; }  // seconds
+  double load_cost() const;                // seconds, of one configuration
+  double warmup_cost() const;              // seconds, of one take
+  std::optional<size_t> loaded() const { return loaded_; }
+  double Cost(const Trial& trial) const;  // seconds, expected
+
+ private:
+  void Refresh(Point& point);
+  double Within(const Figures& figures, Nanos window) const;
+
+  const SearchOptions& options_;
+  std::map<size_t, Tried> tried_;
+  std::optional<size_t> loaded_;
+  double spent_ = 0;
+  // Squared residuals over their variances, of points with several takes.
+  double residuals_ = 0, freedom_ = 0;
+  double load_seconds_ = 0, loads_ = 0, warmup_seconds_ = 0, warmups_ = 0;
+};
+
+}  // namespace sextant::analyze

@@ -1,0 +1,74 @@
+// Every point of every configuration, configuration by configuration, then what racing adds: second
+// looks at what is close, and the confirmation.
+#include <algorithm>
+
+#include "analyze/racing_search.h"
+
+namespace sextant::analyze {
+namespace {
+
+// Without a budget a point gets so many of the shortest windows.
+constexpr int kWindows = 3;
+// Of the budget for the points; the rest is for second looks and the confirmation.
+constexpr double kShare = 0.6;
+
+class ExhaustiveSearch final : public RacingSearch {
+ public:
+  ExhaustiveSearch(const Space& space, const SearchOptions& options)
+      : RacingSearch(space, options), left_(PointsOf(space)) {
+    const Nanos shortest = options.shortest_window, longest = options.longest_window;
+    window_ = std::min(longest, kWindows * shortest);
+    if (!options.budget || left_ == 0) return;
+    const double fixed =
+        static_cast<double>(space.configurations.size()) * Seconds(options.load_cost) +
+        static_cast<double>(left_) * Seconds(options.warmup_cost);
+    const double each = (kShare * Seconds(*options.budget) - fixed) / static_cast<double>(left_);
+    window_ = std::clamp(FromSeconds(each), shortest, std::max(shortest, longest));
+  }
+
+ private:
+  std::optional<Trial> Explore() override {
+    while (configuration_ < space_.configurations.size()) {
+      const auto& loads = space_.loads_of[configuration_];
+      const Tried* tried = evidence_.Find(configuration_);
+      if (at_ < loads.size() && !(tried != nullptr && tried->refused))
+        return Trial{configuration_, loads[at_], window_, "every point"};
+      ++configuration_, at_ = 0;
+    }
+    return SecondLook();
+  }
+
+  void Seen(const Outcome& outcome) override {
+    if (left_ > 0) --left_;
+    const auto& loads = space_.loads_of;
+    if (configuration_ < loads.size() && outcome.trial.configuration == configuration_ &&
+        at_ < loads[configuration_].size() && outcome.trial.load == loads[configuration_][at_])
+      ++at_;
+  }
+
+  Remaining ToExplore() const override {
+    Remaining out;
+    size_t points = 0, configurations = 0;
+    for (size_t c = configuration_; c < space_.configurations.size(); ++c) {
+      points += space_.loads_of[c].size() - (c == configuration_ ? at_ : 0);
+      ++configurations;
+    }
+    out.trials = points;
+    out.time =
+        FromSeconds(static_cast<double>(configurations) * evidence_.load_cost() +
+                    static_cast<double>(points) * (evidence_.warmup_cost() + Seconds(window_)));
+    return out;
+  }
+
+  Nanos window_{0};
+  size_t left_ = 0;
+  size_t configuration_ = 0, at_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<Search> MakeExhaustiveSearch(const Space& space, const SearchOptions& options) {
+  return std::make_unique<ExhaustiveSearch>(space, options);
+}
+
+}  // namespace sextant::analyze

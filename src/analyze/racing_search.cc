@@ -1,0 +1,179 @@
+#include "analyze/racing_search.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/strings.h"
+
+namespace sextant::analyze {
+namespace {
+
+// So many are confirmed at a time: the leader, and if it beats these the next.
+constexpr size_t kGroup = 4;
+// Of the budget, what is kept for the confirmation at most.
+constexpr double kReserveShare = 0.35;
+constexpr size_t kReservedContenders = 3;
+// Takes of a point whose constraint is undecided, before it counts as one that does not hold.
+constexpr size_t kDecidingTakes = 5;
+
+}  // namespace
+
+RacingSearch::RacingSearch(const Space& space, const SearchOptions& options)
+    : space_(space), options_(options), evidence_(options_), loads_(space_, options_, evidence_) {}
+
+std::optional<Trial> RacingSearch::Next() {
+  if (asked_) return asked_;
+  confirming_ = false;
+  if (!explored_) {
+    auto trial = Explore();
+    if (trial && !Affordable(*trial, Reserve())) {
+      budget_spent_ = true;
+      trial.reset();
+    }
+    if (trial) return asked_ = std::move(trial);
+    explored_ = true;
+  }
+  auto trial = Confirm();
+  if (trial && !Affordable(*trial, 0)) {
+    budget_spent_ = true;
+    trial.reset();
+  }
+  return asked_ = std::move(trial);
+}
+
+void RacingSearch::Report(const Outcome& outcome) {
+  const bool in_round = confirming_ && asked_ &&
+                        asked_->configuration == outcome.trial.configuration &&
+                        asked_->load == outcome.trial.load;
+  asked_.reset();
+  evidence_.Add(outcome);
+  Seen(outcome);
+  if (!in_round) return;
+  const Point* point = evidence_.Find(outcome.trial.configuration, outcome.trial.load);
+  const auto utility = outcome.status == Outcome::Status::kMeasured
+                           ? evidence_.Utility(outcome.figures)
+                           : std::nullopt;
+  if (utility && point != nullptr && evidence_.Usable(*point, false)) {
+    confirmation_.Report(outcome.trial.configuration, *utility);
+  } else {
+    confirmation_.Drop(outcome.trial.configuration);
+  }
+}
+
+Conclusion RacingSearch::Conclude() const { return analyze::Conclude(knowledge(), budget_spent_); }
+
+bool RacingSearch::Affordable(const Trial& trial, double reserve) const {
+  if (!options_.budget) return true;
+  return evidence_.spent() + evidence_.Cost(trial) + reserve <= Seconds(*options_.budget);
+}
+
+double RacingSearch::Reserve() const {
+  if (!options_.budget) return 0;
+  const double take = evidence_.load_cost() + evidence_.warmup_cost() + Seconds(ConfirmWindow());
+  const double wanted = static_cast<double>(kLeastRounds * kReservedContenders) * take;
+  const size_t rivals = space_.configurations.size() - 1;
+  return rivals == 0 ? 0 : std::min(wanted, kReserveShare * Seconds(*options_.budget));
+}
+
+// A take costs its loading and warm-up; the time at which half of its variance is what takes differ
+// by anyway makes the most of that.
+Nanos RacingSearch::ConfirmWindow() const {
+  const double overhead = evidence_.load_cost() + evidence_.warmup_cost();
+  const double shortest = Seconds(options_.shortest_window);
+  return FromSeconds(std::clamp(std::sqrt(overhead),
+                                std::min(2 * shortest, Seconds(options_.longest_window)),
+                                Seconds(options_.longest_window)));
+}
+
+std::optional<Trial> RacingSearch::SecondLook() const {
+  const auto leader = Leader(knowledge(), false);
+  if (!leader) return std::nullopt;
+  const Point& best = *evidence_.Best(*leader, false);
+  const double bound = RacingBound(evidence_.tried().size());
+  std::optional<Trial> out;
+  for (const auto& [configuration, tried] : evidence_.tried()) {
+    const Point* point = evidence_.Best(configuration, false);
+    if (point == nullptr) continue;
+    if (configuration != *leader && Dominated(evidence_, *point, best, bound)) continue;
+    const bool undecided =
+        point->holds == Holds::kUndecided && point->takes.size() < kDecidingTakes;
+    const double error = evidence_.Error(*point);
+    const bool contradict = point->utilities.size() == 2 &&
+                            std::abs(point->utilities[0] - point->utilities[1]) > 3 * error;
+    if (point->utilities.size() > 1 && !undecided && !contradict) continue;
+    const double longer = undecided ? static_cast<double>(point->takes.size() + 1) : 1;
+    Trial trial{
+        configuration, point->load,
+        std::min(FromSeconds(longer * Seconds(options_.shortest_window)), options_.longest_window),
+        undecided ? "decides a constraint" : "second look"};
+    // What is loaded goes first: it costs no switch.
+    if (configuration == evidence_.loaded()) return trial;
+    if (!out) out = std::move(trial);
+  }
+  return out;
+}
+
+// True when there is a pair to be compared.
+bool RacingSearch::JoinRivals() {
+  const auto leader = Leader(knowledge(), true);
+  if (!leader) return false;
+  const Point& best = *evidence_.Best(*leader, true);
+  const std::vector<size_t> rivals = Rivals(knowledge(), *leader);
+  if (rivals.empty()) return false;
+  // One that ties settles the verdict: the others need not be looked at.
+  size_t open = 0;
+  for (const size_t rival : rivals) {
+    if (!confirmation_.Has(rival)) continue;
+    const Paired paired = confirmation_.Compare(*leader, rival);
+    if (paired.verdict == Paired::Verdict::kTie) return true;
+    ++open;
+  }
+  if (open > 0) return true;
+  confirmation_.Join({*leader, best.load});
+  for (size_t i = 0; i < rivals.size() && open + 1 < kGroup; ++i) {
+    const Point* point = evidence_.Best(rivals[i], false);
+    confirmation_.Join({rivals[i], point->load});
+    ++open;
+  }
+  return true;
+}
+
+std::optional<Trial> RacingSearch::NextRound() {
+  const Nanos window = ConfirmWindow();
+  const auto next = confirmation_.Next(evidence_.TakeVariance(window));
+  if (!next) return std::nullopt;
+  confirming_ = true;
+  return Trial{next->configuration, next->load, window,
+               Format("confirms, round {}", confirmation_.rounds())};
+}
+
+std::optional<Trial> RacingSearch::Confirm() {
+  // Who was lost in a round, or beaten, makes room for others.
+  for (size_t attempt = 0; attempt <= evidence_.tried().size(); ++attempt) {
+    if (auto trial = NextRound()) return trial;
+    const size_t before = confirmation_.contenders().size();
+    if (!JoinRivals() || confirmation_.contenders().size() == before) return std::nullopt;
+  }
+  return std::nullopt;
+}
+
+Search::Remaining RacingSearch::Estimate() const {
+  Remaining out;
+  if (!explored_) out = ToExplore();
+  const double take = evidence_.load_cost() + evidence_.warmup_cost() + Seconds(ConfirmWindow());
+  const size_t contenders = std::min(space_.configurations.size(), kGroup);
+  const size_t rounds =
+      confirmation_.rounds() < kMostRounds ? kMostRounds - confirmation_.rounds() : 0;
+  if (contenders > 1 && (!explored_ || asked_)) {
+    out.trials += contenders * rounds;
+    out.time += FromSeconds(static_cast<double>(contenders * rounds) * take);
+  }
+  out.upper_bound = true;
+  if (options_.budget) {
+    const Nanos left = std::max(Nanos(0), *options_.budget - FromSeconds(evidence_.spent()));
+    out.time = std::min(out.time, left);
+  }
+  return out;
+}
+
+}  // namespace sextant::analyze

@@ -1,0 +1,61 @@
+// What exhaustive and adaptive search share: evidence, the confirmation that ends both, the budget.
+//
+// Racing: what is dominated with confidence gets no more time, what is close gets more (Maron and
+// Moore, "Hoeffding races", 1994; Birattari et al., "A racing algorithm for configuring
+// metaheuristics", 2002). Here with normal bounds at a level that Bonferroni corrects for the
+// number of configurations tried, constraints inside the decision, and paired rounds at the end.
+// Threads: plain values.
+#pragma once
+
+#include <vector>
+
+#include "analyze/conclude.h"
+
+namespace sextant::analyze {
+
+class RacingSearch : public Search {
+ public:
+  RacingSearch(const Space& space, const SearchOptions& options);
+
+  std::optional<Trial> Next() final;
+  void Report(const Outcome& outcome) final;
+  Conclusion Conclude() const final;
+  Remaining Estimate() const override;
+
+ protected:
+  // The next look before the confirmation; nothing: there is nothing more to be found.
+  virtual std::optional<Trial> Explore() = 0;
+  virtual void Seen(const Outcome& /*outcome*/) {}
+  // Expected before the confirmation.
+  virtual Remaining ToExplore() const = 0;
+
+  Knowledge knowledge() const { return {space_, options_, evidence_, confirmation_}; }
+  // Configurations that could still be the best and rest on too little: a single take, two that
+  // contradict each other, an undecided constraint.
+  std::optional<Trial> SecondLook() const;
+
+  const Space& space_;
+  const SearchOptions options_;
+  Evidence evidence_;
+  LoadSearch loads_;
+
+ private:
+  std::optional<Trial> Confirm();
+  std::optional<Trial> NextRound();
+  bool JoinRivals();
+  bool Affordable(const Trial& trial, double reserve) const;
+  double Reserve() const;
+  Nanos ConfirmWindow() const;
+
+  Confirmation confirmation_;
+  std::optional<Trial> asked_;
+  bool confirming_ = false;  // what was asked is a take of a round
+  bool explored_ = false;
+  bool budget_spent_ = false;
+};
+
+size_t PointsOf(const Space& space);
+std::unique_ptr<Search> MakeExhaustiveSearch(const Space& space, const SearchOptions& options);
+std::unique_ptr<Search> MakeAdaptiveSearch(const Space& space, const SearchOptions& options);
+
+}  // namespace sextant::analyze

@@ -1,0 +1,56 @@
+#include "analyze/search.h"
+
+#include "analyze/racing_search.h"
+#include "analyze/space.h"
+
+namespace sextant::analyze {
+namespace {
+
+// Without a budget, as many points are all looked at.
+constexpr size_t kFew = 16;
+
+bool Fits(const Space& space, const SearchOptions& options) {
+  if (!options.budget) return PointsOf(space) <= kFew;
+  const double least =
+      static_cast<double>(space.configurations.size()) * Seconds(options.load_cost) +
+      static_cast<double>(PointsOf(space)) * Seconds(options.warmup_cost + options.shortest_window);
+  // The confirmation wants its part.
+  return least <= 0.6 * Seconds(*options.budget);
+}
+
+}  // namespace
+
+size_t PointsOf(const Space& space) {
+  size_t points = 0;
+  for (const auto& loads : space.loads_of) points += loads.size();
+  return points;
+}
+
+std::string_view StandingName(Standing::Kind kind) {
+  switch (kind) {
+    case Standing::Kind::kWins:
+      return "wins";
+    case Standing::Kind::kTies:
+      return "ties";
+    case Standing::Kind::kLoses:
+      return "loses";
+    case Standing::Kind::kInfeasible:
+      return "infeasible";
+    case Standing::Kind::kUnknown:
+      return "unknown";
+    case Standing::Kind::kFailed:
+      return "failed";
+    case Standing::Kind::kUnmeasured:
+      return "unmeasured";
+  }
+  return "?";
+}
+
+std::unique_ptr<Search> MakeSearch(const Space& space, const SearchOptions& options) {
+  using Kind = SearchOptions::Kind;
+  const bool all =
+      options.kind == Kind::kExhaustive || (options.kind == Kind::kAuto && Fits(space, options));
+  return all ? MakeExhaustiveSearch(space, options) : MakeAdaptiveSearch(space, options);
+}
+
+}  // namespace sextant::analyze

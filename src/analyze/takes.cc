@@ -1,0 +1,92 @@
+#include "analyze/takes.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+namespace sextant::analyze {
+namespace {
+
+constexpr double kNormal95 = 1.959964;
+
+struct Value {
+  const Figure* figure;
+  double window;  // seconds
+};
+
+// Weights by time, except that a take counts for less where takes differ from each other more than
+// time explains; `within` are the variances that the takes' own intervals tell.
+Figure RandomEffects(std::span<const Value> values, std::span<const double> within) {
+  double weights = 0, squares = 0, sum = 0;
+  for (size_t i = 0; i < values.size(); ++i) {
+    const double weight = 1 / within[i];
+    weights += weight, squares += weight * weight, sum += weight * values[i].figure->value;
+  }
+  const double fixed = sum / weights;
+  double scatter = 0;
+  for (size_t i = 0; i < values.size(); ++i)
+    scatter += std::pow(values[i].figure->value - fixed, 2) / within[i];
+  const double freedom = static_cast<double>(values.size()) - 1;
+  const double seen = std::max(0.0, (scatter - freedom) / (weights - squares / weights));
+  const double expected = std::pow(kBetweenTakes * fixed, 2);
+  const double between =
+      (freedom * seen + kBetweenTakesWorth * expected) / (freedom + kBetweenTakesWorth);
+  weights = sum = 0;
+  for (size_t i = 0; i < values.size(); ++i) {
+    const double weight = 1 / (within[i] + between);
+    weights += weight, sum += weight * values[i].figure->value;
+  }
+  const double mean = sum / weights, half = kNormal95 / std::sqrt(weights);
+  return {mean, mean - half, mean + half};
+}
+
+Figure Weighted(std::span<const Value> values) {
+  double weights = 0, sum = 0;
+  for (const Value& value : values) {
+    weights += value.window, sum += value.window * value.figure->value;
+  }
+  return {.value = sum / weights, .lower = {}, .upper = {}};
+}
+
+Figure CombineOne(const Field* field, std::span<const Value> values) {
+  if (values.size() == 1) return *values[0].figure;
+  const auto by_value = [](const Value& a, const Value& b) {
+    return a.figure->value < b.figure->value;
+  };
+  if (field != nullptr && field->name.ends_with("_max"))
+    return *std::max_element(values.begin(), values.end(), by_value)->figure;
+  const bool memory = field != nullptr && field->unit == "bytes";
+  if (memory) {
+    // Their definitions are those of the largest, and of the smallest for what is left.
+    return field->better == Better::kHigher
+               ? *std::min_element(values.begin(), values.end(), by_value)->figure
+               : *std::max_element(values.begin(), values.end(), by_value)->figure;
+  }
+  std::vector<double> within;
+  for (const Value& value : values) {
+    const Figure& figure = *value.figure;
+    if (!figure.lower || !figure.upper) return Weighted(values);
+    const double spread = (*figure.upper - *figure.lower) / 2 / kNormal95;
+    within.push_back(std::max(spread * spread, 1e-12 * figure.value * figure.value + 1e-300));
+  }
+  return RandomEffects(values, within);
+}
+
+}  // namespace
+
+Figures CombineTakes(std::span<const Take> takes) {
+  if (takes.size() == 1) return takes[0].figures;
+  std::map<std::string_view, std::vector<Value>> by_name;
+  for (const Take& take : takes) {
+    const double window = std::max(1e-9, Seconds(take.window));
+    for (const auto& [name, figure] : take.figures) {
+      if (std::isfinite(figure.value)) by_name[name].push_back({&figure, window});
+    }
+  }
+  Figures out;
+  for (const auto& [name, values] : by_name)
+    out.emplace(std::string(name), CombineOne(FindField(name), values));
+  return out;
+}
+
+}  // namespace sextant::analyze
