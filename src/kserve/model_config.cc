@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "base/strings.h"
+#include "kserve/config_reflection.h"
 #include "text/json.h"
 
 namespace sextant::kserve {
@@ -30,69 +31,20 @@ void WriteMessage(const pb::Message& message, text::JsonWriter& out);
 // `index` < 0: the field is not repeated.
 void WriteValue(const pb::Message& message, const pb::FieldDescriptor& field, int index,
                 text::JsonWriter& out) {
-  const pb::Reflection& r = *message.GetReflection();
-  const bool many = index >= 0;
-  switch (field.cpp_type()) {
-    case pb::FieldDescriptor::CPPTYPE_INT32:
-      out.Value(
-          int64_t{many ? r.GetRepeatedInt32(message, &field, index) : r.GetInt32(message, &field)});
-      break;
-    case pb::FieldDescriptor::CPPTYPE_INT64:
-      out.Value(
-          int64_t{many ? r.GetRepeatedInt64(message, &field, index) : r.GetInt64(message, &field)});
-      break;
-    case pb::FieldDescriptor::CPPTYPE_UINT32:
-      out.Value(uint64_t{many ? r.GetRepeatedUInt32(message, &field, index)
-                              : r.GetUInt32(message, &field)});
-      break;
-    case pb::FieldDescriptor::CPPTYPE_UINT64:
-      out.Value(uint64_t{many ? r.GetRepeatedUInt64(message, &field, index)
-                              : r.GetUInt64(message, &field)});
-      break;
-    case pb::FieldDescriptor::CPPTYPE_DOUBLE:
-      out.Value(many ? r.GetRepeatedDouble(message, &field, index) : r.GetDouble(message, &field));
-      break;
-    case pb::FieldDescriptor::CPPTYPE_FLOAT:
-      out.Value(static_cast<double>(many ? r.GetRepeatedFloat(message, &field, index)
-                                         : r.GetFloat(message, &field)));
-      break;
-    case pb::FieldDescriptor::CPPTYPE_BOOL:
-      out.Value(many ? r.GetRepeatedBool(message, &field, index) : r.GetBool(message, &field));
-      break;
-    case pb::FieldDescriptor::CPPTYPE_ENUM: {
-      const int number =
-          many ? r.GetRepeatedEnumValue(message, &field, index) : r.GetEnumValue(message, &field);
-      const pb::EnumValueDescriptor* value = field.enum_type()->FindValueByNumber(number);
-      out.Value(value != nullptr ? std::string(value->name()) : std::to_string(number));
-      break;
-    }
-    case pb::FieldDescriptor::CPPTYPE_STRING:
-      out.Value(many ? r.GetRepeatedString(message, &field, index) : r.GetString(message, &field));
-      break;
-    case pb::FieldDescriptor::CPPTYPE_MESSAGE:
-      WriteMessage(
-          many ? r.GetRepeatedMessage(message, &field, index) : r.GetMessage(message, &field), out);
-      break;
+  if (field.cpp_type() != pb::FieldDescriptor::CPPTYPE_MESSAGE) {
+    out.Value(ScalarOf(message, field, index));
+    return;
   }
+  const pb::Reflection& r = *message.GetReflection();
+  WriteMessage(
+      index >= 0 ? r.GetRepeatedMessage(message, &field, index) : r.GetMessage(message, &field),
+      out);
 }
 
 void WriteMap(const pb::Message& message, const pb::FieldDescriptor& field, text::JsonWriter& out) {
-  const pb::Reflection& r = *message.GetReflection();
-  const pb::FieldDescriptor& key = *field.message_type()->map_key();
   const pb::FieldDescriptor& value = *field.message_type()->map_value();
-  // The map's own order changes from run to run.
-  std::vector<std::pair<std::string, const pb::Message*>> entries;
-  for (int i = 0; i < r.FieldSize(message, &field); ++i) {
-    const pb::Message& entry = r.GetRepeatedMessage(message, &field, i);
-    const pb::Reflection& er = *entry.GetReflection();
-    entries.emplace_back(key.cpp_type() == pb::FieldDescriptor::CPPTYPE_STRING
-                             ? er.GetString(entry, &key)
-                             : std::to_string(er.GetUInt64(entry, &key)),
-                         &entry);
-  }
-  std::sort(entries.begin(), entries.end());
   out.BeginObject();
-  for (const auto& [name, entry] : entries) {
+  for (const auto& [name, entry] : SortedEntries(message, field)) {
     out.Key(name);
     WriteValue(*entry, value, -1, out);
   }

@@ -1,0 +1,187 @@
+#include "analyze/automatic_space.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <memory>
+
+#include "base/strings.h"
+#include "kserve/config_fields.h"
+
+namespace sextant::analyze {
+namespace {
+
+using kserve::ModelConfig;
+using text::Json;
+constexpr std::string_view kInstances = "instance_group.count";
+constexpr std::string_view kMaxBatch = "max_batch_size";
+constexpr int64_t kFewestInFlight = 16;
+
+std::vector<Json> Doubling(int64_t from, int64_t to) {
+  std::vector<Json> out;
+  for (int64_t value = std::max<int64_t>(1, from); value <= to; value *= 2) out.emplace_back(value);
+  return out;
+}
+
+bool OnCpuOnly(const ModelConfig& config, const AutomaticOptions& options) {
+  const auto& groups = config.instance_group();
+  const bool all_cpu =
+      !groups.empty() && std::all_of(groups.begin(), groups.end(), [](const auto& group) {
+        return group.kind() == inference::ModelInstanceGroup::KIND_CPU;
+      });
+  return all_cpu || options.gpus == 0;
+}
+
+class Completer {
+ public:
+  Completer(SpaceSpec given, const ModelConfig& config, const AutomaticOptions& options)
+      : config_(config), options_(options) {
+    out_.spec = std::move(given);
+  }
+
+  AutomaticSpace Complete() {
+    const auto& axes = out_.spec.axes;
+    const bool has_configuration = std::any_of(
+        axes.begin(), axes.end(), [](const AxisSpec& a) { return !IsLoadAxis(a.name); });
+    if (!has_configuration) AddConfiguration();
+    if (out_.spec.Find("concurrency") == nullptr && out_.spec.Find("rate") == nullptr) AddLoad();
+    return std::move(out_);
+  }
+
+ private:
+  void Add(std::string_view name, std::vector<Json> values, std::string why) {
+    out_.spec.axes.push_back(
+        {.name = std::string(name), .values = std::move(values), .expression = {}});
+    Say(name, why);
+  }
+  void Say(std::string_view name, std::string_view why) {
+    out_.why.push_back(Format("{}: {}", name, why));
+  }
+
+  void AddConfiguration() {
+    if (!options_.can_configure) {
+      return Say("configuration",
+                 "only the load is varied, for this server loads no configurations "
+                 "that it is given");
+    }
+    if (config_.has_ensemble_scheduling()) {
+      return Say("configuration",
+                 "only the load is varied, for an ensemble has no instances and no "
+                 "batcher of its own; its parts are models that can be analysed");
+    }
+    AddInstances();
+    AddBatching();
+  }
+
+  void AddInstances() {
+    const SearchBounds& bounds = options_.bounds;
+    const bool cpu = OnCpuOnly(config_, options_);
+    int64_t most = bounds.max_instances;
+    std::string why = Format("up to {} per GPU, of which there {} {}", most,
+                             options_.gpus == 1 ? "is" : "are", options_.gpus);
+    if (cpu) {
+      // More instances than cores only wait for each other.
+      most = std::max(bounds.min_instances, std::min<int64_t>(most, options_.cores));
+      why = Format("up to {} on a CPU with {} core{}", most, options_.cores,
+                   options_.cores == 1 ? "" : "s");
+    }
+    std::vector<Json> counts;
+    for (int64_t n = std::max<int64_t>(1, bounds.min_instances); n <= most; ++n)
+      counts.emplace_back(n);
+    if (!counts.empty()) Add(kInstances, std::move(counts), std::move(why));
+  }
+
+  void AddBatching() {
+    const SearchBounds& bounds = options_.bounds;
+    if (config_.max_batch_size() < 1) {
+      return Say(kMaxBatch,
+                 "not varied, for the model has no batch dimension (max_batch_size is 0)");
+    }
+    const bool engine = config_.platform() == "tensorrt_plan" || config_.backend() == "tensorrt";
+    const int64_t most =
+        engine ? std::min<int64_t>(bounds.max_batch, config_.max_batch_size()) : bounds.max_batch;
+    std::vector<Json> sizes = Doubling(bounds.min_batch, most);
+    if (!sizes.empty()) {
+      Add(kMaxBatch, std::move(sizes),
+          Format("powers of two up to {}{}", most,
+                 engine ? ", for which the engine was built" : ""));
+    }
+    if (config_.has_sequence_batching())
+      return Say("dynamic_batching", "not possible beside sequence_batching");
+    if (config_.has_dynamic_batching())
+      return Say("dynamic_batching", "as the model has it; its queue delay can be varied by --set");
+    Add("dynamic_batching", {Json(Json::Object())},
+        "on in all configurations but the default, for without it the server makes no batches");
+  }
+
+  // The largest value that the axis or else the model has.
+  int64_t Largest(std::string_view name, int64_t present) const {
+    const AxisSpec* axis = out_.spec.Find(name);
+    int64_t most = std::max<int64_t>(1, present);
+    if (axis == nullptr) return most;
+    for (const Json& value : axis->values) most = std::max(most, value.AsInt().value_or(1));
+    return most;
+  }
+
+  void AddLoad() {
+    const SearchBounds& bounds = options_.bounds;
+    if (options_.rates) {
+      return Add("rate", Doubling(bounds.min_rate, bounds.max_rate),
+                 Format("doubled from {} to {} per second", bounds.min_rate, bounds.max_rate));
+    }
+    int64_t present = 0;
+    for (const auto& group : config_.instance_group())
+      present += std::clamp<int64_t>(group.count(), 1, 1000);
+    const int64_t instances = std::min<int64_t>(Largest(kInstances, present), 1 << 20);
+    const int64_t batch = std::min<int64_t>(Largest(kMaxBatch, config_.max_batch_size()), 1 << 20);
+    const int64_t devices = OnCpuOnly(config_, options_) ? 1 : std::max(1, options_.gpus);
+    // Twice what is worked on at once keeps every instance busy; twice that again shows the queue.
+    const auto enough = static_cast<int64_t>(std::bit_ceil(
+        static_cast<uint64_t>(4 * instances * batch) * static_cast<uint64_t>(devices)));
+    const int64_t most = bounds.exact_concurrency
+                             ? bounds.max_concurrency
+                             : std::min(bounds.max_concurrency, std::max(kFewestInFlight, enough));
+    Add("concurrency", Doubling(bounds.min_concurrency, std::max(most, bounds.min_concurrency)),
+        most < bounds.max_concurrency
+            ? Format("powers of two up to {}: four times what {} instance{} with batches of {} can "
+                     "work on at once; beyond that requests only wait",
+                     most, instances * devices, instances * devices == 1 ? "" : "s", batch)
+            : Format("powers of two up to {}", most));
+  }
+
+  const ModelConfig& config_;
+  const AutomaticOptions& options_;
+  AutomaticSpace out_;
+};
+
+}  // namespace
+
+AutomaticSpace CompleteSpace(SpaceSpec given, const ModelConfig& config,
+                             const AutomaticOptions& options) {
+  return Completer(std::move(given), config, options).Complete();
+}
+
+SpaceModel ModelOf(const ModelConfig& config) {
+  const auto copy = std::make_shared<const ModelConfig>(config);
+  const std::vector<std::string> known = kserve::CheckSense(config);
+  SpaceModel model;
+  model.present = [copy](const std::string& path) -> Json {
+    Result<Json> value = kserve::GetField(*copy, path);
+    if (!value.has_value()) return {};
+    // A model that says nothing of its instances has one.
+    const bool none = value->IsNull() || value->AsInt() == 0;
+    if (path == kInstances && none && !copy->has_ensemble_scheduling()) return 1;
+    return *std::move(value);
+  };
+  model.refuses = [copy, known](std::span<const Setting> settings) -> std::optional<std::string> {
+    const Result<ModelConfig> changed = kserve::WithSettings(*copy, settings);
+    if (!changed.has_value()) return changed.error().message();
+    for (std::string& fault : kserve::CheckSense(*changed)) {
+      if (std::find(known.begin(), known.end(), fault) == known.end()) return std::move(fault);
+    }
+    return std::nullopt;
+  };
+  return model;
+}
+
+}  // namespace sextant::analyze
