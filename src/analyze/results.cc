@@ -108,7 +108,7 @@ std::vector<const PointRecord*> LastTakes(const Report& report) {
   std::map<std::pair<std::string, std::string>, const PointRecord*> last;
   std::vector<std::pair<std::string, std::string>> order;
   for (const PointRecord& point : report.result.points) {
-    const auto key = std::pair(point.configuration, DescribePoint(point.load));
+    const auto key = std::pair(point.configuration, DescribeLoad(point.load));
     if (!last.contains(key)) order.push_back(key);
     if (point.measured.status == Outcome::Status::kMeasured || !last.contains(key))
       last[key] = &point;
@@ -173,22 +173,6 @@ std::string Satisfies(const Report& report, const Figures& figures) {
 
 }  // namespace
 
-std::string DescribeSettings(const std::vector<Setting>& settings) {
-  std::vector<std::string> out;
-  for (const Setting& setting : settings)
-    out.push_back(Format("{}={}", setting.path, ValueText(setting.value)));
-  return out.empty() ? "as it is" : Join(out, ", ");
-}
-
-std::string DescribePoint(const Load& load) {
-  std::string out =
-      Format("{} {:g}", load.point.mode == run::LoadMode::kConcurrency ? "concurrency" : "rate",
-             load.point.value);
-  AppendFormat(out, ", batch {}", load.point.batch_size);
-  if (!load.data.empty()) AppendFormat(out, ", data {}", load.data);
-  return out;
-}
-
 std::string FormatRanking(const Report& report, bool color) {
   const Conclusion& conclusion = report.result.conclusion;
   std::vector<Column> columns{
@@ -204,9 +188,8 @@ std::string FormatRanking(const Report& report, bool color) {
     size_t c = 0;
     columns[c++].cells.push_back(Format("{}", i + 1));
     columns[c++].cells.push_back(report.names[s.configuration]);
-    columns[c++].cells.push_back(
-        DescribeSettings(report.space.configurations[s.configuration].settings));
-    columns[c++].cells.push_back(s.load ? DescribePoint(report.space.loads[*s.load]) : "");
+    columns[c++].cells.push_back(DescribeConfiguration(report.space, s.configuration));
+    columns[c++].cells.push_back(s.load ? DescribeLoad(report.space.loads[*s.load]) : "");
     for (const Field* field : fields) {
       const Figure* figure = Find(s.figures, field->name);
       columns[c++].cells.push_back(figure == nullptr ? "" : WithInterval(*figure, *field));

@@ -27,11 +27,6 @@ struct Report {
   std::vector<std::string> base_values;  // per axis: what the default has there; may be empty
 };
 
-// "instance_group.count=2, max_batch_size=8"; of the default, "as it is".
-std::string DescribeSettings(const std::vector<Setting>& settings);
-// "concurrency 4, batch 1"
-std::string DescribePoint(const Load& load);
-
 // One aligned table, best first, with the verdict below it.
 std::string FormatRanking(const Report& report, bool color);
 

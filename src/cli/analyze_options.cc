@@ -102,21 +102,22 @@ void AddServerRows(options::Table<O>& t) {
 
 void AddSpaceRows(options::Table<O>& t) {
   t.Group("What is tried");
-  t.Add(&O::batch, {.name = "batch",
-                    .letter = 'b',
-                    .aliases = {"batch-sizes", "batch-size"},
+  t.Add(&O::batches, {.name = "batch",
+                      .letter = 'b',
+                      .aliases = {"batch-sizes", "batch-size"},
+                      .value = "LIST",
+                      .help = "Inferences in a request: 1,4,8, or 1..64*2, or what --set takes.",
+                      .default_text = "1"});
+  t.Add(&O::concurrencies, {.name = "concurrency",
+                            .letter = 'c',
+                            .aliases = {"concurrency-range"},
+                            .value = "LIST",
+                            .help = "Requests in flight: 1,2,4, or 1..64*2.",
+                            .default_text = "powers of 2 as far as they bring something"});
+  t.Add(&O::rates, {.name = "request-rate",
+                    .aliases = {"request-rate-range"},
                     .value = "LIST",
-                    .help = "Inferences in a request: 1,4,8, or 1..64*2."});
-  t.Add(&O::concurrency, {.name = "concurrency",
-                          .letter = 'c',
-                          .aliases = {"concurrency-range"},
-                          .value = "LIST",
-                          .help = "Requests in flight: 1,2,4, or 1..64*2.",
-                          .default_text = "powers of 2 as far as they bring something"});
-  t.Add(&O::rate, {.name = "request-rate",
-                   .aliases = {"request-rate-range"},
-                   .value = "LIST",
-                   .help = "Instead: requests due per second, open loop."});
+                    .help = "Instead: requests due per second, open loop."});
   t.Add(&O::set, {.name = "set",
                   .value = "NAME=VALUES",
                   .help = "A field of config.pbtxt by its path, and the values to try: "

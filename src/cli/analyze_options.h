@@ -24,8 +24,8 @@ struct AnalyzeOptions : PerfOptions {
   std::vector<std::string> server_arguments, server_environment, container_arguments;
   Nanos server_start_timeout{60s}, load_timeout{300s}, unload_timeout{60s};
 
+  std::string batches, concurrencies, rates;  // VALUES of --set
   std::vector<std::string> set, where;
-  std::string space_file;
 
   analyze::SearchOptions::Kind search = analyze::SearchOptions::Kind::kAuto;
   std::string objectives = "throughput", constraints, pareto = "throughput,latency_p99";

@@ -14,8 +14,8 @@
 namespace sextant::cli {
 
 std::span<const Command> Commands() {
-  static const std::array commands = {PerfCommand(), ServeCommand(), DoctorCommand(), DocsCommand(),
-                                      CompletionCommand()};
+  static const std::array commands = {PerfCommand(),   AnalyzeCommand(), ServeCommand(),
+                                      DoctorCommand(), DocsCommand(),    CompletionCommand()};
   return commands;
 }
 

@@ -51,6 +51,7 @@ void PrintWarning(std::string_view command, std::string_view text);
 
 // One per command, each in its own file.
 Command PerfCommand();
+Command AnalyzeCommand();
 Command ServeCommand();
 Command DoctorCommand();
 Command DocsCommand();

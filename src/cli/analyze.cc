@@ -1,0 +1,517 @@
+// sextant analyze: the driver. Each phase is a function; Run() is their order.
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <utility>
+
+#include <unistd.h>
+
+#include "analyze/analysis.h"
+#include "analyze/automatic_space.h"
+#include "analyze/parse_space.h"
+#include "analyze/results.h"
+#include "base/host.h"
+#include "base/stop.h"
+#include "base/units.h"
+#include "base/version.h"
+#include "cli/analyze_options.h"
+#include "cli/analyze_stand.h"
+#include "cli/analyze_view.h"
+#include "cli/command.h"
+#include "net/digest.h"
+
+namespace sextant::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+// What the options amount to.
+struct AnalyzePlan {
+  analyze::SpaceSpec space;
+  analyze::SearchOptions search;
+  std::vector<std::string> models;
+  std::vector<std::string> pareto;
+};
+
+std::vector<std::string> SplitWords(std::string_view text) {
+  std::vector<std::string> out;
+  for (const std::string_view word : Split(text, ',')) {
+    if (!TrimSpace(word).empty()) out.emplace_back(TrimSpace(word));
+  }
+  return out;
+}
+
+// How the server is had, where nobody said.
+void ChooseLaunch(AnalyzeOptions& options) {
+  if (options.launch != AnalyzeOptions().launch) return;
+  if (!options.urls.empty()) {
+    options.launch = analyze::Launch::kRemote;
+  } else if (!options.image.empty()) {
+    options.launch = analyze::Launch::kContainer;
+  } else if (!options.server_program.empty()) {
+    options.launch = analyze::Launch::kLocal;
+  }
+}
+
+void CheckServer(const AnalyzeOptions& options, const std::function<void(std::string)>& add) {
+  const bool ours = options.launch != analyze::Launch::kRemote;
+  if (ours && options.repository.empty())
+    add("--model-repository DIR is needed for a server that is started; for one that is there "
+        "give -u HOST:PORT");
+  if (ours && !options.repository.empty() && !IsDirectory(options.repository))
+    add(Format("--model-repository '{}': is not a directory", options.repository));
+  if (ours && !options.urls.empty())
+    add("-u is of a server that is there: it goes with --launch remote only");
+  if (options.launch == analyze::Launch::kContainer && options.image.empty())
+    add("--launch container needs --image");
+}
+
+std::vector<options::Mistake> MakeAnalyzePlan(AnalyzeOptions& options, AnalyzePlan& plan) {
+  std::vector<options::Mistake> mistakes;
+  const auto add = [&](std::string text) {
+    for (const std::string_view line : Split(text, '\n'))
+      mistakes.push_back({"command line", std::string(line)});
+  };
+  ChooseLaunch(options);
+  CheckServer(options, add);
+  for (const std::string& list : options.models) {
+    for (std::string& name : SplitWords(list)) plan.models.push_back(std::move(name));
+  }
+  std::vector<std::string> set = options.set;
+  for (const auto& [name, values] : {std::pair("batch", &options.batches),
+                                     {"concurrency", &options.concurrencies},
+                                     {"rate", &options.rates}}) {
+    if (!values->empty()) set.push_back(Format("{}={}", name, *values));
+  }
+  if (!options.concurrencies.empty() && !options.rates.empty())
+    add("--concurrency and --request-rate exclude each other");
+  if (auto space = analyze::ParseSpace(set, options.where); space.has_value()) {
+    plan.space = *std::move(space);
+  } else {
+    add(space.error().message());
+  }
+  analyze::SearchOptions& search = plan.search;
+  search.kind = options.search;
+  if (auto objectives = analyze::ParseObjectives(options.objectives); objectives.has_value()) {
+    search.goal.objectives = *std::move(objectives);
+  } else {
+    add("--objective: " + objectives.error().message());
+  }
+  if (!options.constraints.empty()) {
+    if (auto constraints = analyze::ParseConstraints(options.constraints);
+        constraints.has_value()) {
+      search.goal.constraints = *std::move(constraints);
+    } else {
+      add("--constraint: " + constraints.error().message());
+    }
+  }
+  search.pareto_fields = SplitWords(options.pareto);
+  for (std::string& name : search.pareto_fields) {
+    const analyze::Field* field = analyze::FindField(name);
+    if (field == nullptr) {
+      add(Format("--pareto: '{}' is no field; docs/analyze.md lists them", Printable(name, 60)));
+    } else {
+      name = field->name;
+    }
+  }
+  if (search.pareto_fields.size() < 2 || search.pareto_fields.size() > 3)
+    add("--pareto takes two or three fields");
+  search.budget = options.budget;
+  search.shortest_window = options.shortest_window;
+  search.longest_window = std::max(options.longest_window, options.shortest_window);
+  // The same data and the same order of decisions in every run, unless somebody wants others.
+  if (!options.seed) options.seed = 1;
+  search.seed = *options.seed;
+  for (const std::string& url : options.metrics_urls) {
+    if (const auto endpoint = metrics::ParseEndpoint(url); !endpoint.has_value())
+      add("--metrics-url: " + endpoint.error().message());
+  }
+  // What the options of requests amount to, checked before anything is started.
+  PerfOptions perf = options;
+  perf.model = plan.models.empty() ? "m" : plan.models.front();
+  perf.collect_metrics = true;
+  Plan ignored;
+  for (options::Mistake& mistake : MakePlan(perf, ignored)) mistakes.push_back(std::move(mistake));
+  return mistakes;
+}
+
+// Where a model's journal and results go.
+std::string DirectoryFor(const AnalyzeOptions& options, const AnalyzePlan& plan,
+                         const std::string& model) {
+  if (options.export_path.empty()) return JoinPath("analysis", model);
+  return plan.models.size() > 1 ? JoinPath(options.export_path, model) : options.export_path;
+}
+
+// Hash of what lies in the model's directory. Of a very large file its size and both ends stand for
+// the whole: reading a hundred gigabytes before every analysis helps nobody.
+std::string HashFiles(const std::string& directory) {
+  constexpr uintmax_t kWhole = uintmax_t{64} << 20, kEnd = uintmax_t{1} << 20;
+  net::Sha256 hash;
+  std::vector<fs::path> files;
+  std::error_code error;
+  for (fs::recursive_directory_iterator
+           it(directory, fs::directory_options::follow_directory_symlink, error),
+       end;
+       !error && it != end; it.increment(error)) {
+    if (it->is_regular_file(error)) files.push_back(it->path());
+  }
+  std::sort(files.begin(), files.end());
+  for (const fs::path& file : files) {
+    const Result<MappedFile> mapped = MappedFile::Open(file.string());
+    if (!mapped.has_value()) continue;
+    const std::string_view bytes = mapped->bytes();
+    hash.Add(Format("{}:{}:", fs::relative(file, directory, error).string(), bytes.size()));
+    if (bytes.size() <= kWhole) {
+      hash.Add(bytes);
+    } else {
+      hash.Add(bytes.substr(0, kEnd));
+      hash.Add(bytes.substr(bytes.size() - kEnd));
+    }
+  }
+  return hash.Hex().substr(0, 16);
+}
+
+// The data's sources: files by their content, rules by their text.
+std::string HashData(const AnalyzeOptions& options) {
+  net::Sha256 hash;
+  for (const auto* list : {&options.input_data, &options.data, &options.dims, &options.shapes,
+                           &options.random_ranges}) {
+    for (const std::string& text : *list) {
+      hash.Add(text + "\n");
+      if (IsDirectory(text)) {
+        hash.Add(HashFiles(text));
+      } else if (const Result<MappedFile> file = MappedFile::Open(text); file.has_value()) {
+        hash.Add(file->bytes());
+      }
+    }
+  }
+  hash.Add(Format("{} {} {} {}", options.rows, options.string_length, options.string_data,
+                  *options.seed));
+  return hash.Hex().substr(0, 16);
+}
+
+// One model, from the questions to the results.
+class ModelAnalysis {
+ public:
+  ModelAnalysis(const AnalyzeOptions& options, const AnalyzePlan& plan, std::string model,
+                analyze::ModelServer* server, analyze::Meter& meter, const StopSignals& stop)
+      : options_(options),
+        plan_(plan),
+        model_(std::move(model)),
+        directory_(DirectoryFor(options, plan, model_)),
+        server_(server),
+        meter_(meter),
+        stop_(stop) {}
+
+  Result<int> Run() {
+    SEXTANT_TRY(Learn());
+    SEXTANT_TRY(MakeTheSpace());
+    if (options_.plan) return PrintPlan(), kExitOk;
+    SEXTANT_TRY(OpenJournal());
+    SEXTANT_TRY(MeasureBaseline());
+    SEXTANT_TRY(Search());
+    SEXTANT_TRY(Write());
+    return Verdict();
+  }
+
+ private:
+  Result<void> Learn() {
+    SEXTANT_ASSIGN(stand_,
+                   ModelStand::Open({.options = options_,
+                                     .server = server_,
+                                     .meter = meter_,
+                                     .stop = [this] { return stop_.received().has_value(); },
+                                     .progress =
+                                         [this](const load::LiveFigures& figures) {
+                                           if (view_) view_->Live(figures);
+                                         }},
+                                    model_));
+    const kserve::ServerMetadata& server = stand_->subject().server;
+    std::printf("Model %s on %s %s (%s)\n", model_.c_str(),
+                server.name.empty() ? "a server without metadata" : server.name.c_str(),
+                server.version.c_str(),
+                server_ == nullptr ? options_.urls.front().c_str() : server_->Describe().c_str());
+    if (stand_->control() == ModelControl::kNone) {
+      std::printf(
+          "The server does not let clients load models (its model control mode is not explicit): "
+          "only the load is searched.\n");
+    }
+    std::fflush(stdout);
+    return {};
+  }
+
+  bool can_configure() const { return stand_->control() == ModelControl::kExplicit; }
+
+  Result<void> MakeTheSpace() {
+    const bool loads_given = std::any_of(plan_.space.axes.begin(), plan_.space.axes.end(),
+                                         [](const auto& a) { return analyze::IsLoadAxis(a.name); });
+    const bool configured = std::any_of(plan_.space.axes.begin(), plan_.space.axes.end(),
+                                        [](const auto& a) { return !analyze::IsLoadAxis(a.name); });
+    if (configured && !can_configure()) {
+      return InvalidArgument(
+          "--set of a field of config.pbtxt needs a server that loads configurations: start it "
+          "with --model-control-mode=explicit, or leave out -u and give --model-repository");
+    }
+    // Who gives loads and nothing else wants these measured.
+    analyze::AutomaticSpace automatic =
+        analyze::CompleteSpace(plan_.space, stand_->base(),
+                               {.cores = std::max(1, ReadHostFacts().cores_usable),
+                                .gpus = 0,
+                                .bounds = {},
+                                .can_configure = can_configure() && (configured || !loads_given),
+                                .rates = !options_.rates.empty()});
+    automatic_ = std::move(automatic.why);
+    SEXTANT_ASSIGN(space_, analyze::MakeSpace(automatic.spec, analyze::ModelOf(stand_->base())));
+    for (size_t i = 0; i < space_.configurations.size(); ++i)
+      names_.push_back(analyze::ConfigurationName(model_, i));
+    return stand_->Use(space_);
+  }
+
+  void PrintPlan() const {
+    const analyze::PlanEstimate estimate =
+        analyze::EstimatePlan(space_, {.load = plan_.search.load_cost,
+                                       .warmup = plan_.search.warmup_cost,
+                                       .window = plan_.search.shortest_window});
+    for (const std::string& why : automatic_) std::printf("  %s\n", why.c_str());
+    for (const std::string& note : space_.notes) std::printf("  %s\n", note.c_str());
+    for (const analyze::Axis& axis : space_.axes) {
+      std::string values;
+      for (const text::Json& value : axis.values)
+        AppendFormat(values, "{}{}", values.empty() ? "" : ", ", text::FormatJson(value));
+      std::printf("  %s: %s\n", axis.name.c_str(), values.c_str());
+    }
+    std::printf(
+        "Plan: %zu configurations, %zu points; every point once: %zu loads of the server, "
+        "about %s\n",
+        estimate.configurations, estimate.points, estimate.server_loads,
+        HumanDuration(estimate.time).c_str());
+    const auto search = analyze::MakeSearch(space_, plan_.search);
+    const analyze::Search::Remaining remaining = search->Estimate();
+    std::printf("The search: %s%s points, about %s%s%s\n", remaining.upper_bound ? "at most " : "",
+                GroupDigits(remaining.trials).c_str(), HumanDuration(remaining.time).c_str(),
+                options_.budget ? "; stops at " : "",
+                options_.budget ? HumanDuration(*options_.budget).c_str() : "");
+  }
+
+  analyze::Identity MakeIdentity() const {
+    const kserve::ServerMetadata& server = stand_->subject().server;
+    const HostFacts host = ReadHostFacts();
+    analyze::Identity out{
+        {"tool", std::string(Version())},
+        {"server", Format("{} {}", server.name, server.version)},
+        {"protocol", std::string(kserve::ProtocolName(options_.protocol))},
+        {"model_version", options_.model_version},
+        {"base_configuration",
+         net::Sha256Hex(kserve::ModelConfigToJson(stand_->base())).substr(0, 16)},
+        {"data", HashData(options_)},
+        {"client_machine", Format("{}, {} cores", host.cpu_model, host.cores_usable)}};
+    const std::string files = JoinPath(options_.repository, model_);
+    out["model_files"] =
+        !options_.repository.empty() && IsDirectory(files)
+            ? HashFiles(files)
+            : net::Sha256Hex(kserve::ToJson(stand_->subject().metadata)).substr(0, 16);
+    if (server_ == nullptr) out["url"] = Join(options_.urls, ",");
+    return out;
+  }
+
+  Result<void> OpenJournal() {
+    SEXTANT_TRY(MakeDirectories(directory_));
+    const std::string path =
+        options_.journal.empty() ? JoinPath(directory_, "journal.jsonl") : options_.journal;
+    SEXTANT_ASSIGN(analyze::Journal journal,
+                   analyze::Journal::Open(
+                       {.path = path, .resume = options_.resume, .also = options_.merge_journals},
+                       MakeIdentity()));
+    journal_.emplace(std::move(journal));
+    for (const std::string& note : journal_->notes()) PrintWarning("analyze", note);
+    if (journal_->reusable() > 0)
+      std::printf("%zu points of the journal are used again.\n", journal_->reusable());
+    return {};
+  }
+
+  Result<void> MeasureBaseline() {
+    const bool known = std::any_of(journal_->baselines().begin(), journal_->baselines().end(),
+                                   [](const auto& b) { return b.kind == "server_only"; });
+    if (known || options_.base_duration <= Nanos(0) || !can_configure()) return {};
+    SEXTANT_ASSIGN(const analyze::Baseline baseline, stand_->MeasureIdle(options_.base_duration));
+    if (stop_.received()) return {};
+    return journal_->Append(baseline);
+  }
+
+  Result<void> Search() {
+    std::printf("GPU figures: %s\n", meter_.Describe().c_str());
+    for (const std::string& why : automatic_) std::printf("  %s\n", why.c_str());
+    for (const std::string& note : space_.notes) std::printf("  %s\n", note.c_str());
+    std::printf("%zu configurations, %zu points\n\n", space_.configurations.size(),
+                space_.points());
+    std::fflush(stdout);
+    view_.emplace(options_.progress, space_, model_);
+    if (!options_.listen_metrics.empty()) SEXTANT_TRY(view_->Listen(options_.listen_metrics));
+    const auto search = analyze::MakeSearch(space_, plan_.search);
+    auto result = analyze::RunAnalysis(
+        space_,
+        {.model = model_, .names = names_, .stop = [this] { return stop_.received().has_value(); }},
+        *search, *stand_, *journal_, *view_);
+    view_->Finish();
+    if (!result.has_value()) return std::move(result).error();
+    result_ = *std::move(result);
+    return journal_->Finish(result_.interrupted ? "interrupted" : "complete");
+  }
+
+  analyze::Report MakeReport() const {
+    return {.space = space_,
+            .names = names_,
+            .result = result_,
+            .goal = plan_.search.goal,
+            .model = model_,
+            .gpu_source = meter_.Describe(),
+            .identity = journal_->identity(),
+            .baselines = journal_->baselines(),
+            .base_values = {}};
+  }
+
+  Result<void> WriteConfigurations(const analyze::Report& report) {
+    size_t left = options_.top;
+    for (const analyze::Standing& standing : result_.conclusion.ranking) {
+      if (left == 0) break;
+      if (!standing.load || standing.kind == analyze::Standing::Kind::kFailed) continue;
+      --left;
+      const std::string directory =
+          JoinPath(JoinPath(directory_, "configurations"), names_[standing.configuration]);
+      SEXTANT_TRY(MakeDirectories(directory));
+      SEXTANT_ASSIGN(const kserve::ModelConfig config, stand_->ConfigOf(standing.configuration));
+      const std::string text = kserve::FormatModelConfig(config);
+      SEXTANT_TRY(WriteFileAtomic(JoinPath(directory, "config.pbtxt"), text));
+      SEXTANT_TRY(WriteFileAtomic(JoinPath(directory, "values.yaml"),
+                                  analyze::HelmValues(report, standing, text)));
+    }
+    return {};
+  }
+
+  Result<void> Write() {
+    const analyze::Report report = MakeReport();
+    std::printf("%s\n", analyze::FormatRanking(report, isatty(STDOUT_FILENO) != 0).c_str());
+    std::fflush(stdout);
+    const auto file = [&](const std::string& name, const std::string& text) {
+      return WriteFileAtomic(JoinPath(directory_, name), text);
+    };
+    SEXTANT_TRY(file("results.json", text::FormatJson(analyze::ResultsJson(report), 1) + "\n"));
+    SEXTANT_TRY(file("points.csv", analyze::FormatPointsCsv(report)));
+    if (options_.results_for == ResultsFor::kSeed000) {
+      SEXTANT_TRY(file(options_.filename_model, analyze::SeedModelCsv(report)));
+      SEXTANT_TRY(file(options_.filename_server_only, analyze::SeedServerCsv(report)));
+    } else if (options_.results_for == ResultsFor::kModelAnalyzer) {
+      SEXTANT_TRY(file("metrics-model-inference.csv", analyze::InferenceCsv(report)));
+      SEXTANT_TRY(file("metrics-model-gpu.csv", analyze::GpuCsv(report)));
+      SEXTANT_TRY(file(options_.filename_server_only, analyze::ServerOnlyCsv(report)));
+    }
+    SEXTANT_TRY(WriteConfigurations(report));
+    std::printf(
+        "Written to %s: journal.jsonl, results.json, points.csv, configurations/ "
+        "(config.pbtxt and Helm values of the best)\n",
+        directory_.c_str());
+    return {};
+  }
+
+  int Verdict() const {
+    if (const auto signal = stop_.received()) return ExitCodeForSignal(*signal);
+    using Kind = analyze::Standing::Kind;
+    bool measured = false, satisfied = false;
+    for (const analyze::Standing& s : result_.conclusion.ranking) {
+      measured |= s.load.has_value() || s.kind == Kind::kInfeasible || s.kind == Kind::kUnknown;
+      satisfied |= s.kind == Kind::kWins || s.kind == Kind::kTies || s.kind == Kind::kLoses;
+    }
+    return !measured ? kExitFailure : satisfied ? kExitOk : kExitVerdict;
+  }
+
+  const AnalyzeOptions& options_;
+  const AnalyzePlan& plan_;
+  const std::string model_, directory_;
+  analyze::ModelServer* const server_;
+  analyze::Meter& meter_;
+  const StopSignals& stop_;
+
+  std::unique_ptr<ModelStand> stand_;
+  analyze::Space space_;
+  std::vector<std::string> names_, automatic_;
+  std::optional<analyze::Journal> journal_;
+  std::optional<AnalyzeView> view_;
+  analyze::AnalysisResult result_;
+};
+
+Result<std::unique_ptr<analyze::ModelServer>> StartOwnServer(const AnalyzeOptions& options,
+                                                             const std::string& work) {
+  if (options.launch == analyze::Launch::kRemote) return std::unique_ptr<analyze::ModelServer>();
+  analyze::LaunchOptions launch{.kind = options.launch,
+                                .repository = fs::absolute(options.repository).string(),
+                                .program = {},
+                                .image = options.image,
+                                .arguments = options.server_arguments,
+                                .environment = options.server_environment,
+                                .container_arguments = options.container_arguments,
+                                .work_directory = work,
+                                .start_limit = options.server_start_timeout};
+  switch (options.launch) {
+    case analyze::Launch::kEmbedded:
+      launch.program = fs::read_symlink("/proc/self/exe").string();
+      break;
+    case analyze::Launch::kContainer:
+      launch.program = options.container_engine;
+      break;
+    default:
+      launch.program = options.server_program.empty() ? "tritonserver" : options.server_program;
+  }
+  return analyze::StartServer(launch);
+}
+
+Result<int> Analyze(const AnalyzeOptions& options, const AnalyzePlan& plan) {
+  SEXTANT_ASSIGN(const StopSignals stop, StopSignals::Install());
+  const std::string work = DirectoryFor(options, plan, plan.models.front());
+  SEXTANT_TRY(MakeDirectories(work));
+  SEXTANT_ASSIGN(const auto server, StartOwnServer(options, work));
+  SEXTANT_ASSIGN(const auto meter,
+                 analyze::Meter::Start({.gpus = options.gpu_source,
+                                        .local = server != nullptr,
+                                        .nvml_library = options.nvml_library,
+                                        .devices = options.gpus,
+                                        .interval = std::chrono::milliseconds(options.frequency_ms),
+                                        .metrics_urls = options.metrics_urls,
+                                        .tls = TlsOptionsOf(options, /*grpc=*/false)}));
+  int worst = kExitOk;
+  for (const std::string& model : plan.models) {
+    ModelAnalysis analysis(options, plan, model, server.get(), *meter, stop);
+    Result<int> ended = analysis.Run();
+    if (!ended.has_value()) {
+      // The other models are analyzed all the same.
+      PrintError("analyze", ended.error());
+      worst = ended.error().code() == ErrorCode::kInvalidArgument ? kExitUsage : kExitFailure;
+    } else if (*ended != kExitOk) {
+      worst = *ended;
+    }
+    if (stop.received()) return ExitCodeForSignal(*stop.received());
+  }
+  return worst;
+}
+
+int Run(std::span<const std::string_view> arguments) {
+  static const AnalyzeOptions defaults;
+  AnalyzeOptions options;
+  AnalyzePlan plan;
+  if (const auto exit_code = ParseOrExit(AnalyzeTable(), &options, &defaults, arguments,
+                                         [&] { return MakeAnalyzePlan(options, plan); }))
+    return *exit_code;
+  RaiseOpenFileLimit();
+  const Result<int> ended = Analyze(options, plan);
+  if (ended.has_value()) return *ended;
+  PrintError("analyze", ended.error());
+  return ended.error().code() == ErrorCode::kInvalidArgument ? kExitUsage : kExitFailure;
+}
+
+}  // namespace
+
+Command AnalyzeCommand() {
+  static const AnalyzeOptions defaults;
+  return {&AnalyzeTable(), &defaults, Run};
+}
+
+}  // namespace sextant::cli
