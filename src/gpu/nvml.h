@@ -24,9 +24,9 @@ class NvmlGpus {
   size_t count() const;
 
  private:
-  struct Library;
-  explicit NvmlGpus(std::unique_ptr<Library> library);
-  std::unique_ptr<Library> library_;
+  struct State;
+  explicit NvmlGpus(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
 };
 
 }  // namespace sextant::gpu
