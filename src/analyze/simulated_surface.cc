@@ -73,7 +73,7 @@ SimulatedSurface::Law SimulatedSurface::LawOf(double instances, double batch, do
   const double waiting = 1 - 0.04 * Square((delay - 400e-6) / 1e-3);
   switch (options_.kind) {
     case SurfaceKind::kPeaked:
-      law.capacity = 3000 * std::exp(-0.06 * Square(instances - 3.2) - 0.035 * Square(b - 4.3));
+      law.capacity = 3000 * std::exp(-0.08 * Square(instances - 3.1) - 0.05 * Square(b - 4.1));
       break;
     case SurfaceKind::kRidge: {
       const double along = instances - 0.5 * b, across = instances + 0.8 * b - 6.6;
