@@ -126,10 +126,10 @@ Ranked Stand(const Knowledge& knowledge, size_t configuration, const Tried& trie
   const LoadProfile profile = loads.Profile(configuration);
   standing.load_within = profile.within, standing.load_beyond = profile.beyond;
   standing.knee = profile.knee;
-  out.order = point->utility;
+  // Among those that tie, what was measured longer comes before what chance may have lifted.
+  out.order = knowledge.evidence.Lower(*point, 1);
   if (configuration == leader) {
-    standing.kind = Kind::kWins;  // until a tie shows
-    out.order = std::numeric_limits<double>::infinity();
+    standing.kind = Kind::kTies;  // unless it is alone
   } else {
     Place(knowledge, *leader, *point, standing);
   }
@@ -173,11 +173,11 @@ void Settle(const Knowledge& knowledge, Conclusion& conclusion) {
   }
   Standing& first = conclusion.ranking.front();
   if (tied.size() > 1) {
-    first.kind = Kind::kTies;
-    first.why = Format("the best, but not by more than chance allows");
+    first.why = "the best, but not by more than chance allows";
     conclusion.verdict = Listed(tied) + " tie";
     return;
   }
+  first.kind = Kind::kWins;
   first.why = "better than every other";
   conclusion.verdict = Winner(knowledge, first, conclusion.ranking.size());
 }

@@ -16,7 +16,7 @@ constexpr double kPooledWorth = 4, kExpectedWorth = 4;
 constexpr double kBound = 2.25, kNormal95 = 1.959964;
 constexpr double kClip = 2.5;
 // Of the standard deviation of what is still to come, so much may change a pair's difference.
-constexpr double kHope = 0.5;
+constexpr double kHope = 1.0;
 
 double Mean(const std::vector<double>& values) {
   double sum = 0;
