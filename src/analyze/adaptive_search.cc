@@ -87,9 +87,9 @@ class AdaptiveSearch final : public RacingSearch {
 
   bool Hopeless(size_t configuration, size_t leader) const {
     const Point& best = *evidence_.Best(leader, false);
-    if (const Point* point = evidence_.Best(configuration, false)) {
+    if (evidence_.Best(configuration, false) != nullptr) {
       const double potential = std::min(kPromise, loads_.Potential(configuration));
-      return Dominated(evidence_, *point, best, kLeaving, potential);
+      return Dominated(evidence_, configuration, best, kLeaving, potential);
     }
     // Within its constraints it can only be worse than beyond them, where more is better.
     const auto& objectives = options_.goal.objectives;
@@ -99,7 +99,7 @@ class AdaptiveSearch final : public RacingSearch {
     const Tried& tried = *evidence_.Find(configuration);
     return std::any_of(tried.points.begin(), tried.points.end(), [&](const auto& entry) {
       const Point& point = entry.second;
-      return point.ranked() && Dominated(evidence_, point, best, kLeaving);
+      return point.ranked() && Below(evidence_, point, best, kLeaving, kSlowTake);
     });
   }
 
@@ -120,7 +120,12 @@ class AdaptiveSearch final : public RacingSearch {
     const auto leader = Leader(knowledge(), false);
     if (!leader || flat_) return std::nullopt;
     const Point& best = *evidence_.Best(*leader, false);
-    if (best.takes.size() > 1 || evidence_.tried().size() < 2) return std::nullopt;
+    if (evidence_.tried().size() < 2) return std::nullopt;
+    if (best.takes.size() > 1) {
+      const auto load = loads_.Around(*leader);
+      if (!load || evidence_.Find(*leader, *load) != nullptr) return std::nullopt;
+      return Look(*leader, *load, "looks around the leader's load");
+    }
     return Look(*leader, best.load, "repeats the leader");
   }
 

@@ -101,7 +101,8 @@ void Place(const Knowledge& knowledge, size_t leader, const Point& point, Standi
     return;
   }
   const double bound = RacingBound(knowledge.evidence.tried().size());
-  standing.kind = Dominated(knowledge.evidence, point, best, bound) ? Kind::kLoses : Kind::kTies;
+  standing.kind = Dominated(knowledge.evidence, standing.configuration, best, bound) ? Kind::kLoses
+                                                                                     : Kind::kTies;
   standing.why = standing.kind == Kind::kLoses
                      ? Format("{} below {}", Percent(best.utility - point.utility), name)
                      : Format("cannot be told from {} by what was measured", name);
@@ -125,10 +126,10 @@ Ranked Stand(const Knowledge& knowledge, size_t configuration, const Tried& trie
   const LoadProfile profile = loads.Profile(configuration);
   standing.load_within = profile.within, standing.load_beyond = profile.beyond;
   standing.knee = profile.knee;
-  out.order = point->utility;
+  // Among those that tie, what was measured longer comes before what chance may have lifted.
+  out.order = knowledge.evidence.Lower(*point, 1);
   if (configuration == leader) {
-    standing.kind = Kind::kWins;  // until a tie shows
-    out.order = std::numeric_limits<double>::infinity();
+    standing.kind = Kind::kTies;  // unless it is alone
   } else {
     Place(knowledge, *leader, *point, standing);
   }
@@ -172,11 +173,11 @@ void Settle(const Knowledge& knowledge, Conclusion& conclusion) {
   }
   Standing& first = conclusion.ranking.front();
   if (tied.size() > 1) {
-    first.kind = Kind::kTies;
-    first.why = Format("the best, but not by more than chance allows");
+    first.why = "the best, but not by more than chance allows";
     conclusion.verdict = Listed(tied) + " tie";
     return;
   }
+  first.kind = Kind::kWins;
   first.why = "better than every other";
   conclusion.verdict = Winner(knowledge, first, conclusion.ranking.size());
 }
@@ -192,9 +193,17 @@ double RacingBound(size_t configurations) {
   return stats::StudentQuantile(1e6, 0.025 / n);
 }
 
-bool Dominated(const Evidence& evidence, const Point& point, const Point& leader, double bound,
+bool Below(const Evidence& evidence, const Point& point, const Point& leader, double bound,
+           double hope) {
+  const double error = std::hypot(evidence.Error(point), evidence.Error(leader));
+  return point.utility + hope + bound * error < leader.utility;
+}
+
+bool Dominated(const Evidence& evidence, size_t configuration, const Point& leader, double bound,
                double potential) {
-  return evidence.Upper(point, bound) + potential < evidence.Lower(leader, bound);
+  const Point* point = evidence.Best(configuration, false);
+  if (point == nullptr) return false;
+  return Below(evidence, *point, leader, bound, evidence.Slack(configuration, *point) + potential);
 }
 
 std::optional<size_t> Leader(const Knowledge& knowledge, bool strict) {
@@ -227,7 +236,7 @@ std::vector<size_t> Rivals(const Knowledge& knowledge, size_t leader) {
     const Paired paired = knowledge.confirmation.Compare(leader, configuration);
     if (paired.verdict == Paired::Verdict::kBetter) continue;
     const bool open = paired.rounds < kLeastRounds;
-    if (open && Dominated(evidence, *point, *best, bound)) continue;
+    if (open && Dominated(evidence, configuration, *best, bound)) continue;
     found.emplace_back(-point->utility, configuration);
   }
   std::sort(found.begin(), found.end());

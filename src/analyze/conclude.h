@@ -17,8 +17,13 @@ struct Knowledge {
 
 // So many standard errors hold all of `configurations` intervals together with 95 % (Bonferroni).
 double RacingBound(size_t configurations);
-// Its interval, even with what other loads may still bring, lies below the leader's.
-bool Dominated(const Evidence& evidence, const Point& point, const Point& leader, double bound,
+// The point is worse than the leader's by more than `bound` standard errors of their difference,
+// even if it were better by `hope`.
+bool Below(const Evidence& evidence, const Point& point, const Point& leader, double bound,
+           double hope);
+// So is the configuration's best, even if its takes were slow ones and with what other loads may
+// still bring.
+bool Dominated(const Evidence& evidence, size_t configuration, const Point& leader, double bound,
                double potential = 0);
 // The configuration that leads, by the confirmation where there was one.
 std::optional<size_t> Leader(const Knowledge& knowledge, bool strict);

@@ -11,12 +11,12 @@ namespace {
 // How many rounds the pooled variance is worth beside a pair's own, and what was expected beside
 // the pooled.
 constexpr double kPooledWorth = 4, kExpectedWorth = 4;
-// O'Brien and Fleming's constant for eight looks at 5 %: the bound at look n of N is that times
-// the root of N / n.
-constexpr double kBound = 2.1, kNormal95 = 1.959964;
+// Wang and Tsiatis' constant for eight looks at 5 %: the bound at look n of N is that times the
+// fourth root of N / n.
+constexpr double kBound = 2.25, kNormal95 = 1.959964;
 constexpr double kClip = 2.5;
 // Of the standard deviation of what is still to come, so much may change a pair's difference.
-constexpr double kHope = 0.5;
+constexpr double kHope = 1.0;
 
 double Mean(const std::vector<double>& values) {
   double sum = 0;
@@ -93,7 +93,8 @@ Paired Confirmation::Compare(size_t first, size_t second) const {
   const double freedom = n - 1 + kPooledWorth;
   const double deviation = std::sqrt((Squares(differences) + kPooledWorth * pooled_) / freedom);
   const double student = stats::StudentQuantile(freedom, 0.025) / kNormal95;
-  out.half_width = kBound * student * std::sqrt(std::max(1.0, most / n) / n) * deviation;
+  out.half_width =
+      kBound * student * std::pow(std::max(1.0, most / n), 0.25) / std::sqrt(n) * deviation;
   if (differences.size() < kLeastRounds) return out;
   const double size = std::abs(out.difference);
   using Verdict = Paired::Verdict;

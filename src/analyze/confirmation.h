@@ -6,11 +6,11 @@
 // better. Only these takes decide: the ones that chose the leader flatter it.
 //
 // The variance of a pair's differences is blended with that of all pairs and with what was expected
-// (three rounds alone say little of it). Rounds go on until a pair is decided, so each look has the
-// bound of O'Brien and Fleming, "A multiple testing procedure for clinical trials" (1979): strict
-// early, nearly nominal in the last round. No correction for the number of rivals is needed:
-// "better than all" is claimed only when every single comparison says so (an intersection-union
-// test: Berger 1982).
+// (three rounds alone say little of it). Rounds go on until a pair is decided, so each look has a
+// bound of Wang and Tsiatis ("Approximately optimal one-parameter boundaries for group sequential
+// trials", 1987, with 1/4): stricter early, nearly nominal in the last round. No correction for the
+// number of rivals is needed: "better than all" is claimed only when every single comparison says
+// so (an intersection-union test: Berger 1982).
 //
 // A pair ends as a tie when its interval lies within the resolution, when the rounds to come could
 // hardly decide it, or when they are used up. One slow take must not decide either: a difference
@@ -57,6 +57,7 @@ class Confirmation {
   std::optional<size_t> Leader() const;
   const std::vector<Contender>& contenders() const { return contenders_; }
   size_t rounds() const { return round_; }
+  bool in_round() const { return !pending_.empty(); }
 
  private:
   using Series = std::map<size_t, double>;  // utility by round

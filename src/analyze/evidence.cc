@@ -143,13 +143,16 @@ double Evidence::Lower(const Point& point, double z) const {
   return point.utility - z * Error(point);
 }
 
-double Evidence::Upper(const Point& point, double z) const {
-  const double error = Error(point), upper = point.utility + z * error;
-  if (point.utilities.size() == 1) return upper + kSlowTake;
-  if (point.utilities.size() > 2) return upper;
-  // Two that differ by more than noise: one of them was slow, and the point may be the other.
-  const double apart = std::abs(point.utilities[0] - point.utilities[1]);
-  return apart > 3 * error ? std::max(upper, point.utility + apart / 2 + z * error) : upper;
+double Evidence::Slack(size_t configuration, const Point& best) const {
+  if (best.utilities.size() > 2) return 0;
+  if (best.utilities.size() == 2) {
+    const double apart = std::abs(best.utilities[0] - best.utilities[1]);
+    return apart > 3 * Error(best) ? apart / 2 : 0;
+  }
+  for (const auto& [load, point] : Find(configuration)->points) {
+    if (&point != &best && point.ranked() && point.utility > best.utility - kSlowTake / 2) return 0;
+  }
+  return kSlowTake;
 }
 
 const Tried* Evidence::Find(size_t configuration) const {

@@ -58,9 +58,12 @@ class Evidence {
   const Point* Best(size_t configuration, bool strict) const;
   bool Usable(const Point& point, bool strict) const;
 
-  // Of the utility, with this many standard errors.
+  // Less so many standard errors.
   double Lower(const Point& point, double z) const;
-  double Upper(const Point& point, double z) const;
+  // How much more than its utility the configuration's best point may be worth because the takes
+  // that it rests on may have been slow ones: looks that agree, at this load or at others, exclude
+  // that.
+  double Slack(size_t configuration, const Point& best) const;
   double Error(const Point& point) const;
   // Of one take of this length, expected.
   double TakeVariance(Nanos window) const;

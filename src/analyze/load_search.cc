@@ -218,6 +218,7 @@ std::optional<size_t> LoadSearch::InChain(const View& view, const Chain& chain,
                                           std::optional<size_t> reference) const {
   if (!view.any) return Guess(chain, reference);
   if (!view.best) return TowardsFeasible(view, chain);
+  if (Saturated(view, chain, reference)) return std::nullopt;
   if (const auto next = Climb(view, chain, !reference)) return next;
   return reference ? std::nullopt : TowardsKnee(view);
 }
@@ -235,6 +236,31 @@ std::optional<size_t> LoadSearch::Next(size_t configuration,
       continue;
     const View view = Look(configuration, chain);
     if (const auto next = InChain(view, chain, reference)) return chain[*next];
+  }
+  return std::nullopt;
+}
+
+// At a load beyond the reference's knee it does just what the reference does: what limits both is
+// not the load, which would limit one more than the other.
+bool LoadSearch::Saturated(const View& view, const Chain& chain,
+                           std::optional<size_t> reference) const {
+  if (!reference) return false;
+  const Point* same = evidence_.Find(*reference, chain[*view.best]);
+  const LoadProfile profile = Profile(*reference);
+  if (same == nullptr) same = evidence_.Best(*reference, false);
+  if (same == nullptr || !same->ranked() || !profile.knee || profile.beyond) return false;
+  return chain[*view.best] > *profile.knee &&
+         std::abs(view.Utility(*view.best) - same->utility) < 2 * kWorth;
+}
+
+std::optional<size_t> LoadSearch::Around(size_t configuration) const {
+  const Point* best = evidence_.Best(configuration, false);
+  if (best == nullptr) return std::nullopt;
+  for (const Chain& chain : ChainsOf(space_, configuration)) {
+    if (!SameChain(space_.loads[chain.front()], space_.loads[best->load])) continue;
+    const View view = Look(configuration, chain);
+    if (!view.best) continue;
+    if (const auto next = Climb(view, chain, false)) return chain[*next];
   }
   return std::nullopt;
 }

@@ -33,6 +33,8 @@ class LoadSearch {
   // gain anything worth it. `reference`: a configuration whose loads were searched before, from
   // whose knee it starts; none: from the middle, and the knee is located too.
   std::optional<size_t> Next(size_t configuration, std::optional<size_t> reference) const;
+  // Loads around the best of a configuration that leads, whatever others suggest.
+  std::optional<size_t> Around(size_t configuration) const;
   LoadProfile Profile(size_t configuration) const;
   // How much the utility may still gain at loads not yet looked at; 0: nothing worth it.
   double Potential(size_t configuration) const;
@@ -45,6 +47,7 @@ class LoadSearch {
                                 std::optional<size_t> reference) const;
   std::optional<size_t> TowardsFeasible(const View& view, const Chain& chain) const;
   std::optional<size_t> Climb(const View& view, const Chain& chain, bool full) const;
+  bool Saturated(const View& view, const Chain& chain, std::optional<size_t> reference) const;
   std::optional<size_t> TowardsKnee(const View& view) const;
   size_t Boundary(const View& view, const Chain& chain, size_t within, size_t beyond) const;
 

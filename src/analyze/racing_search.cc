@@ -8,8 +8,11 @@
 namespace sextant::analyze {
 namespace {
 
-// So many are confirmed at a time: the leader, and if it beats these the next.
-constexpr size_t kGroup = 4;
+// So many join at a time once the nearest was beaten: the more share the leader's takes the better,
+// but a round must not take so long that drift tells its takes apart.
+constexpr size_t kGroup = 6;
+// A runner-up that is so much worse needs no confirmation.
+constexpr double kFarBehind = 0.25;
 // Of the budget, what is kept for the confirmation at most.
 constexpr double kReserveShare = 0.35;
 constexpr size_t kReservedContenders = 3;
@@ -94,13 +97,10 @@ std::optional<Trial> RacingSearch::SecondLook() const {
   for (const auto& [configuration, tried] : evidence_.tried()) {
     const Point* point = evidence_.Best(configuration, false);
     if (point == nullptr) continue;
-    if (configuration != *leader && Dominated(evidence_, *point, best, bound)) continue;
+    if (configuration != *leader && Dominated(evidence_, configuration, best, bound)) continue;
     const bool undecided =
         point->holds == Holds::kUndecided && point->takes.size() < kDecidingTakes;
-    const double error = evidence_.Error(*point);
-    const bool contradict = point->utilities.size() == 2 &&
-                            std::abs(point->utilities[0] - point->utilities[1]) > 3 * error;
-    if (point->utilities.size() > 1 && !undecided && !contradict) continue;
+    if (evidence_.Slack(configuration, *point) == 0 && !undecided) continue;
     const double longer = undecided ? static_cast<double>(point->takes.size() + 1) : 1;
     Trial trial{
         configuration, point->load,
@@ -113,29 +113,44 @@ std::optional<Trial> RacingSearch::SecondLook() const {
   return out;
 }
 
-// True when there is a pair to be compared.
+// True when somebody joined.
 bool RacingSearch::JoinRivals() {
   const auto leader = Leader(knowledge(), true);
   if (!leader) return false;
   const Point& best = *evidence_.Best(*leader, true);
-  const std::vector<size_t> rivals = Rivals(knowledge(), *leader);
-  if (rivals.empty()) return false;
+  std::vector<size_t> rivals = Rivals(knowledge(), *leader);
+  // Dropped on unpaired looks; before it is called worse it gets paired ones.
+  if (rivals.empty() && confirmation_.contenders().empty()) rivals = RunnerUp(*leader);
   // One that ties settles the verdict: the others need not be looked at.
-  size_t open = 0;
-  for (const size_t rival : rivals) {
-    if (!confirmation_.Has(rival)) continue;
-    const Paired paired = confirmation_.Compare(*leader, rival);
-    if (paired.verdict == Paired::Verdict::kTie) return true;
-    ++open;
-  }
-  if (open > 0) return true;
+  if (Tied(*leader, rivals)) return false;
+  // The nearest first, alone: where that ties, nothing more is to be known.
+  const size_t group = confirmation_.contenders().size() < 2 ? 1 : kGroup;
+  size_t joined = 0;
   confirmation_.Join({*leader, best.load});
-  for (size_t i = 0; i < rivals.size() && open + 1 < kGroup; ++i) {
-    const Point* point = evidence_.Best(rivals[i], false);
-    confirmation_.Join({rivals[i], point->load});
-    ++open;
+  for (size_t i = 0; i < rivals.size() && joined < group; ++i) {
+    if (confirmation_.Has(rivals[i])) continue;
+    confirmation_.Join({rivals[i], evidence_.Best(rivals[i], false)->load});
+    ++joined;
   }
-  return true;
+  return joined > 0;
+}
+
+std::vector<size_t> RacingSearch::RunnerUp(size_t leader) const {
+  std::vector<size_t> out;
+  double most = evidence_.Best(leader, true)->utility - kFarBehind;
+  for (const auto& [configuration, tried] : evidence_.tried()) {
+    const Point* point = evidence_.Best(configuration, false);
+    if (configuration == leader || point == nullptr || point->utility < most) continue;
+    most = point->utility;
+    out = {configuration};
+  }
+  return out;
+}
+
+bool RacingSearch::Tied(size_t leader, const std::vector<size_t>& rivals) const {
+  return std::any_of(rivals.begin(), rivals.end(), [&](size_t rival) {
+    return confirmation_.Compare(leader, rival).verdict == Paired::Verdict::kTie;
+  });
 }
 
 std::optional<Trial> RacingSearch::NextRound() {
@@ -150,9 +165,11 @@ std::optional<Trial> RacingSearch::NextRound() {
 std::optional<Trial> RacingSearch::Confirm() {
   // Who was lost in a round, or beaten, makes room for others.
   for (size_t attempt = 0; attempt <= evidence_.tried().size(); ++attempt) {
+    const auto leader = Leader(knowledge(), true);
+    if (leader && !confirmation_.in_round() && Tied(*leader, Rivals(knowledge(), *leader)))
+      return std::nullopt;
     if (auto trial = NextRound()) return trial;
-    const size_t before = confirmation_.contenders().size();
-    if (!JoinRivals() || confirmation_.contenders().size() == before) return std::nullopt;
+    if (!JoinRivals()) return std::nullopt;
   }
   return std::nullopt;
 }
@@ -161,7 +178,7 @@ Search::Remaining RacingSearch::Estimate() const {
   Remaining out;
   if (!explored_) out = ToExplore();
   const double take = evidence_.load_cost() + evidence_.warmup_cost() + Seconds(ConfirmWindow());
-  const size_t contenders = std::min(space_.configurations.size(), kGroup);
+  const size_t contenders = std::min<size_t>(space_.configurations.size(), 4);
   const size_t rounds =
       confirmation_.rounds() < kMostRounds ? kMostRounds - confirmation_.rounds() : 0;
   if (contenders > 1 && (!explored_ || asked_)) {

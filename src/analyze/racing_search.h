@@ -43,6 +43,8 @@ class RacingSearch : public Search {
   std::optional<Trial> Confirm();
   std::optional<Trial> NextRound();
   bool JoinRivals();
+  std::vector<size_t> RunnerUp(size_t leader) const;
+  bool Tied(size_t leader, const std::vector<size_t>& rivals) const;
   bool Affordable(const Trial& trial, double reserve) const;
   double Reserve() const;
   Nanos ConfirmWindow() const;
