@@ -241,10 +241,6 @@ void AddOutputRows(options::Table<O>& t) {
                   .value = "N",
                   .help = "So many of the best get a directory with config.pbtxt and Helm values.",
                   .limits = {0, 1000}});
-  t.Add(&O::progress, {.name = "progress",
-                       .value = "HOW",
-                       .help = "auto: a line that is kept current on a terminal; none, line, or "
-                               "json: JSON lines on stderr."});
   t.Add(&O::listen_metrics, {.name = "listen-metrics",
                              .value = "ADDRESS:PORT",
                              .help = "Serves the run's own state for Prometheus there.",
@@ -256,7 +252,8 @@ bool IsShared(const options::Row& row) {
   static constexpr std::array kGroups = {
       "TLS",        "Header fields and tokens", "On the way",
       "Input data", "Streaming and sequences",  "Request parameters"};
-  static constexpr std::array<std::string_view, 16> kNames = {"url",
+  static constexpr std::array<std::string_view, 17> kNames = {"progress",
+                                                              "url",
                                                               "protocol",
                                                               "resolve-all",
                                                               "model-version",

@@ -24,7 +24,7 @@ std::string SignatureText(const load::ModelSignature& signature) {
   std::string out = Format("{}", signature.max_batch_size > 0);
   for (const auto* tensors : {&signature.inputs, &signature.outputs}) {
     for (const kserve::TensorMetadata& tensor : *tensors)
-      AppendFormat(out, "|{}:{}:{}", tensor.name, static_cast<int>(tensor.datatype),
+      AppendFormat(out, "|{}:{}:{}", tensor.name, static_cast<int>(tensor.type),
                    kserve::FormatShape(tensor.shape));
   }
   return out;

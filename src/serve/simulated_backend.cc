@@ -2,9 +2,11 @@
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
+#include <cstdlib>
 #include <cstring>
 #include <deque>
 #include <mutex>
+#include <thread>
 
 #include "base/strings.h"
 #include "net/event_loop.h"
@@ -14,6 +16,9 @@
 
 namespace sextant::serve {
 namespace {
+
+// What a shell reports of a segmentation fault.
+constexpr int kCrashExitCode = 139;
 
 // What the instances of a model share.
 struct Shared {
@@ -116,6 +121,11 @@ void SimulatedInstance::Execute(std::span<PendingRequest> batch,
   for (const PendingRequest& request : batch) {
     items += request.batch_size;
     faults.push_back(request.padding ? FaultKind::kNone : s.model.DrawFault(random_));
+  }
+  if (std::find(faults.begin(), faults.end(), FaultKind::kCrash) != faults.end()) {
+    s.context.log.Write(LogLevel::kError, "model '{}': simulated crash", s.config.name());
+    // As of a fault in a backend's library: nobody is told, nothing is put in order.
+    std::_Exit(kCrashExitCode);
   }
   const Nanos drawn = s.model.service.Draw(random_);
   Nanos service;
@@ -314,6 +324,7 @@ class SimulatedBackend final : public Backend {
     auto shared = std::make_shared<Shared>(context_);
     shared->config = config;
     SEXTANT_ASSIGN(shared->model, SimulatedModel::Parse(config));
+    std::this_thread::sleep_for(shared->model.load_time);
     return std::unique_ptr<BackendModel>(
         std::make_unique<SimulatedBackendModel>(std::move(shared)));
   }

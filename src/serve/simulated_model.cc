@@ -173,6 +173,7 @@ const std::vector<ParameterRow>& Parameters() {
   static const std::vector<ParameterRow> rows{
       {"service_time", Into(&SimulatedModel::service, ServiceLaw::Parse)},
       {"per_item", Into(&SimulatedModel::per_item, duration)},
+      {"load_time", Into(&SimulatedModel::load_time, duration)},
       {"contention", Into(&SimulatedModel::contention, factor)},
       {"memory_base", Into(&SimulatedModel::memory_base, bytes)},
       {"memory_per_instance", Into(&SimulatedModel::memory_per_instance, bytes)},

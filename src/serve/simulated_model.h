@@ -27,10 +27,12 @@ enum class FaultKind : uint8_t {
   kInvalidArgument,
   kDeadlineExceeded,
   kReset,
-  kHang
+  kHang,
+  kCrash  // of the whole server
 };
-constexpr std::array<std::string_view, 7> kFaultNames{
-    "ok", "internal", "unavailable", "invalid_argument", "deadline_exceeded", "reset", "hang"};
+constexpr std::array<std::string_view, 8> kFaultNames{
+    "ok",    "internal", "unavailable", "invalid_argument", "deadline_exceeded",
+    "reset", "hang",     "crash"};
 
 struct Stall {
   Nanos at{0};  // after the model's first request
@@ -41,6 +43,7 @@ struct SimulatedModel {
   ServiceLaw service;
   Nanos per_item{0};
   double contention = 0;
+  Nanos load_time{0};
   uint64_t memory_base = 0, memory_per_instance = 0, memory_per_item = 0, memory_limit = 0;
   double cliff = 4;                                  // factor beyond memory_limit
   std::vector<std::pair<FaultKind, double>> faults;  // with their probabilities
