@@ -9,8 +9,8 @@ import statistics
 import subprocess
 import time
 
-from harness import (NULL_MODEL, ROOT, SEXTANT, SIMULATED_MODEL, SWEEP_MODEL, TOOLS, Failure, Server, paired,
-                     progress, quantile, ratio_of, run, spread)
+from harness import (BUILD, NULL_MODEL, ROOT, SEXTANT, SIMULATED_MODEL, SWEEP_MODEL, TOOLS, Failure, Server,
+                     paired, progress, quantile, ratio_of, run, spread)
 from results import Figure
 
 SEQUENCE_MODEL = NULL_MODEL.format(elements=16, out_elements=16) + 'sequence_batching { }\n'
@@ -631,6 +631,40 @@ def program(bench):
     yield Figure('program', 'stripped binary', stripped.stat().st_size / 2**20, 'MiB', 30 / 1.048576)
 
 
+SIMULATED_GPU = '''gpu gpm=yes memory=141GiB
+utilization constant 0.5
+memory_utilization constant 0.2
+memory_used constant 20GiB
+bar1_used constant 1GiB
+power constant 400
+temperature constant 60
+sm_clock constant 1980e6
+memory_clock constant 2619e6
+throttle constant 0
+sm_active constant 0.5
+sm_occupancy constant 0.3
+tensor_active constant 0.2
+dram_active constant 0.4
+process 1 16GiB
+'''
+
+
+def gpus(bench):
+    """Eight simulated GPUs at 10 Hz, all that the sampler asks for."""
+    scenario = bench.file('.gpus')
+    scenario.write_text(SIMULATED_GPU * 8)
+    library = BUILD / 'nvml_sim' / 'libnvidia-ml-sim.so'
+    runs = []
+    for _ in range(1 if bench.quick else 3):
+        done = run([TOOLS / 'gpu_sampler', library, 1 if bench.quick else 10],
+                   env={'SEXTANT_NVML_SIM': str(scenario)})
+        runs.append(json.loads(done.out))
+    shares = [100 * r['cpu_share'] for r in runs]
+    yield Figure('gpus', 'CPU of sampling 8 simulated GPUs at 10 Hz', statistics.median(shares),
+                 '% of a core', 0.5, spread=spread(shares),
+                 detail=f'{runs[0]["calls_per_s"]:.0f} driver calls per second')
+
+
 ALL = {f.__name__: f for f in (program, http, grpc, streaming, modes, tls, peer, sweep,
                                instructions, allocations, latency, open_loop, large, data, many,
-                               long)}
+                               gpus, long)}

@@ -1,5 +1,7 @@
 #include "gpu/budget_guard.h"
 
+#include <algorithm>
+
 namespace sextant::gpu {
 
 double BudgetGuard::TierShare(size_t tier, const Stretch& stretch) const {
@@ -23,16 +25,18 @@ BudgetGuard::Stretch BudgetGuard::Fitting(double budget) const {
   return stretch;
 }
 
-void BudgetGuard::Ran(Tier tier, Nanos inside) {
-  constexpr double kWeight = 0.2;  // of the newest
+void BudgetGuard::Ran(Tier tier, Nanos inside, double budget) {
+  constexpr double kHorizonS = 10;
+  constexpr uint64_t kBeginning = 30;  // runs, in which the mean comes to where it belongs
   const size_t i = Index(tier);
   // The first run finds the driver cold and says nothing about the others.
   if (++runs_[i] == 1) return;
-  cost_s_[i] =
-      runs_[i] == 2 ? Seconds(inside) : cost_s_[i] + kWeight * (Seconds(inside) - cost_s_[i]);
-  if (Share() > budget_) {
-    stretch_ = Fitting(budget_);
-  } else if (const Stretch shorter = Fitting(0.7 * budget_); Share(shorter) > Share()) {
+  const double weight =
+      std::clamp(Seconds(Period(tier)) / kHorizonS, runs_[i] <= kBeginning ? 0.1 : 0.0, 0.3);
+  cost_s_[i] += weight * (Seconds(inside) - cost_s_[i]);
+  if (Share() > budget) {
+    stretch_ = Fitting(budget);
+  } else if (const Stretch shorter = Fitting(0.7 * budget); Share(shorter) > Share()) {
     // Well within the budget with shorter periods: some air, or it would go to and fro.
     stretch_ = shorter;
   }

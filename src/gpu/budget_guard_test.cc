@@ -7,12 +7,12 @@ namespace {
 
 constexpr std::array<Nanos, kTiers> kPeriods = {2s, 500ms, 102ms, 100ms};
 
-void Runs(BudgetGuard& guard, Tier tier, Nanos cost, int times = 30) {
-  for (int i = 0; i < times; ++i) guard.Ran(tier, cost);
+void Runs(BudgetGuard& guard, Tier tier, Nanos cost, int times = 200) {
+  for (int i = 0; i < times; ++i) guard.Ran(tier, cost, 0.005);
 }
 
 TEST(BudgetGuard, WhatIsCheapIsLeftAlone) {
-  BudgetGuard guard(kPeriods, 0.005);
+  BudgetGuard guard(kPeriods);
   Runs(guard, Tier::kFast, 100us);
   Runs(guard, Tier::kSlow, 4ms);
   for (const Tier tier : {Tier::kSlow, Tier::kMedium, Tier::kGpm, Tier::kFast})
@@ -21,7 +21,7 @@ TEST(BudgetGuard, WhatIsCheapIsLeftAlone) {
 }
 
 TEST(BudgetGuard, SlowCallsGoFirstAndFastOnesLast) {
-  BudgetGuard guard(kPeriods, 0.005);
+  BudgetGuard guard(kPeriods);
   Runs(guard, Tier::kFast, 100us);
   Runs(guard, Tier::kMedium, 1ms);
   Runs(guard, Tier::kSlow, 20ms);
@@ -38,7 +38,7 @@ TEST(BudgetGuard, SlowCallsGoFirstAndFastOnesLast) {
 }
 
 TEST(BudgetGuard, ATierThatCostsNothingIsNotBlamed) {
-  BudgetGuard guard(kPeriods, 0.005);
+  BudgetGuard guard(kPeriods);
   Runs(guard, Tier::kSlow, 10us);
   Runs(guard, Tier::kFast, 1900us);
   EXPECT_FALSE(guard.stretched(Tier::kSlow));
@@ -46,17 +46,32 @@ TEST(BudgetGuard, ATierThatCostsNothingIsNotBlamed) {
 }
 
 TEST(BudgetGuard, OneSlowFirstCallIsNoReason) {
-  BudgetGuard guard(kPeriods, 0.005);
-  guard.Ran(Tier::kFast, 1s);
+  BudgetGuard guard(kPeriods);
+  guard.Ran(Tier::kFast, 1s, 0.005);
   Runs(guard, Tier::kFast, 100us);
   EXPECT_FALSE(guard.stretched(Tier::kFast));
 }
 
+TEST(BudgetGuard, OneSlowCallAmongManyIsNone) {
+  BudgetGuard guard(kPeriods);
+  for (int i = 0; i < 50; ++i) {
+    guard.Ran(Tier::kFast, i % 25 == 5 ? 4ms : 20us, 0.005);
+    EXPECT_FALSE(guard.stretched(Tier::kFast)) << i;
+  }
+}
+
+TEST(BudgetGuard, CallsThatBecomeSlowAreNoticedWithinSeconds) {
+  BudgetGuard guard(kPeriods);
+  Runs(guard, Tier::kFast, 20us);
+  Runs(guard, Tier::kFast, 5ms, 20);
+  EXPECT_TRUE(guard.stretched(Tier::kFast));
+}
+
 TEST(BudgetGuard, WhenCallsAreCheapAgainPeriodsAreShortAgain) {
-  BudgetGuard guard(kPeriods, 0.005);
+  BudgetGuard guard(kPeriods);
   Runs(guard, Tier::kFast, 5ms);
   EXPECT_TRUE(guard.stretched(Tier::kFast));
-  Runs(guard, Tier::kFast, 100us, 100);
+  Runs(guard, Tier::kFast, 100us, 2000);
   EXPECT_FALSE(guard.stretched(Tier::kFast));
 }
 

@@ -13,10 +13,6 @@ using nvml::Call;
 constexpr Nanos kAskUnsupportedAgain{60s};
 constexpr Nanos kAskLostFirst{1s}, kAskLostAtMost{60s};
 constexpr int kMediumTimes = 5;
-// Values of samples nearer to each other are not valid (NVIDIA/DCGM#310); what is more, is for
-// clocks that differ.
-constexpr Nanos kGpmLeast{102ms};
-
 struct GpmRow {
   uint32_t id;
   SignalId signal;
@@ -32,7 +28,7 @@ std::array<Nanos, kTiers> Periods(const SamplerOptions& options) {
   std::array<Nanos, kTiers> periods;
   periods[static_cast<size_t>(Tier::kSlow)] = options.slow_interval;
   periods[static_cast<size_t>(Tier::kMedium)] = options.interval * kMediumTimes;
-  periods[static_cast<size_t>(Tier::kGpm)] = std::max(options.interval, kGpmLeast);
+  periods[static_cast<size_t>(Tier::kGpm)] = std::max(options.interval, kGpmInterval);
   periods[static_cast<size_t>(Tier::kFast)] = options.interval;
   return periods;
 }
@@ -51,6 +47,13 @@ ProcessMemory ToProcess(uint32_t pid, uint64_t bytes) {
 
 }  // namespace
 
+double SharedBudget::Allow(size_t device, double share) {
+  shares_[device] = share;
+  double left = budget_;
+  for (size_t i = 0; i < shares_.size(); ++i) left -= i == device ? 0 : shares_[i].load();
+  return std::max(left, budget_ / static_cast<double>(shares_.size()));
+}
+
 struct DeviceSampler::Sampled {
   Unit unit;
   std::array<Instant, nvml::kCalls> ask_again{};
@@ -61,15 +64,17 @@ struct DeviceSampler::Sampled {
 };
 
 DeviceSampler::DeviceSampler(std::shared_ptr<nvml::Library> library, int index, nvml::Device gpu,
-                             std::vector<Unit> units, const SamplerOptions& options, double budget)
+                             std::vector<Unit> units, const SamplerOptions& options,
+                             std::shared_ptr<SharedBudget> budget, size_t place)
     : library_(std::move(library)),
       gpu_(gpu),
       process_buffer_(64),
       index_(index),
       options_(options),
-      budget_(budget),
+      budget_(std::move(budget)),
+      place_(place),
       watched_(options.processes),
-      guard_(Periods(options), budget) {
+      guard_(Periods(options)) {
   for (Unit& unit : units) {
     auto sampled = std::make_unique<Sampled>();
     sampled->unit = std::move(unit);
@@ -292,6 +297,8 @@ void DeviceSampler::FreeGpm() {
 }
 
 void DeviceSampler::Gpm(Sampled& unit) {
+  // Values of samples nearer to each other are not valid (NVIDIA/DCGM#310).
+  if (unit.older_at && SteadyNow() - *unit.older_at < 100ms) return;
   const nvml::Library& nvml = *library_;
   const bool got = unit.unit.scope == Scope::kMigInstance
                        ? Ask(unit, Call::kGpmMigSampleGet, nvml.GpmMigSampleGet, gpu_,
@@ -349,15 +356,16 @@ void DeviceSampler::RunTier(Tier tier) {
   const Nanos inside = meter_.inside() - before;
   if (lost_) return;  // costs nothing now, and will again
   const std::scoped_lock lock(mutex_);
-  guard_.Ran(tier, inside);
+  guard_.Ran(tier, inside, budget_->Allow(place_, guard_.Share()));
   if (std::string text = DegradedText(); !text.empty()) degraded_ = std::move(text);
 }
 
-void DeviceSampler::Run(Nanos delay) {
-  constexpr Tier kAll[kTiers] = {Tier::kFast, Tier::kGpm, Tier::kMedium, Tier::kSlow};
+void DeviceSampler::Run(Instant origin) {
+  // GPM first, as what counts there is the time between two samples.
+  constexpr Tier kAll[kTiers] = {Tier::kGpm, Tier::kFast, Tier::kMedium, Tier::kSlow};
   AllocateGpm();
   Due due;
-  due.fill(SteadyNow() + delay);
+  due.fill(origin);
   const bool gpm = std::ranges::any_of(units_, [](const auto& unit) { return unit->unit.gpm; });
   if (!gpm) due[static_cast<size_t>(Tier::kGpm)] = Instant::max();
   std::unique_lock lock(mutex_);
@@ -368,15 +376,13 @@ void DeviceSampler::Run(Nanos delay) {
     if (wake_.wait_until(lock, std::ranges::min(due), [this] { return stop_; })) break;
     for (const Tier tier : kAll) {
       Instant& next = due[static_cast<size_t>(tier)];
-      const Instant now = SteadyNow();
-      if (now < next || stop_) continue;
+      if (SteadyNow() < next || stop_) continue;
       lock.unlock();
       RunTier(tier);
       lock.lock();
+      // What was missed is not made up for.
       const Nanos period = guard_.Period(tier);
-      // On a grid, without catching up; only GPM's distances count and not its rate.
-      const bool grid = tier != Tier::kGpm && next + period > SteadyNow();
-      next = grid ? next + period : SteadyNow() + period;
+      next += period * ((SteadyNow() - next) / period + 1);
     }
   }
   lock.unlock();
@@ -451,8 +457,8 @@ std::string DeviceSampler::DegradedText() const {
   }
   if (what.empty()) return {};
   return Format(
-      "GPU {}: {}, as driver calls would take {:.2g} % of a core, of which it may have {:.2g} %",
-      index_, what, 100 * guard_.ShareUnguarded(), 100 * budget_);
+      "GPU {}: {}, as driver calls would take {:.2g} % of a core, and all GPUs' may take {:.2g} %",
+      index_, what, 100 * guard_.ShareUnguarded(), 100 * budget_->total());
 }
 
 std::string DeviceSampler::Degraded() const {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
@@ -20,6 +21,9 @@
 
 namespace sextant::gpu {
 
+// 100 ms is the least; the rest is for a thread that is late once and then in time.
+constexpr Nanos kGpmInterval{102ms};
+
 // A GPU or a MIG instance, as the driver showed it at the start.
 struct Unit {
   nvml::Device handle = nullptr;
@@ -31,17 +35,31 @@ struct Unit {
   std::string trouble;
 };
 
+// The share of time inside the driver that all devices of a sampler have together. Threads: any.
+class SharedBudget {
+ public:
+  SharedBudget(double budget, size_t devices) : budget_(budget), shares_(devices) {}
+  double total() const { return budget_; }
+  // `device` now takes this share; what it may take: what the others leave, or its equal part.
+  double Allow(size_t device, double share);
+
+ private:
+  const double budget_;
+  std::vector<std::atomic<double>> shares_;
+};
+
 class DeviceSampler {
  public:
-  // `budget`: this device's part of it.
+  // `place`: its own in the budget.
   DeviceSampler(std::shared_ptr<nvml::Library> library, int index, nvml::Device gpu,
-                std::vector<Unit> units, const SamplerOptions& options, double budget);
+                std::vector<Unit> units, const SamplerOptions& options,
+                std::shared_ptr<SharedBudget> budget, size_t place);
   DeviceSampler(const DeviceSampler&) = delete;
   DeviceSampler& operator=(const DeviceSampler&) = delete;
   ~DeviceSampler();
 
-  // Until Stop(). Lets go of the library in the end. Begins after `delay`.
-  void Run(Nanos delay);
+  // Until Stop(). Lets go of the library in the end. Samples are due at `origin` and from there on.
+  void Run(Instant origin);
   void Stop();
   // Whether Run() has returned, or has come to its end within the time; not waited for when it
   // hangs in a call.
@@ -97,7 +115,8 @@ class DeviceSampler {
 
   const int index_;
   const SamplerOptions options_;
-  const double budget_;
+  const std::shared_ptr<SharedBudget> budget_;
+  const size_t place_;
   CallMeter meter_;
 
   mutable std::mutex mutex_;

@@ -3,10 +3,11 @@
 //
 // The source is NVIDIA's management library (nvml_api.h). Calls come in tiers: utilization, memory
 // and energy at `interval`; the activity of GPM (Hopper and later) too, but never within 100 ms,
-// where its values are not valid; power, clocks, temperature, throttle reasons and BAR1 at five
-// times it; process lists at `slow_interval`. What a device does not support is asked again once a
-// minute. A value that cannot be (more memory used than there is, 4 GW) is missing. Not called at
-// all: the fan's speed and the PCIe throughput, which block for long.
+// where its values are not valid (an interval of 100 ms is made 102 ms, and both are done in one
+// go); power, clocks, temperature, throttle reasons and BAR1 at five times it; process lists at
+// `slow_interval`. What a device does not support is asked again once a minute. A value that cannot
+// be (more memory used than there is, 4 MW) is missing. Not called at all: the fan's speed and the
+// PCIe throughput, which block for long.
 //
 // Errors: only Start has any. Later a driver that fails leaves signals missing, never zero, and
 // DeviceWindow::stale says why.
@@ -73,7 +74,7 @@ struct SamplerOptions {
   Nanos slow_interval{2s};           // process lists; a shorter window may see none
   Nanos call_limit{2s};              // a call that takes longer marks its device stale
   Nanos start_limit{10s};            // the driver's start, which wakes every GPU
-  double budget = 0.005;             // share of a core that may be spent inside the driver
+  double budget = 0.005;             // share of time inside the driver, of all devices together
   std::vector<std::string> devices;  // UUIDs (or how they begin) or indices; empty: all
   std::vector<uint32_t> processes;   // the server's; children are found by their parents
 };
