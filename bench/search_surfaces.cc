@@ -79,6 +79,7 @@ Run RunAdaptive(SimulatedSurface& surface, const SearchOptions& options) {
     }
     search->Report(surface.Measure(*trial));
     ++run.trials;
+    if (std::getenv("TRACE") != nullptr) std::printf("%s c=%zu l=%zu w=%.0f\n", trial->reason.c_str(), trial->configuration, trial->load, Seconds(trial->window));
     const Conclusion now = search->Conclude();
     const Standing& first = now.ranking.front();
     const double regret =
@@ -141,7 +142,7 @@ void Print(const std::string& name, int seeds, const Sums& ours, const PeerSums&
 void Compare(SurfaceKind kind, int seeds, const Goal& goal) {
   Sums ours;
   PeerSums brute, quick;
-  for (int seed = 1; seed <= seeds; ++seed) {
+  for (int seed = std::getenv("SEED") ? std::atoi(std::getenv("SEED")) : 1; seed <= seeds; ++seed) {
     SurfaceOptions of{.kind = kind, .seed = static_cast<uint64_t>(seed)};
     SimulatedSurface a(of), b(of), c(of);
     SearchOptions options{

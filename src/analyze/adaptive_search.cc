@@ -29,8 +29,6 @@ namespace {
 constexpr size_t kAll = 10;
 // Standard errors for leaving a configuration early; it may be looked at again.
 constexpr double kLeaving = 2;
-// What loads not yet looked at may add where no slope is known.
-constexpr double kPromise = 0.1;
 // Configurations that must agree until the surface counts as flat, and the ratio of their variance
 // to that of takes below which they do.
 constexpr size_t kFlatOf = 7;
@@ -88,8 +86,7 @@ class AdaptiveSearch final : public RacingSearch {
   bool Hopeless(size_t configuration, size_t leader) const {
     const Point& best = *evidence_.Best(leader, false);
     if (evidence_.Best(configuration, false) != nullptr) {
-      const double potential = std::min(kPromise, loads_.Potential(configuration));
-      return Dominated(evidence_, configuration, best, kLeaving, potential);
+      return Dominated(evidence_, configuration, best, kLeaving, loads_.Potential(configuration));
     }
     // Within its constraints it can only be worse than beyond them, where more is better.
     const auto& objectives = options_.goal.objectives;

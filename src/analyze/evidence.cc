@@ -14,8 +14,8 @@ constexpr double kWithinSecond = 0.025, kBetween = 0.012, kBelief = 6;
 constexpr double kClip = 3;
 // Below this a figure's logarithm says nothing.
 constexpr double kLeast = 1e-9, kLeastShare = 1e-4;
-// An undecided constraint gets so many takes until it counts as one that does not hold.
-constexpr size_t kDecidingTakes = 5;
+// Takes of a point whose constraints are violated by little, until that is believed.
+constexpr size_t kBelievedTakes = 3;
 
 double Least(std::string_view field) {
   const Field* found = FindField(field);
@@ -175,6 +175,18 @@ bool Evidence::Usable(const Point& point, bool strict) const {
   Figures bare = point.figures;
   for (auto& [name, figure] : bare) figure.lower.reset(), figure.upper.reset();
   return CheckAll(options_.goal.constraints, bare) == Holds::kYes;
+}
+
+bool Evidence::Doubtful(const Point& point) const {
+  if (point.holds != Holds::kNo || point.takes.size() >= kBelievedTakes) return false;
+  const double reach = 1.25 * kSlowTake / static_cast<double>(point.takes.size());
+  for (const Constraint& constraint : options_.goal.constraints) {
+    if (Check(constraint, point.figures) != Holds::kNo) continue;
+    const double value = point.figures.find(constraint.field)->second.value;
+    if (!(value > 0) || constraint.limit <= 0) return false;
+    if (std::abs(std::log(value / constraint.limit)) > reach) return false;
+  }
+  return true;
 }
 
 const Point* Evidence::Best(size_t configuration, bool strict) const {

@@ -10,6 +10,8 @@ namespace {
 
 // Less is not worth a look at another load.
 constexpr double kWorth = 0.015;
+// What others have not shown, loads that were not looked at may still bring.
+constexpr double kUnseen = 0.05;
 // Throughput no longer grows from where it has reached this share of its maximum.
 constexpr double kAtKnee = 0.97;
 
@@ -273,11 +275,24 @@ double LoadSearch::Potential(size_t configuration) const {
     if (!view.best || chain[*view.best] != best->load) continue;
     if (!Climb(view, chain, false)) return 0;
     const auto below = view.SeenBelow(*view.best);
-    if (!below || !view.Usable(*below)) return std::log(2.0);
+    if (!below || !view.Usable(*below)) return GainOfOthers(best->load);
     return std::max(0.0, (view.Utility(*view.best) - view.Utility(*below)) /
                              static_cast<double>(*view.best - *below));
   }
   return 0;
+}
+
+// What others gained from this load to their best.
+double LoadSearch::GainOfOthers(size_t load) const {
+  double most = 0;
+  for (const auto& [configuration, tried] : evidence_.tried()) {
+    if (tried.points.size() < 2) continue;
+    const auto here = tried.points.find(load);
+    const Point* best = evidence_.Best(configuration, false);
+    if (here == tried.points.end() || best == nullptr || !here->second.ranked()) continue;
+    most = std::max(most, best->utility - here->second.utility);
+  }
+  return most + kUnseen;
 }
 
 LoadProfile LoadSearch::Profile(size_t configuration) const {
