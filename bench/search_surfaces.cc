@@ -79,7 +79,9 @@ Run RunAdaptive(SimulatedSurface& surface, const SearchOptions& options) {
     }
     search->Report(surface.Measure(*trial));
     ++run.trials;
-    if (std::getenv("TRACE") != nullptr) std::printf("%s c=%zu l=%zu w=%.0f\n", trial->reason.c_str(), trial->configuration, trial->load, Seconds(trial->window));
+    if (std::getenv("TRACE") != nullptr)
+      std::printf("%s c=%zu l=%zu w=%.0f\n", trial->reason.c_str(), trial->configuration,
+                  trial->load, Seconds(trial->window));
     const Conclusion now = search->Conclude();
     const Standing& first = now.ranking.front();
     const double regret =
@@ -90,6 +92,11 @@ Run RunAdaptive(SimulatedSurface& surface, const SearchOptions& options) {
   run.total = surface.measured_s(), run.elapsed = surface.elapsed_s(), run.loads = surface.loads();
   if (!confirming) run.explored = run.total;
   const Conclusion end = search->Conclude();
+  if (std::getenv("TRACE") != nullptr)
+    for (const Standing& s : end.ranking)
+      std::printf("  %zu %s l=%zu takes=%llu %s\n", s.configuration,
+                  std::string(StandingName(s.kind)).c_str(), s.load.value_or(99),
+                  (unsigned long long)s.takes, s.why.c_str());
   const Standing& first = end.ranking.front();
   run.wins = first.kind == Standing::Kind::kWins;
   run.tie = first.kind == Standing::Kind::kTies;

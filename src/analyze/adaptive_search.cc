@@ -33,6 +33,8 @@ constexpr double kLeaving = 2;
 // to that of takes below which they do.
 constexpr size_t kFlatOf = 7;
 constexpr double kFlat = 1.6;
+// Of the limit, by which a constraint may be missed where it is worth looking beside.
+constexpr double kNearMiss = 0.15;
 // One probe by chance for so many configurations, and how many at most.
 constexpr size_t kPerProbe = 20, kMostProbes = 8;
 
@@ -137,7 +139,7 @@ class AdaptiveSearch final : public RacingSearch {
     if (!centre) return Search();
     for (;;) {
       if (centre_ == centre && done_) {
-        if (!Refine()) return false;
+        if (!Refine()) return PlanAroundNearMiss(*centre);
       }
       centre_ = centre, done_ = true;
       AddWave(lattice_.Neighbours(*centre, strides_));
@@ -196,6 +198,25 @@ class AdaptiveSearch final : public RacingSearch {
     for (size_t i = 0; i < kMostProbes / 2; ++i)
       wave.push_back(1 + random_.Below(configurations - 1));
     AddWave(std::move(wave));
+    return !wave_.empty();
+  }
+
+  // A better one that misses its constraints by little: beside it may be one that does not. With
+  // few loads to choose from, one step of load is worth more than many of the configuration.
+  bool PlanAroundNearMiss(size_t centre) {
+    if (options_.goal.constraints.empty()) return false;
+    const Point* best = evidence_.Best(centre, false);
+    std::optional<size_t> missed;
+    double most = best == nullptr ? 0 : best->utility;
+    for (const auto& [configuration, tried] : evidence_.tried()) {
+      for (const auto& [load, point] : tried.points) {
+        if (evidence_.Usable(point, false) || !evidence_.NearMiss(point, kNearMiss)) continue;
+        if (point.utility <= most) continue;
+        most = point.utility, missed = configuration;
+      }
+    }
+    if (!missed) return false;
+    AddWave(lattice_.Neighbours(*missed, strides_));
     return !wave_.empty();
   }
 

@@ -178,13 +178,19 @@ bool Evidence::Usable(const Point& point, bool strict) const {
 }
 
 bool Evidence::Doubtful(const Point& point) const {
-  if (point.holds != Holds::kNo || point.takes.size() >= kBelievedTakes) return false;
-  const double reach = 1.25 * kSlowTake / static_cast<double>(point.takes.size());
+  const bool against = point.holds == Holds::kNo || point.holds == Holds::kUndecided;
+  if (!against || Usable(point, false) || point.takes.size() >= kBelievedTakes) return false;
+  return NearMiss(point, 1.25 * kSlowTake / static_cast<double>(point.takes.size()));
+}
+
+bool Evidence::NearMiss(const Point& point, double share) const {
+  if (!point.ranked() || point.holds == Holds::kUnknown) return false;
   for (const Constraint& constraint : options_.goal.constraints) {
-    if (Check(constraint, point.figures) != Holds::kNo) continue;
+    const Holds holds = Check(constraint, point.figures);
+    if (holds != Holds::kNo && holds != Holds::kUndecided) continue;
     const double value = point.figures.find(constraint.field)->second.value;
     if (!(value > 0) || constraint.limit <= 0) return false;
-    if (std::abs(std::log(value / constraint.limit)) > reach) return false;
+    if (std::abs(std::log(value / constraint.limit)) > share) return false;
   }
   return true;
 }

@@ -60,8 +60,10 @@ class Evidence {
   const Point* Best(size_t configuration, bool strict) const;
   bool Usable(const Point& point, bool strict) const;
 
-  // Its constraints are violated, but by no more than a slow take or two explain.
+  // Its constraints seem violated, but by no more than a slow take or two explain.
   bool Doubtful(const Point& point) const;
+  // They are missed by no more than this share of the limit.
+  bool NearMiss(const Point& point, double share) const;
 
   // Less so many standard errors.
   double Lower(const Point& point, double z) const;
