@@ -79,6 +79,9 @@ Run RunAdaptive(SimulatedSurface& surface, const SearchOptions& options) {
     }
     search->Report(surface.Measure(*trial));
     ++run.trials;
+    if (std::getenv("TRACE") != nullptr)
+      std::printf("%s c=%zu l=%zu w=%.0f\n", trial->reason.c_str(), trial->configuration,
+                  trial->load, Seconds(trial->window));
     const Conclusion now = search->Conclude();
     const Standing& first = now.ranking.front();
     const double regret =
@@ -89,6 +92,11 @@ Run RunAdaptive(SimulatedSurface& surface, const SearchOptions& options) {
   run.total = surface.measured_s(), run.elapsed = surface.elapsed_s(), run.loads = surface.loads();
   if (!confirming) run.explored = run.total;
   const Conclusion end = search->Conclude();
+  if (std::getenv("TRACE") != nullptr)
+    for (const Standing& s : end.ranking)
+      std::printf("  %zu %s l=%zu takes=%llu %s\n", s.configuration,
+                  std::string(StandingName(s.kind)).c_str(), s.load.value_or(99),
+                  (unsigned long long)s.takes, s.why.c_str());
   const Standing& first = end.ranking.front();
   run.wins = first.kind == Standing::Kind::kWins;
   run.tie = first.kind == Standing::Kind::kTies;
@@ -141,7 +149,7 @@ void Print(const std::string& name, int seeds, const Sums& ours, const PeerSums&
 void Compare(SurfaceKind kind, int seeds, const Goal& goal) {
   Sums ours;
   PeerSums brute, quick;
-  for (int seed = 1; seed <= seeds; ++seed) {
+  for (int seed = std::getenv("SEED") ? std::atoi(std::getenv("SEED")) : 1; seed <= seeds; ++seed) {
     SurfaceOptions of{.kind = kind, .seed = static_cast<uint64_t>(seed)};
     SimulatedSurface a(of), b(of), c(of);
     SearchOptions options{

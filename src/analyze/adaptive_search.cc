@@ -29,12 +29,12 @@ namespace {
 constexpr size_t kAll = 10;
 // Standard errors for leaving a configuration early; it may be looked at again.
 constexpr double kLeaving = 2;
-// What loads not yet looked at may add where no slope is known.
-constexpr double kPromise = 0.1;
 // Configurations that must agree until the surface counts as flat, and the ratio of their variance
 // to that of takes below which they do.
 constexpr size_t kFlatOf = 7;
 constexpr double kFlat = 1.6;
+// Of the limit, by which a constraint may be missed where it is worth looking beside.
+constexpr double kNearMiss = 0.15;
 // One probe by chance for so many configurations, and how many at most.
 constexpr size_t kPerProbe = 20, kMostProbes = 8;
 
@@ -88,8 +88,7 @@ class AdaptiveSearch final : public RacingSearch {
   bool Hopeless(size_t configuration, size_t leader) const {
     const Point& best = *evidence_.Best(leader, false);
     if (evidence_.Best(configuration, false) != nullptr) {
-      const double potential = std::min(kPromise, loads_.Potential(configuration));
-      return Dominated(evidence_, configuration, best, kLeaving, potential);
+      return Dominated(evidence_, configuration, best, kLeaving, loads_.Potential(configuration));
     }
     // Within its constraints it can only be worse than beyond them, where more is better.
     const auto& objectives = options_.goal.objectives;
@@ -140,7 +139,7 @@ class AdaptiveSearch final : public RacingSearch {
     if (!centre) return Search();
     for (;;) {
       if (centre_ == centre && done_) {
-        if (!Refine()) return false;
+        if (!Refine()) return PlanAroundNearMiss(*centre);
       }
       centre_ = centre, done_ = true;
       AddWave(lattice_.Neighbours(*centre, strides_));
@@ -199,6 +198,25 @@ class AdaptiveSearch final : public RacingSearch {
     for (size_t i = 0; i < kMostProbes / 2; ++i)
       wave.push_back(1 + random_.Below(configurations - 1));
     AddWave(std::move(wave));
+    return !wave_.empty();
+  }
+
+  // A better one that misses its constraints by little: beside it may be one that does not. With
+  // few loads to choose from, one step of load is worth more than many of the configuration.
+  bool PlanAroundNearMiss(size_t centre) {
+    if (options_.goal.constraints.empty()) return false;
+    const Point* best = evidence_.Best(centre, false);
+    std::optional<size_t> missed;
+    double most = best == nullptr ? 0 : best->utility;
+    for (const auto& [configuration, tried] : evidence_.tried()) {
+      for (const auto& [load, point] : tried.points) {
+        if (evidence_.Usable(point, false) || !evidence_.NearMiss(point, kNearMiss)) continue;
+        if (point.utility <= most) continue;
+        most = point.utility, missed = configuration;
+      }
+    }
+    if (!missed) return false;
+    AddWave(lattice_.Neighbours(*missed, strides_));
     return !wave_.empty();
   }
 

@@ -14,8 +14,8 @@ constexpr double kWithinSecond = 0.025, kBetween = 0.012, kBelief = 6;
 constexpr double kClip = 3;
 // Below this a figure's logarithm says nothing.
 constexpr double kLeast = 1e-9, kLeastShare = 1e-4;
-// An undecided constraint gets so many takes until it counts as one that does not hold.
-constexpr size_t kDecidingTakes = 5;
+// Takes of a point whose constraints are violated by little, until that is believed.
+constexpr size_t kBelievedTakes = 3;
 
 double Least(std::string_view field) {
   const Field* found = FindField(field);
@@ -175,6 +175,24 @@ bool Evidence::Usable(const Point& point, bool strict) const {
   Figures bare = point.figures;
   for (auto& [name, figure] : bare) figure.lower.reset(), figure.upper.reset();
   return CheckAll(options_.goal.constraints, bare) == Holds::kYes;
+}
+
+bool Evidence::Doubtful(const Point& point) const {
+  const bool against = point.holds == Holds::kNo || point.holds == Holds::kUndecided;
+  if (!against || Usable(point, false) || point.takes.size() >= kBelievedTakes) return false;
+  return NearMiss(point, 1.25 * kSlowTake / static_cast<double>(point.takes.size()));
+}
+
+bool Evidence::NearMiss(const Point& point, double share) const {
+  if (!point.ranked() || point.holds == Holds::kUnknown) return false;
+  for (const Constraint& constraint : options_.goal.constraints) {
+    const Holds holds = Check(constraint, point.figures);
+    if (holds != Holds::kNo && holds != Holds::kUndecided) continue;
+    const double value = point.figures.find(constraint.field)->second.value;
+    if (!(value > 0) || constraint.limit <= 0) return false;
+    if (std::abs(std::log(value / constraint.limit)) > share) return false;
+  }
+  return true;
 }
 
 const Point* Evidence::Best(size_t configuration, bool strict) const {

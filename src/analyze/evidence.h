@@ -23,6 +23,8 @@ namespace sextant::analyze {
 
 // How much a single take may lie below what the point is worth, beyond its noise.
 inline constexpr double kSlowTake = 0.12;
+// An undecided constraint gets so many takes until it counts as one that does not hold.
+inline constexpr size_t kDecidingTakes = 12;
 
 struct Point {
   size_t load = 0;
@@ -57,6 +59,11 @@ class Evidence {
   // hold), the one with the highest utility.
   const Point* Best(size_t configuration, bool strict) const;
   bool Usable(const Point& point, bool strict) const;
+
+  // Its constraints seem violated, but by no more than a slow take or two explain.
+  bool Doubtful(const Point& point) const;
+  // They are missed by no more than this share of the limit.
+  bool NearMiss(const Point& point, double share) const;
 
   // Less so many standard errors.
   double Lower(const Point& point, double z) const;

@@ -10,6 +10,10 @@ namespace {
 
 // Less is not worth a look at another load.
 constexpr double kWorth = 0.015;
+// Less is not worth locating a constraint's limit any better.
+constexpr double kWorthOfLimit = 0.005;
+// What others have not shown, loads that were not looked at may still bring.
+constexpr double kUnseen = 0.05;
 // Throughput no longer grows from where it has reached this share of its maximum.
 constexpr double kAtKnee = 0.97;
 
@@ -174,11 +178,15 @@ std::optional<size_t> LoadSearch::Climb(const View& view, const Chain& chain, bo
   const auto promises = [&](double per_step, size_t steps) {
     return per_step * static_cast<double>(steps) > kWorth;
   };
-  const bool rising = !below || !view.Usable(*below) || promises(slope(*below, b), 1);
-  if (rising && b + 1 < n) {
+  // With many loads a step is small, and what counts is how far it is to the next that is known.
+  const size_t room = above ? *above - b : std::max<size_t>(1, (n - b) / 4);
+  const bool blind = !below || !view.Usable(*below);
+  const double rise = blind ? 1 : slope(*below, b) * static_cast<double>(room);
+  if (above && room > 1 && !view.Usable(*above) && rise > kWorthOfLimit)
+    return Boundary(view, chain, b, *above);
+  if (rise > kWorth && b + 1 < n) {
     if (!above) return full ? b + (n - b) / 2 : b + 1;
-    if (*above > b + 1 && !view.Usable(*above)) return Boundary(view, chain, b, *above);
-    if (*above > b + 1 && below) return b + (*above - b) / 2;
+    if (room > 1 && below) return b + room / 2;
   }
   const bool falling = above && view.Usable(*above) && promises(-slope(b, *above), 1);
   // With a constraint that breaks above, throughput rises up to it: nothing is to be had below.
@@ -273,11 +281,24 @@ double LoadSearch::Potential(size_t configuration) const {
     if (!view.best || chain[*view.best] != best->load) continue;
     if (!Climb(view, chain, false)) return 0;
     const auto below = view.SeenBelow(*view.best);
-    if (!below || !view.Usable(*below)) return std::log(2.0);
+    if (!below || !view.Usable(*below)) return GainOfOthers(best->load);
     return std::max(0.0, (view.Utility(*view.best) - view.Utility(*below)) /
                              static_cast<double>(*view.best - *below));
   }
   return 0;
+}
+
+// What others gained from this load to their best.
+double LoadSearch::GainOfOthers(size_t load) const {
+  double most = 0;
+  for (const auto& [configuration, tried] : evidence_.tried()) {
+    if (tried.points.size() < 2) continue;
+    const auto here = tried.points.find(load);
+    const Point* best = evidence_.Best(configuration, false);
+    if (here == tried.points.end() || best == nullptr || !here->second.ranked()) continue;
+    most = std::max(most, best->utility - here->second.utility);
+  }
+  return most + kUnseen;
 }
 
 LoadProfile LoadSearch::Profile(size_t configuration) const {

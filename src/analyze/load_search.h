@@ -41,6 +41,7 @@ class LoadSearch {
 
  private:
   struct View;
+  double GainOfOthers(size_t load) const;
   View Look(size_t configuration, const Chain& chain) const;
   size_t Guess(const Chain& chain, std::optional<size_t> reference) const;
   std::optional<size_t> InChain(const View& view, const Chain& chain,

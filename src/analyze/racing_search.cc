@@ -11,13 +11,13 @@ namespace {
 // So many join at a time once the nearest was beaten: the more share the leader's takes the better,
 // but a round must not take so long that drift tells its takes apart.
 constexpr size_t kGroup = 6;
+// So many takes, ever longer, are for deciding a constraint before the confirmation adds its own.
+constexpr size_t kLongerTakes = 7;
 // A runner-up that is so much worse needs no confirmation.
 constexpr double kFarBehind = 0.25;
 // Of the budget, what is kept for the confirmation at most.
 constexpr double kReserveShare = 0.35;
 constexpr size_t kReservedContenders = 3;
-// Takes of a point whose constraint is undecided, before it counts as one that does not hold.
-constexpr size_t kDecidingTakes = 5;
 
 }  // namespace
 
@@ -90,27 +90,41 @@ Nanos RacingSearch::ConfirmWindow() const {
 
 std::optional<Trial> RacingSearch::SecondLook() const {
   const auto leader = Leader(knowledge(), false);
-  if (!leader) return std::nullopt;
-  const Point& best = *evidence_.Best(*leader, false);
-  const double bound = RacingBound(evidence_.tried().size());
   std::optional<Trial> out;
   for (const auto& [configuration, tried] : evidence_.tried()) {
-    const Point* point = evidence_.Best(configuration, false);
-    if (point == nullptr) continue;
-    if (configuration != *leader && Dominated(evidence_, configuration, best, bound)) continue;
-    const bool undecided =
-        point->holds == Holds::kUndecided && point->takes.size() < kDecidingTakes;
-    if (evidence_.Slack(configuration, *point) == 0 && !undecided) continue;
-    const double longer = undecided ? static_cast<double>(point->takes.size() + 1) : 1;
-    Trial trial{
-        configuration, point->load,
-        std::min(FromSeconds(longer * Seconds(options_.shortest_window)), options_.longest_window),
-        undecided ? "decides a constraint" : "second look"};
+    auto trial = SecondLook(configuration, tried, leader);
+    if (!trial) continue;
     // What is loaded goes first: it costs no switch.
     if (configuration == evidence_.loaded()) return trial;
     if (!out) out = std::move(trial);
   }
   return out;
+}
+
+std::optional<Trial> RacingSearch::SecondLook(size_t configuration, const Tried& tried,
+                                              std::optional<size_t> leader) const {
+  const Point* best = leader ? evidence_.Best(*leader, false) : nullptr;
+  const double bound = RacingBound(evidence_.tried().size());
+  const auto look = [&](const Point& point, double longer, std::string reason) {
+    const double window = longer * Seconds(options_.shortest_window);
+    return Trial{configuration, point.load, std::min(FromSeconds(window), options_.longest_window),
+                 std::move(reason)};
+  };
+  // The default is what all are compared with: where its constraints break matters, too.
+  for (const auto& [load, point] : tried.points) {
+    const bool close =
+        configuration == 0 || best == nullptr || !Below(evidence_, point, *best, bound, kSlowTake);
+    if (close && point.ranked() && evidence_.Doubtful(point)) return look(point, 1, "looks again");
+  }
+  const Point* point = evidence_.Best(configuration, false);
+  if (point == nullptr || best == nullptr) return std::nullopt;
+  const bool far = configuration != *leader && Dominated(evidence_, configuration, *best, bound);
+  if (far && configuration != 0) return std::nullopt;
+  if (point->holds == Holds::kUndecided && point->takes.size() < kLongerTakes)
+    return look(*point, std::min<double>(4, 1 + static_cast<double>(point->takes.size())),
+                "decides a constraint");
+  if (far || evidence_.Slack(configuration, *point) == 0) return std::nullopt;
+  return look(*point, 1, "second look");
 }
 
 // True when somebody joined.

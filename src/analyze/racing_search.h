@@ -40,6 +40,8 @@ class RacingSearch : public Search {
   LoadSearch loads_;
 
  private:
+  std::optional<Trial> SecondLook(size_t configuration, const Tried& tried,
+                                  std::optional<size_t> leader) const;
   std::optional<Trial> Confirm();
   std::optional<Trial> NextRound();
   bool JoinRivals();
