@@ -29,7 +29,7 @@ bool OnCpuOnly(const ModelConfig& config, const AutomaticOptions& options) {
       !groups.empty() && std::all_of(groups.begin(), groups.end(), [](const auto& group) {
         return group.kind() == inference::ModelInstanceGroup::KIND_CPU;
       });
-  return all_cpu || options.gpus == 0;
+  return all_cpu || options.cpu_only || options.gpus == 0;
 }
 
 class Completer {
@@ -44,6 +44,7 @@ class Completer {
     const bool has_configuration = std::any_of(
         axes.begin(), axes.end(), [](const AxisSpec& a) { return !IsLoadAxis(a.name); });
     if (!has_configuration) AddConfiguration();
+    AddKind();
     if (out_.spec.Find("concurrency") == nullptr && out_.spec.Find("rate") == nullptr) AddLoad();
     return std::move(out_);
   }
@@ -89,6 +90,15 @@ class Completer {
     for (int64_t n = std::max<int64_t>(1, bounds.min_instances); n <= most; ++n)
       counts.emplace_back(n);
     if (!counts.empty()) Add(kInstances, std::move(counts), std::move(why));
+  }
+
+  void AddKind() {
+    const bool said = out_.spec.Find("instance_group") != nullptr ||
+                      out_.spec.Find("instance_group.kind") != nullptr;
+    if (!options_.cpu_only || !options_.can_configure || said || config_.has_ensemble_scheduling())
+      return;
+    Add("instance_group.kind", {Json("KIND_CPU")},
+        "on the CPU, in all configurations but the default");
   }
 
   void AddBatching() {

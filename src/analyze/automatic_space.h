@@ -24,6 +24,7 @@ struct AutomaticOptions {
   int cores = 1;  // of the machine of the server
   int gpus = 0;   // that the server may use
   SearchBounds bounds;
+  bool cpu_only = false;      // the model is to run on the CPU, whatever it says itself
   bool can_configure = true;  // the server loads configurations that it is given
   bool rates = false;         // load is a rate of requests, not a number in flight
 };

@@ -353,6 +353,13 @@ TEST(AutomaticSpace, AddsOnlyWhatIsMissing) {
   EXPECT_EQ(said.why[0], "instance_group.count: up to 2 on a CPU with 2 cores");
 }
 
+TEST(AutomaticSpace, AModelForTheCpuIsTriedThere) {
+  EXPECT_EQ(Axes(CompleteSpace(Spec({"concurrency=1"}), Config(""),
+                               {.cores = 2, .gpus = 4, .cpu_only = true})),
+            (Words{"concurrency 1..1", "instance_group.count 1..2",
+                   "instance_group.kind \"KIND_CPU\"..\"KIND_CPU\""}));
+}
+
 TEST(AutomaticSpace, EveryConfigurationOfItCanBeLoaded) {
   for (const std::string_view pbtxt :
        {"max_batch_size: 8", "", "max_batch_size: 2 dynamic_batching {}",

@@ -470,14 +470,32 @@ class Reader {
   bool any_index_;
 };
 
+// An error leaves it half done.
+Result<void> SetInPlace(ModelConfig& config, std::string_view path, const Json& value) {
+  SEXTANT_ASSIGN(const std::vector<PathStep> steps, ParseFieldPath(path));
+  return Setter(path, Setter::Mode::kModel).Set(config, steps, value);
+}
+
 }  // namespace
 
 Result<void> SetField(ModelConfig& config, std::string_view path, const Json& value) {
-  SEXTANT_ASSIGN(const std::vector<PathStep> steps, ParseFieldPath(path));
   ModelConfig changed = config;
-  SEXTANT_TRY(Setter(path, Setter::Mode::kModel).Set(changed, steps, value));
+  SEXTANT_TRY(SetInPlace(changed, path, value));
   config.Swap(&changed);
   return {};
+}
+
+Result<ModelConfig> WithSettings(const ModelConfig& config,
+                                 std::span<const FieldSetting> settings) {
+  ModelConfig out = config;
+  std::vector<std::string> faults;
+  for (const FieldSetting& setting : InOrder(settings)) {
+    // What an error leaves half done is thrown away with the rest.
+    if (Result<void> set = SetInPlace(out, setting.path, setting.value); !set.has_value())
+      faults.push_back(set.error().message());
+  }
+  if (!faults.empty()) return InvalidArgument(Join(faults, "\n"));
+  return out;
 }
 
 Result<Json> GetField(const ModelConfig& config, std::string_view path) {

@@ -1,4 +1,4 @@
-// Several settings at once, and whether what they make is a configuration that a server takes.
+// The order of several settings, and whether what they make is a configuration that a server takes.
 #include <algorithm>
 
 #include "base/strings.h"
@@ -51,18 +51,6 @@ std::vector<FieldSetting> InOrder(std::span<const FieldSetting> settings) {
     const auto da = depth(a), db = depth(b);
     return da != db ? da < db : a.value.IsNull() && !b.value.IsNull();
   });
-  return out;
-}
-
-Result<ModelConfig> WithSettings(const ModelConfig& config,
-                                 std::span<const FieldSetting> settings) {
-  ModelConfig out = config;
-  std::vector<std::string> faults;
-  for (const FieldSetting& setting : InOrder(settings)) {
-    if (Result<void> set = SetField(out, setting.path, setting.value); !set.has_value())
-      faults.push_back(set.error().message());
-  }
-  if (!faults.empty()) return InvalidArgument(Join(faults, "\n"));
   return out;
 }
 
