@@ -75,7 +75,10 @@ std::vector<options::Mistake> MakeAnalyzePlan(AnalyzeOptions& options, AnalyzePl
   ChooseLaunch(options);
   CheckServer(options, add);
   for (const std::string& list : options.models) {
-    for (std::string& name : SplitWords(list)) plan.models.push_back(std::move(name));
+    for (std::string& name : SplitWords(list)) {
+      if (std::find(plan.models.begin(), plan.models.end(), name) == plan.models.end())
+        plan.models.push_back(std::move(name));
+    }
   }
   std::vector<std::string> set = options.set;
   for (const auto& [name, values] : {std::pair("batch", &options.batches),
@@ -261,6 +264,8 @@ class ModelAnalysis {
                                 .can_configure = can_configure() && (configured || !loads_given),
                                 .rates = !options_.rates.empty()});
     automatic_ = std::move(automatic.why);
+    if (can_configure() && loads_given && !configured)
+      automatic_ = {"only the load is varied: --set gives fields of config.pbtxt to try as well"};
     SEXTANT_ASSIGN(space_, analyze::MakeSpace(automatic.spec, analyze::ModelOf(stand_->base())));
     for (size_t i = 0; i < space_.configurations.size(); ++i)
       names_.push_back(analyze::ConfigurationName(model_, i));
