@@ -112,6 +112,11 @@ Result<void> Meter::Follow(std::vector<uint32_t> processes, const std::string& s
   }
   if (collect.endpoints.empty()) return {};
   SEXTANT_ASSIGN(collector_, metrics::Collector::Start(collect));
+  // Which of them tells of GPUs is known before the first window.
+  collector_->Edge();
+  collector_->Edge();
+  Baseline ignored;
+  AddMetrics(ignored);
   return {};
 }
 

@@ -94,6 +94,16 @@ std::vector<const Field*> ShownFields(const Report& report) {
   return out;
 }
 
+// The first line of what the server said of a configuration that could not be measured.
+std::string ErrorOf(const Report& report, size_t configuration) {
+  for (const PointRecord& point : report.result.points) {
+    if (point.configuration != report.names[configuration] || point.measured.error.empty())
+      continue;
+    return Printable(point.measured.error.substr(0, point.measured.error.find('\n')), 300);
+  }
+  return {};
+}
+
 std::string GainText(const Standing& standing) {
   if (standing.configuration == 0) return "-";
   if (standing.load == std::nullopt) return "";
@@ -152,9 +162,12 @@ void AppendSeedRow(std::string& out, std::string model, std::string batch, std::
   text::AppendCsvRow(out, row);
 }
 
-std::string Setting1(const std::vector<Setting>& settings, std::string_view path) {
-  for (const Setting& setting : settings) {
-    if (setting.path == path) return ValueText(setting.value);
+// What a point's configuration has there, set or as it is.
+std::string FieldText(const Report& report, const PointRecord& point, std::string_view path) {
+  for (const auto* settings : {&point.settings, &report.base}) {
+    for (const Setting& setting : *settings) {
+      if (setting.path == path) return ValueText(setting.value);
+    }
   }
   return {};
 }
@@ -205,7 +218,9 @@ std::string FormatRanking(const Report& report, bool color) {
     if (s.kind != Standing::Kind::kFailed && s.kind != Standing::Kind::kUnknown &&
         s.kind != Standing::Kind::kInfeasible)
       continue;
-    if (!s.why.empty()) AppendFormat(out, "  {}: {}\n", report.names[s.configuration], s.why);
+    AppendFormat(out, "  {}: {}\n", report.names[s.configuration], s.why);
+    const std::string error = ErrorOf(report, s.configuration);
+    if (!error.empty()) AppendFormat(out, "    {}\n", error);
   }
   AppendFormat(out, "\nVerdict: {}\n", conclusion.verdict);
   return out;
@@ -405,8 +420,8 @@ std::string InferenceCsv(const Report& report) {
     text::AppendCsvRow(
         out, std::vector<std::string>{point->model, Format("{}", point->load.point.batch_size),
                                       Format("{:g}", point->load.point.value), point->configuration,
-                                      Setting1(point->settings, "instance_group.count"),
-                                      Setting1(point->settings, "max_batch_size"),
+                                      FieldText(report, *point, "instance_group.count"),
+                                      FieldText(report, *point, "max_batch_size"),
                                       Satisfies(report, figures), Rounded(figures, "throughput", 1),
                                       Rounded(figures, "latency_p99", 1e3)});
   }
@@ -433,7 +448,7 @@ std::string GpuCsv(const Report& report) {
           out, std::vector<std::string>{
                    point->model, device.device, Format("{}", point->load.point.batch_size),
                    Format("{:g}", point->load.point.value), point->configuration,
-                   Setting1(point->settings, "instance_group.count"),
+                   FieldText(report, *point, "instance_group.count"),
                    Satisfies(report, point->measured.figures),
                    Rounded(device.figures, "gpu_memory_used", 1 / kMegabyte),
                    Rounded(device.figures, "gpu_utilization", 100),

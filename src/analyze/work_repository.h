@@ -1,5 +1,6 @@
-// A model repository of our own for servers that poll a directory: each model in it is made of
-// links to the files of the user's repository, which is only read, and a config.pbtxt of ours.
+// A model repository of our own, made of links into the user's, which is only read: for a server of
+// ours, which may leave what it likes beside the models' files (Python's byte code, caches), and
+// for one that polls a directory, with a config.pbtxt of ours.
 //
 // Threads: one at a time.
 #pragma once
@@ -19,10 +20,13 @@ class WorkRepository {
   // The model appears with this configuration, all at once. Errors: kNotFound (the source has no
   // such model), kAlreadyExists (what lies there is not ours), kIo.
   Result<void> Put(const std::string& model, const std::string& config_pbtxt);
+  // All models of the source, as they are.
+  Result<void> MirrorAll();
   // Not an error when it is not there.
   Result<void> Remove(const std::string& model);
 
  private:
+  Result<void> Make(const std::string& model, const std::string* config_pbtxt);
   Result<void> CheckOurs(const std::string& model) const;
 
   const std::string source_, directory_;

@@ -17,6 +17,7 @@
 #include "cli/analyze_stand.h"
 #include "cli/analyze_view.h"
 #include "cli/command.h"
+#include "kserve/config_fields.h"
 
 namespace sextant::cli {
 namespace {
@@ -80,7 +81,7 @@ class ModelAnalysis {
     return {};
   }
 
-  bool can_configure() const { return stand_->control() == ModelControl::kExplicit; }
+  bool can_configure() const { return stand_->control() != ModelControl::kNone; }
 
   Result<void> MakeTheSpace() {
     const bool loads_given = std::any_of(plan_.space.axes.begin(), plan_.space.axes.end(),
@@ -163,6 +164,7 @@ class ModelAnalysis {
 
   Result<void> Search() {
     std::printf("GPU figures: %s\n", meter_.Describe().c_str());
+    for (const std::string& complaint : meter_.Complaints()) PrintWarning("analyze", complaint);
     for (const std::string& why : automatic_) std::printf("  %s\n", why.c_str());
     for (const std::string& note : space_.notes) std::printf("  %s\n", note.c_str());
     std::printf("%zu configurations, %zu points\n\n", space_.configurations.size(),
@@ -181,6 +183,16 @@ class ModelAnalysis {
     return journal_->Finish(result_.interrupted ? "interrupted" : "complete");
   }
 
+  // What the default has where tables have columns for it.
+  std::vector<analyze::Setting> PresentValues() const {
+    std::vector<analyze::Setting> out;
+    for (const char* path : {"instance_group.count", "max_batch_size"}) {
+      Result<text::Json> value = kserve::GetField(stand_->base(), path);
+      if (value.has_value() && !value->IsNull()) out.push_back({path, *std::move(value)});
+    }
+    return out;
+  }
+
   analyze::Report MakeReport() const {
     return {.space = space_,
             .names = names_,
@@ -190,7 +202,7 @@ class ModelAnalysis {
             .gpu_source = meter_.Describe(),
             .identity = journal_->identity(),
             .baselines = journal_->baselines(),
-            .base_values = {}};
+            .base = PresentValues()};
   }
 
   Result<void> WriteConfigurations(const analyze::Report& report) {
@@ -266,14 +278,19 @@ class ModelAnalysis {
 Result<std::unique_ptr<analyze::ModelServer>> StartOwnServer(const AnalyzeOptions& options,
                                                              const std::string& work) {
   if (options.launch == analyze::Launch::kRemote) return std::unique_ptr<analyze::ModelServer>();
+  const std::string source = fs::absolute(options.repository).lexically_normal().string();
+  const std::string mirror = fs::absolute(JoinPath(work, "server")).lexically_normal().string();
+  SEXTANT_TRY(RemoveAll(mirror));
+  SEXTANT_TRY(analyze::WorkRepository(source, JoinPath(mirror, "repository")).MirrorAll());
   analyze::LaunchOptions launch{.kind = options.launch,
-                                .repository = fs::absolute(options.repository).string(),
+                                .repository = JoinPath(mirror, "repository"),
+                                .source = source,
                                 .program = {},
                                 .image = options.image,
                                 .arguments = options.server_arguments,
                                 .environment = options.server_environment,
                                 .container_arguments = options.container_arguments,
-                                .work_directory = work,
+                                .work_directory = mirror,
                                 .start_limit = options.server_start_timeout};
   switch (options.launch) {
     case analyze::Launch::kEmbedded:

@@ -15,6 +15,8 @@ namespace sextant::cli {
 namespace {
 
 constexpr Nanos kPoll = 20ms;
+// What a server that polls says of a model for so long is of its present configuration.
+constexpr Nanos kStale = 3s;
 // Long enough for a few samples of GPUs at rest.
 constexpr Nanos kRest = 300ms;
 // Memory that a server may keep after a model has gone, beyond what it had before.
@@ -155,16 +157,27 @@ Result<void> ModelStand::Load(const std::optional<kserve::ModelConfig>& config) 
 // The server finds what has changed when it next looks.
 Result<void> ModelStand::AwaitPolled() {
   const Instant deadline = SteadyNow() + options_.load_timeout;
+  std::optional<Instant> refused_since;
   while (!stop_()) {
     const Result<bool> ready = control_->ModelReady(model_, "");
     if (ready.has_value() && *ready) return {};
     const auto index = control_->FetchRepositoryIndex();
     if (!index.has_value() && index.error().code() == ErrorCode::kUnavailable) return index.error();
+    std::string reason;
     for (const kserve::IndexedModel& model :
          index.has_value() ? *index : std::vector<kserve::IndexedModel>()) {
-      if (model.name == model_ && model.state == "UNAVAILABLE" && !model.reason.empty() &&
-          model.reason != "unloaded")
-        return InvalidArgument(model.reason);
+      if (model.name == model_ && model.state == "UNAVAILABLE" && model.reason != "unloaded")
+        reason = model.reason;
+    }
+    if (reason.empty()) {
+      refused_since.reset();
+    } else if (!refused_since) {
+      refused_since = SteadyNow();
+    }
+    // The words of the configuration before are repeated until the new one is being loaded.
+    if (!reason.empty() && (reason != refused_before_ || SteadyNow() - *refused_since > kStale)) {
+      refused_before_ = reason;
+      return InvalidArgument(reason);
     }
     if (SteadyNow() > deadline) {
       return Error(ErrorCode::kDeadlineExceeded,
@@ -239,6 +252,16 @@ Result<analyze::Baseline> ModelStand::MeasureIdle(Nanos duration) {
   return out;
 }
 
+// Whether a server that polls still has the model in its index: what it says of it, such as why it
+// could not be loaded, is of the configuration before.
+bool ModelStand::Listed() {
+  if (!work_repository_) return false;
+  const auto index = control_->FetchRepositoryIndex();
+  return index.has_value() && std::any_of(index->begin(), index->end(), [&](const auto& model) {
+           return model.name == model_ && model.reason != "unloaded";
+         });
+}
+
 // The model is gone when this returns: unloading goes on behind the call.
 Result<void> ModelStand::Unload() {
   if (control_mode_ == ModelControl::kNone) return {};
@@ -250,7 +273,7 @@ Result<void> ModelStand::Unload() {
   const Instant deadline = SteadyNow() + options_.unload_timeout;
   while (true) {
     const Result<bool> ready = control_->ModelReady(model_, "");
-    if (ready.has_value() && !*ready) return {};
+    if (ready.has_value() && !*ready && !Listed()) return {};
     if (!ready.has_value() && ready.error().code() == ErrorCode::kUnavailable) return ready.error();
     if (SteadyNow() > deadline)
       return Error(ErrorCode::kDeadlineExceeded, Format("'{}' was still there after {:.0f} s",

@@ -67,6 +67,7 @@ class ModelStand final : public analyze::Stand {
   Result<void> FindBase();
   Result<void> LearnModel();
   Result<void> EnsureServer(analyze::LoadReport& report);
+  bool Listed();
   Result<void> Unload();
   // The model with this configuration, nothing: as it is.
   Result<void> Load(const std::optional<kserve::ModelConfig>& config);
@@ -93,7 +94,8 @@ class ModelStand final : public analyze::Stand {
   std::unique_ptr<kserve::ControlClient> control_;
   ModelControl control_mode_ = ModelControl::kNone;
   std::optional<analyze::WorkRepository> work_repository_;
-  bool was_loaded_ = false;  // before we came
+  std::string refused_before_;  // what a server that polls said last
+  bool was_loaded_ = false;     // before we came
   kserve::ModelConfig base_;
   Subject subject_;
   // By name; there is one without a name where no data sets were named.
