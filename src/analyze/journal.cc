@@ -40,19 +40,6 @@ Result<Figures> FiguresFromJson(const Json* json) {
   return out;
 }
 
-Json DevicesToJson(const std::vector<DeviceFigures>& devices) {
-  Json::Array out;
-  for (const DeviceFigures& device : devices) {
-    Json one{Json::Object()};
-    one.Set("device", device.device);
-    one.Set("name", device.name);
-    one.Set("source", device.source);
-    one.Set("scope", device.scope);
-    one.Set("figures", ToJson(device.figures));
-    out.push_back(std::move(one));
-  }
-  return out;
-}
 Result<std::vector<DeviceFigures>> DevicesFromJson(const Json* json) {
   std::vector<DeviceFigures> out;
   if (json == nullptr) return out;
@@ -80,7 +67,7 @@ Json BaselineToJson(const Baseline& baseline) {
   out.Set("type", "baseline");
   out.Set("kind", baseline.kind);
   out.Set("figures", ToJson(baseline.figures));
-  out.Set("devices", DevicesToJson(baseline.devices));
+  out.Set("devices", ToJson(baseline.devices));
   return out;
 }
 Result<Baseline> BaselineFromJson(const Json& json) {
@@ -217,6 +204,20 @@ Json ToJson(const Figures& figures) {
   return out;
 }
 
+Json ToJson(const std::vector<DeviceFigures>& devices) {
+  Json::Array out;
+  for (const DeviceFigures& device : devices) {
+    Json one{Json::Object()};
+    one.Set("device", device.device);
+    one.Set("name", device.name);
+    one.Set("source", device.source);
+    one.Set("scope", device.scope);
+    one.Set("figures", ToJson(device.figures));
+    out.push_back(std::move(one));
+  }
+  return out;
+}
+
 Json ToJson(const std::vector<Setting>& settings) {
   Json out{Json::Object()};
   for (const Setting& setting : settings) out.Set(setting.path, setting.value);
@@ -268,7 +269,7 @@ Json PointToJson(const PointRecord& point) {
   out.Set("cost_s", point.measured.cost_s);
   out.Set("load_cost_s", point.load_cost_s);
   out.Set("figures", ToJson(point.measured.figures));
-  out.Set("devices", DevicesToJson(point.measured.devices));
+  out.Set("devices", ToJson(point.measured.devices));
   Json::Array flags;
   for (const std::string& flag : point.measured.flags) flags.emplace_back(flag);
   out.Set("flags", std::move(flags));

@@ -61,6 +61,7 @@ Result<JournalContents> ParseJournal(std::string_view text);
 
 // As they stand in the journal and in results.
 text::Json ToJson(const Figures& figures);
+text::Json ToJson(const std::vector<DeviceFigures>& devices);
 text::Json ToJson(const std::vector<Setting>& settings);
 text::Json ToJson(const Load& load);
 std::string_view StatusName(Outcome::Status status);
