@@ -30,11 +30,13 @@ struct AnalysisPlan {
   std::string model;
   std::vector<std::string> names;  // of the configurations of the space
   std::function<bool()> stop;      // true: somebody wants it to end
+  std::function<Instant()> now = SteadyNow;
 };
 
 struct AnalysisResult {
   Conclusion conclusion;
-  std::vector<PointRecord> points;  // in the order in which they were asked for
+  // In the order in which they were asked for; without levels, which are in the journal.
+  std::vector<PointRecord> points;
   uint64_t measured = 0, reused = 0, loads = 0;
   bool interrupted = false;
 };

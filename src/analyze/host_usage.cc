@@ -56,9 +56,10 @@ class ProcUsage final : public HostUsage {
   HostWindow Take() override {
     const std::lock_guard lock(mutex_);
     HostWindow out;
-    const double seconds = Seconds(SteadyNow() - marked_);
+    if (!roots_.empty()) ReadProcesses();
+    // Between the readings of CPU time: those of memory may take long.
+    const double seconds = Seconds(read_ - marked_);
     if (!roots_.empty() && seconds > 0) {
-      ReadProcesses();
       uint64_t ticks = 0;
       // A process that ended in the window counts with what it was seen to have used.
       for (const auto& [pid, now] : ticks_) {
@@ -71,7 +72,8 @@ class ProcUsage final : public HostUsage {
       out.proportional = proportional_;
     }
     const auto host = ReadHost();
-    if (host && host_before_ && host->total > host_before_->total)
+    if (host && host_before_ && host->total > host_before_->total &&
+        host->busy >= host_before_->busy)
       out.host_busy = static_cast<double>(host->busy - host_before_->busy) /
                       static_cast<double>(host->total - host_before_->total);
     return out;
@@ -81,10 +83,11 @@ class ProcUsage final : public HostUsage {
   void Mark_() {
     memory_max_.reset();
     ticks_.clear();
+    host_before_ = ReadHost();
+    read_ = SteadyNow();
     if (!roots_.empty()) ReadProcesses();
     ticks_before_ = ticks_;
-    host_before_ = ReadHost();
-    marked_ = SteadyNow();
+    marked_ = read_;
   }
 
   void Run() {
@@ -127,19 +130,24 @@ class ProcUsage final : public HostUsage {
   }
 
   void ReadProcesses() {
-    double memory = 0;
-    bool any = false, all_proportional = true;
-    for (const uint32_t pid : Tree()) {
+    const std::set<uint32_t> tree = Tree();
+    for (const uint32_t pid : tree) {
       const Result<std::string> stat = ReadFile(PathOf(pid, "stat"));
       if (!stat.has_value()) continue;
       const auto fields = StatFields(*stat);
       if (fields.size() <= kSystemField) continue;
       ticks_[pid] =
           ParseUint(fields[kUserField]).value_or(0) + ParseUint(fields[kSystemField]).value_or(0);
+    }
+    read_ = SteadyNow();
+    double memory = 0;
+    bool any = false, all_proportional = true;
+    for (const uint32_t pid : tree) {
       const auto share = Proportional(pid);
       const auto size = share ? share : Resident(pid);
       if (!size) continue;
-      all_proportional &= share.has_value();
+      // One that has ended and was not waited for has none, and no shares of it.
+      all_proportional &= share.has_value() || *size == 0;
       memory += *size;
       any = true;
     }
@@ -196,7 +204,7 @@ class ProcUsage final : public HostUsage {
   std::optional<double> memory_max_;
   bool proportional_ = false;
   std::optional<HostTicks> host_before_;
-  Instant marked_ = SteadyNow();
+  Instant marked_ = SteadyNow(), read_ = marked_;  // of CPU time
   std::thread thread_;
 };
 

@@ -1,6 +1,8 @@
 #include "analyze/journal.h"
 
 #include <algorithm>
+#include <cmath>
+#include <set>
 
 #include "base/strings.h"
 #include "base/units.h"
@@ -29,25 +31,15 @@ Result<Figures> FiguresFromJson(const Json* json) {
   if (!json->IsObject()) return Corrupt("figures: not an object");
   for (const auto& [name, one] : json->object()) {
     const auto value = Number(one, "value");
+    // Not a number is null in JSON, and means missing.
+    const Json* member = one.Find("value");
+    if (member != nullptr && member->IsNull()) continue;
     if (!value) return Corrupt(Format("figures: '{}' has no value", Printable(name, 60)));
     out[name] = {*value, Number(one, "lower"), Number(one, "upper")};
   }
   return out;
 }
 
-Json DevicesToJson(const std::vector<DeviceFigures>& devices) {
-  Json::Array out;
-  for (const DeviceFigures& device : devices) {
-    Json one{Json::Object()};
-    one.Set("device", device.device);
-    one.Set("name", device.name);
-    one.Set("source", device.source);
-    one.Set("scope", device.scope);
-    one.Set("figures", ToJson(device.figures));
-    out.push_back(std::move(one));
-  }
-  return out;
-}
 Result<std::vector<DeviceFigures>> DevicesFromJson(const Json* json) {
   std::vector<DeviceFigures> out;
   if (json == nullptr) return out;
@@ -75,7 +67,7 @@ Json BaselineToJson(const Baseline& baseline) {
   out.Set("type", "baseline");
   out.Set("kind", baseline.kind);
   out.Set("figures", ToJson(baseline.figures));
-  out.Set("devices", DevicesToJson(baseline.devices));
+  out.Set("devices", ToJson(baseline.devices));
   return out;
 }
 Result<Baseline> BaselineFromJson(const Json& json) {
@@ -97,14 +89,28 @@ Json SessionToJson(const Identity& identity) {
 // "server: triton 2.50.0 then, triton 2.51.0 now"
 std::string Differences(const Identity& then, const Identity& now) {
   std::vector<std::string> out;
-  for (const auto& [name, value] : now) {
-    const auto found = then.find(name);
-    const std::string before = found == then.end() ? "not said" : found->second;
-    if (before != value)
-      out.push_back(Format("{}: {} then, {} now", name, Printable(before.substr(0, 60)),
-                           Printable(value.substr(0, 60))));
+  std::set<std::string> names;
+  for (const auto* identity : {&then, &now}) {
+    for (const auto& [name, value] : *identity) names.insert(name);
+  }
+  const auto shown = [](const Identity& identity, const std::string& name) {
+    const auto found = identity.find(name);
+    return found == identity.end() ? "not said" : Printable(found->second, 60);
+  };
+  for (const std::string& name : names) {
+    const auto before = then.find(name), after = now.find(name);
+    if (before != then.end() && after != now.end() && before->second == after->second) continue;
+    out.push_back(
+        Format("{}: {} then, {} now", Printable(name, 60), shown(then, name), shown(now, name)));
   }
   return Join(out, "; ");
+}
+
+// What ties points to their session's line, which may be lost.
+std::string Mark(const Identity& identity) {
+  Json parts{Json::Object()};
+  for (const auto& [name, value] : identity) parts.Set(name, value);
+  return net::Sha256Hex(text::FormatJson(parts)).substr(0, 12);
 }
 
 Result<void> ReadLine(const Json& json, JournalContents& out) {
@@ -124,6 +130,9 @@ Result<void> ReadLine(const Json& json, JournalContents& out) {
     return Corrupt(Format("a line of type '{}'", Printable(type, 40)));
   }
   if (out.sessions.empty()) return Corrupt("a point before any session");
+  const std::string mark = Text(json, "session");
+  if (!mark.empty() && mark != Mark(out.sessions.back().identity))
+    return Corrupt("of a session whose own line is lost");
   if (type == "baseline") {
     SEXTANT_ASSIGN(Baseline baseline, BaselineFromJson(json));
     out.sessions.back().baselines.push_back(std::move(baseline));
@@ -134,18 +143,77 @@ Result<void> ReadLine(const Json& json, JournalContents& out) {
   return {};
 }
 
-std::string Line(const Json& json) { return text::FormatJson(json) + "\n"; }
+// Servers' words may hold any bytes; JSON is UTF-8.
+std::string Line(const Json& json) {
+  std::string out = text::FormatJson(json);
+  if (!IsValidUtf8(out)) {
+    for (char& c : out) c = static_cast<uint8_t>(c) < 0x80 ? c : '?';
+  }
+  return out + "\n";
+}
+std::string Line(Json json, const Identity& identity) {
+  json.Set("session", Mark(identity));
+  return Line(json);
+}
+
+std::string Header() {
+  Json header{Json::Object()};
+  header.Set("format", kFormat);
+  header.Set("version", kJournalVersion);
+  return Line(header);
+}
+
+Result<void> CheckHeader(std::string_view line) {
+  const Result<Json> json = text::ParseJson(line);
+  if (!json.has_value() || Text(*json, "format") != kFormat)
+    return Corrupt("line 1: not a journal of sextant analyze");
+  const auto version = Number(*json, "version");
+  if (!version) return Corrupt("line 1: no version of the journal");
+  if (*version > kJournalVersion)
+    return Corrupt(
+        Format("line 1: written by a later version of sextant; this one reads version {}",
+               kJournalVersion));
+  return {};
+}
+
+// Settings whose order makes no difference, in one order: only where one path lies below another
+// does it matter which comes first.
+std::vector<Setting> InOneOrder(const std::vector<Setting>& settings) {
+  std::vector<Setting> out = settings;
+  std::sort(out.begin(), out.end(),
+            [](const Setting& a, const Setting& b) { return a.path < b.path; });
+  const bool nested = std::adjacent_find(out.begin(), out.end(), [](const auto& a, const auto& b) {
+                        return b.path.starts_with(a.path);
+                      }) != out.end();
+  return nested ? settings : out;
+}
 
 }  // namespace
 
 Json ToJson(const Figures& figures) {
   Json out{Json::Object()};
+  const auto finite = [](const std::optional<double>& v) { return v && std::isfinite(*v); };
   for (const auto& [name, figure] : figures) {
+    if (!std::isfinite(figure.value)) continue;
     Json one{Json::Object()};
     one.Set("value", figure.value);
-    if (figure.lower) one.Set("lower", *figure.lower);
-    if (figure.upper) one.Set("upper", *figure.upper);
+    if (finite(figure.lower)) one.Set("lower", *figure.lower);
+    if (finite(figure.upper)) one.Set("upper", *figure.upper);
     out.Set(name, std::move(one));
+  }
+  return out;
+}
+
+Json ToJson(const std::vector<DeviceFigures>& devices) {
+  Json::Array out;
+  for (const DeviceFigures& device : devices) {
+    Json one{Json::Object()};
+    one.Set("device", device.device);
+    one.Set("name", device.name);
+    one.Set("source", device.source);
+    one.Set("scope", device.scope);
+    one.Set("figures", ToJson(device.figures));
+    out.push_back(std::move(one));
   }
   return out;
 }
@@ -180,7 +248,7 @@ std::string PointKey(const Identity& identity, const std::string& model,
   for (const auto& [name, value] : identity) parts.Set(name, value);
   key.Set("identity", std::move(parts));
   key.Set("model", model);
-  key.Set("settings", ToJson(settings));
+  key.Set("settings", ToJson(InOneOrder(settings)));
   key.Set("load", ToJson(load));
   return net::Sha256Hex(text::FormatJson(key)).substr(0, 32);
 }
@@ -201,7 +269,7 @@ Json PointToJson(const PointRecord& point) {
   out.Set("cost_s", point.measured.cost_s);
   out.Set("load_cost_s", point.load_cost_s);
   out.Set("figures", ToJson(point.measured.figures));
-  out.Set("devices", DevicesToJson(point.measured.devices));
+  out.Set("devices", ToJson(point.measured.devices));
   Json::Array flags;
   for (const std::string& flag : point.measured.flags) flags.emplace_back(flag);
   out.Set("flags", std::move(flags));
@@ -261,23 +329,19 @@ Result<JournalContents> ParseJournal(std::string_view text) {
     if (newline == std::string_view::npos) break;
     const std::string_view line = text.substr(0, newline);
     text.remove_prefix(newline + 1);
-    const Result<Json> json = text::ParseJson(line);
     if (!header) {
-      if (!json.has_value() || Text(*json, "format") != kFormat)
-        return Corrupt("line 1: not a journal of sextant analyze");
-      const auto version = Number(*json, "version");
-      if (!version || *version > kJournalVersion)
-        return Corrupt(
-            Format("line 1: written by a later version of sextant; this one reads "
-                   "version {}",
-                   kJournalVersion));
+      SEXTANT_TRY(CheckHeader(line));
       header = true;
       continue;
     }
+    const Result<Json> json = text::ParseJson(line);
     const Result<void> read = json.has_value() ? ReadLine(*json, out) : json.error();
     if (!read.has_value())
       out.faults.push_back(Format("line {}: {}", number, read.error().message()));
   }
+  // Killed while the header was written, there is nothing yet; else it is no journal.
+  if (!header && !Header().starts_with(text))
+    return Corrupt("line 1: not a journal of sextant analyze");
   return out;
 }
 
@@ -294,7 +358,10 @@ void Journal::Adopt(const JournalContents& contents, const std::string& path) {
       continue;
     }
     for (const PointRecord& point : session.points) {
-      points_[PointKey(identity_, point.model, point.settings, point.load)].push_back(point);
+      auto& kept = points_[PointKey(identity_, point.model, point.settings, point.load)];
+      kept.push_back(point);
+      // Nobody asks for it again, and its histograms are half a megabyte.
+      kept.back().measured.level.reset();
       ++reusable_;
     }
     baselines_.insert(baselines_.end(), session.baselines.begin(), session.baselines.end());
@@ -318,7 +385,8 @@ Result<void> Journal::CopyFrom(const std::vector<std::string>& paths) {
         const auto& times = have[PointKey(identity_, point.model, point.settings, point.load)];
         if (std::find(times.begin(), times.end(), point.started) != times.end()) continue;
         kept.points.push_back(point);
-        if (session.identity == identity_) SEXTANT_TRY(file_.Append(Line(PointToJson(point))));
+        if (session.identity == identity_)
+          SEXTANT_TRY(file_.Append(Line(PointToJson(point), identity_)));
       }
       fresh.sessions.push_back(std::move(kept));
     }
@@ -328,15 +396,20 @@ Result<void> Journal::CopyFrom(const std::vector<std::string>& paths) {
 }
 
 Result<Journal> Journal::Open(const Options& options, const Identity& identity) {
-  // The lock first: what is read must not change any more.
+  // Before it is touched: what is not a journal, because somebody mistook a name, stays as it is.
+  if (FileExists(options.path)) {
+    SEXTANT_ASSIGN(const std::string before, ReadFile(options.path));
+    const size_t newline = before.find('\n');
+    SEXTANT_TRY(
+        ParseJournal(before.substr(0, newline == std::string::npos ? newline : newline + 1)),
+        options.path);
+  }
+  // The lock next: what is read must not change any more.
   SEXTANT_ASSIGN(AppendFile file, AppendFile::Continue(options.path));
   SEXTANT_ASSIGN(const std::string text, ReadFile(options.path));
   Journal journal(std::move(file), identity);
   if (text.empty()) {
-    Json header{Json::Object()};
-    header.Set("format", kFormat);
-    header.Set("version", kJournalVersion);
-    SEXTANT_TRY(journal.file_.Append(Line(header)));
+    SEXTANT_TRY(journal.file_.Append(Header()));
   } else {
     SEXTANT_ASSIGN(const JournalContents contents, ParseJournal(text), options.path);
     const bool any = std::any_of(contents.sessions.begin(), contents.sessions.end(),
@@ -360,11 +433,11 @@ const PointRecord* Journal::Find(const std::string& key, size_t n) const {
 }
 
 Result<void> Journal::Append(const PointRecord& point) {
-  return file_.Append(Line(PointToJson(point)));
+  return file_.Append(Line(PointToJson(point), identity_));
 }
 Result<void> Journal::Append(const Baseline& baseline) {
   baselines_.push_back(baseline);
-  return file_.Append(Line(BaselineToJson(baseline)));
+  return file_.Append(Line(BaselineToJson(baseline), identity_));
 }
 Result<void> Journal::Finish(std::string_view reason) {
   Json out{Json::Object()};

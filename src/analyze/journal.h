@@ -41,7 +41,8 @@ struct PointRecord {
   Measured measured;
 };
 
-// What a point is of, whatever was measured there: the same for all takes.
+// What a point is of, whatever was measured there: the same for all takes, and for settings in any
+// order that makes the same configuration.
 std::string PointKey(const Identity& identity, const std::string& model,
                      const std::vector<Setting>& settings, const Load& load);
 
@@ -60,6 +61,7 @@ Result<JournalContents> ParseJournal(std::string_view text);
 
 // As they stand in the journal and in results.
 text::Json ToJson(const Figures& figures);
+text::Json ToJson(const std::vector<DeviceFigures>& devices);
 text::Json ToJson(const std::vector<Setting>& settings);
 text::Json ToJson(const Load& load);
 std::string_view StatusName(Outcome::Status status);
@@ -70,7 +72,8 @@ Result<PointRecord> PointFromJson(const text::Json& json);
 class Journal {
  public:
   // With `resume`, goes on with the file, if there is one; else kAlreadyExists when there is one
-  // with points in it. `also` are read and their points copied.
+  // with points in it. kUnavailable while another process has it; kCorrupt, and it stays as it is,
+  // when it is no journal. `also` are read and their points copied.
   struct Options {
     std::string path;
     bool resume = false;
@@ -78,7 +81,8 @@ class Journal {
   };
   static Result<Journal> Open(const Options& options, const Identity& identity);
 
-  // The point that was measured as the n-th of this key (1 is the first), or null.
+  // The point that was measured as the n-th of this key (1 is the first), or null; of those that
+  // were there when it was opened. Without its level, which is in the file.
   const PointRecord* Find(const std::string& key, size_t n) const;
   Result<void> Append(const PointRecord& point);
   Result<void> Append(const Baseline& baseline);

@@ -63,6 +63,27 @@ std::string_view SourceOfFamily(std::string_view family) {
 // The sooner, the better.
 constexpr std::string_view kPreference[] = {"node agent", "dcgm-exporter", "server"};
 
+// Of the devices that were asked for: by UUID, or how it begins. Numbers are the driver's, and
+// metrics do not tell them.
+bool IsAsked(const std::vector<std::string>& asked, std::string_view device) {
+  return std::none_of(asked.begin(), asked.end(),
+                      [](const std::string& name) { return !ParseUint(name); }) ||
+         std::any_of(asked.begin(), asked.end(), [&](const std::string& name) {
+           return !ParseUint(name) && device.starts_with(name);
+         });
+}
+
+// What sums and prices are over: whole GPUs, because what an instance of one has is in its GPU's
+// figures too; instances where these are all that is known.
+std::vector<const DeviceFigures*> WholeOnes(const std::vector<DeviceFigures>& devices) {
+  std::vector<const DeviceFigures*> whole, all;
+  for (const DeviceFigures& device : devices) {
+    all.push_back(&device);
+    if (device.scope != gpu::ScopeName(gpu::Scope::kMigInstance)) whole.push_back(&device);
+  }
+  return whole.empty() ? all : whole;
+}
+
 // Reasons that are not a slowing down of a busy device.
 bool IsThrottle(std::string_view reason) {
   return reason.find("idle") == std::string_view::npos &&
@@ -180,18 +201,20 @@ void Meter::AddMetrics(Baseline& out) {
     }
   }
   std::map<std::string, DeviceFigures> devices;
+  std::map<std::string, double> memory;
   for (const metrics::SourceReport& report : reports) {
     for (const metrics::Summary& s : report.summaries) {
-      if (s.quantity == "cpu_utilization" && !host_window_.host_busy)
+      // Ours is another host than a remote server's.
+      if (s.quantity == "cpu_utilization" && !(options_.local && host_window_.host_busy))
         Put(out.figures, "cpu_host", s.mean);
       if (best.empty() || SourceOfFamily(s.family) != best || s.device.empty()) continue;
-      if (!options_.devices.empty() && std::find(options_.devices.begin(), options_.devices.end(),
-                                                 s.device) == options_.devices.end())
-        continue;
+      if (!IsAsked(options_.devices, s.device)) continue;
       DeviceFigures& device = devices[s.device];
       device.device = s.device;
       device.source = best;
-      device.scope = s.device.find('/') == std::string::npos ? "device" : "mig";
+      const bool part = s.device.find('/') != std::string::npos;
+      device.scope = gpu::ScopeName(part ? gpu::Scope::kMigInstance : gpu::Scope::kDevice);
+      if (s.quantity == "gpu_memory_total" && s.max) memory[s.device] = *s.max;
       for (const MetricRow& row : kMetricRows) {
         if (row.quantity == s.quantity) Put(device.figures, row.field, s.*row.statistic);
       }
@@ -199,7 +222,13 @@ void Meter::AddMetrics(Baseline& out) {
   }
   if (nvml_ || options_.gpus == GpuSource::kNone) return;
   if (!best.empty()) metrics_source_ = best;
-  for (auto& [name, device] : devices) out.devices.push_back(std::move(device));
+  for (auto& [name, device] : devices) {
+    const auto total = memory.find(name);
+    const auto used = Get(device.figures, "gpu_memory_used");
+    if (total != memory.end() && used && *used <= total->second)
+      Put(device.figures, "gpu_memory_free", total->second - *used);
+    out.devices.push_back(std::move(device));
+  }
 }
 
 Baseline Meter::Take(std::vector<std::string>& flags) {
@@ -232,6 +261,30 @@ std::vector<std::string> Meter::Complaints() const {
   return out;
 }
 
+namespace {
+
+// Of all versions of the model: means per request, and inferences per execution.
+void AddServerTimes(const std::vector<run::ServerRecord>& versions, Figures& out) {
+  double inferences = 0, executions = 0, requests = 0;
+  double queue = 0, input = 0, infer = 0, output = 0;
+  for (const run::ServerRecord& server : versions) {
+    inferences += static_cast<double>(server.inference_count);
+    executions += static_cast<double>(server.execution_count);
+    const auto n = static_cast<double>(server.success_count);
+    requests += n;
+    queue += n * server.queue_us, input += n * server.compute_input_us;
+    infer += n * server.compute_infer_us, output += n * server.compute_output_us;
+  }
+  if (executions > 0) Put(out, "batch_mean", inferences / executions);
+  if (requests <= 0) return;
+  Put(out, "server_queue", queue / requests * 1e-6);
+  Put(out, "server_compute_input", input / requests * 1e-6);
+  Put(out, "server_compute_infer", infer / requests * 1e-6);
+  Put(out, "server_compute_output", output / requests * 1e-6);
+}
+
+}  // namespace
+
 Figures FiguresOf(const run::Level& level) {
   Figures out;
   const auto interval = [&](const char* name, const stats::IntervalEstimate& e, double scale) {
@@ -257,22 +310,12 @@ Figures FiguresOf(const run::Level& level) {
   }
   Put(out, "latency_max", static_cast<double>(level.latency.histogram.max()) * 1e-9);
   if (level.responses) {
-    Put(out, "first_response", level.responses->first.Quantile(0.5) * 1e-9);
+    if (level.responses->first.count() > 0)
+      Put(out, "first_response", level.responses->first.Quantile(0.5) * 1e-9);
     if (level.responses->between.count() > 0)
       Put(out, "between_responses", level.responses->between.Quantile(0.5) * 1e-9);
   }
-  uint64_t inferences = 0, executions = 0;
-  for (const run::ServerRecord& server : level.server) {
-    inferences += server.inference_count;
-    executions += server.execution_count;
-    if (server.success_count == 0) continue;
-    Put(out, "server_queue", server.queue_us * 1e-6);
-    Put(out, "server_compute_input", server.compute_input_us * 1e-6);
-    Put(out, "server_compute_infer", server.compute_infer_us * 1e-6);
-    Put(out, "server_compute_output", server.compute_output_us * 1e-6);
-  }
-  if (executions > 0)
-    Put(out, "batch_mean", static_cast<double>(inferences) / static_cast<double>(executions));
+  AddServerTimes(level.server, out);
   return out;
 }
 
@@ -292,18 +335,27 @@ void AddTotals(const std::vector<DeviceFigures>& devices, Figures& figures) {
       {"gpu_tensor_active", How::kMean},
       {"gpu_dram_active", How::kMean},
   };
-  for (const auto& [field, how] : kTotals) {
+  const auto add = [&](std::string_view field, How how, const auto& counted) {
     double total = 0;
     size_t n = 0;
-    for (const DeviceFigures& device : devices) {
-      const auto value = Get(device.figures, field);
+    for (const DeviceFigures* device : counted) {
+      const auto value = Get(device->figures, field);
       if (!value) continue;
       total = how == How::kMax ? std::max(total, *value) : total + *value;
       ++n;
     }
     // A sum over some of the devices would pass for that of all.
-    if (n == 0 || (how == How::kSum && n < devices.size())) continue;
-    Put(figures, field, how == How::kMean ? total / static_cast<double>(n) : total);
+    if (n > 0 && (how != How::kSum || n == counted.size()))
+      Put(figures, field, how == How::kMean ? total / static_cast<double>(n) : total);
+    return n > 0;
+  };
+  std::vector<const DeviceFigures*> parts;
+  for (const DeviceFigures& device : devices) {
+    if (device.scope == gpu::ScopeName(gpu::Scope::kMigInstance)) parts.push_back(&device);
+  }
+  for (const auto& [field, how] : kTotals) {
+    // Of a GPU in parts some figures exist for the parts alone.
+    if (!add(field, how, WholeOnes(devices))) add(field, how, parts);
   }
 }
 
@@ -311,19 +363,20 @@ void AddDerived(const std::vector<DeviceFigures>& devices, double inferences, do
                 double gpu_hour_price, Figures& figures) {
   double energy = 0, throttled = 0;
   size_t with_energy = 0, with_throttle = 0;
-  for (const DeviceFigures& device : devices) {
-    if (const auto joules = Get(device.figures, "energy")) energy += *joules, ++with_energy;
-    if (const auto seconds = Get(device.figures, "throttled_s"))
+  const std::vector<const DeviceFigures*> counted = WholeOnes(devices);
+  for (const DeviceFigures* device : counted) {
+    if (const auto joules = Get(device->figures, "energy")) energy += *joules, ++with_energy;
+    if (const auto seconds = Get(device->figures, "throttled_s"))
       throttled = std::max(throttled, *seconds), ++with_throttle;
   }
-  if (with_energy > 0 && with_energy == devices.size() && inferences > 0)
+  if (with_energy > 0 && with_energy == counted.size() && inferences > 0)
     Put(figures, "energy_per_inference", energy / inferences);
   if (with_throttle > 0 && window_s > 0)
     Put(figures, "gpu_throttled", std::min(1.0, throttled / window_s));
   const auto throughput = figures.find("throughput");
   if (gpu_hour_price <= 0 || throughput == figures.end() || throughput->second.value <= 0) return;
   const double price =
-      gpu_hour_price * static_cast<double>(std::max<size_t>(1, devices.size())) / 3600 * 1e6;
+      gpu_hour_price * static_cast<double>(std::max<size_t>(1, counted.size())) / 3600 * 1e6;
   const Figure& rate = throughput->second;
   Figure cost{price / rate.value, {}, {}};
   if (rate.lower && *rate.lower > 0) cost.upper = price / *rate.lower;

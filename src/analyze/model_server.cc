@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 #include <csignal>
+#include <set>
 #include <thread>
 
 #include "base/files.h"
@@ -67,7 +68,10 @@ class ChildServer : public ModelServer {
   virtual bool Ready() = 0;
   virtual void BeforeStop() {}
 
-  std::string ReadLog() const { return ReadFile(log_).has_value() ? *ReadFile(log_) : ""; }
+  std::string ReadLog() const {
+    Result<std::string> text = ReadFile(log_);
+    return text.has_value() ? *std::move(text) : "";
+  }
 
   const LaunchOptions options_;
   ServerPlaces places_;
@@ -188,6 +192,20 @@ class ContainerServer final : public TritonServer {
   explicit ContainerServer(LaunchOptions options)
       : TritonServer(std::move(options)), name_(Format("sextant-analyze-{}", getpid())) {}
   ~ContainerServer() override { BeforeStop(); }
+  // Not the engine's client, which is our child: what runs in the container is none of its
+  // children. Unknown where the engine's host is another machine.
+  std::vector<uint32_t> Processes() const override {
+    ProcessOptions inspect{.argv = Engine()};
+    inspect.argv.insert(inspect.argv.end(), {"inspect", "--format", "{{.State.Pid}}", name_});
+    const Result<ProcessResult> result = RunProcess(inspect, 10s);
+    if (!result.has_value() || result->exit_code != 0) return {};
+    const auto pid = ParseUint(TrimSpace(result->out));
+    if (!pid || *pid <= 1 || *pid > INT32_MAX) return {};
+    // A process of that number in the container's likeness, or another machine's number.
+    const Result<std::string> command = ReadFile(Format("/proc/{}/cmdline", *pid));
+    if (!command.has_value() || command->find("tritonserver") == std::string::npos) return {};
+    return {static_cast<uint32_t>(*pid)};
+  }
   std::string Describe() const override {
     return Format("{} run {}", options_.program, options_.image);
   }
@@ -246,29 +264,55 @@ class ContainerServer final : public TritonServer {
   }
   void BeforeStop() override {
     ProcessOptions stop{.argv = Engine()};
-    stop.argv.insert(stop.argv.end(), {"rm", "--force", "--time", "5", name_});
+    stop.argv.insert(stop.argv.end(), {"rm", "--force", name_});
     [[maybe_unused]] const auto stopped = RunProcess(stop, 30s);
   }
 
   const std::string name_;
 };
 
+// Of what is not empty, in the last part of the file: a log may be of any size.
+std::vector<std::string> LastLines(const std::string& path) {
+  constexpr size_t kPart = size_t{64} << 10;
+  std::vector<std::string> out;
+  const Result<MappedFile> file = MappedFile::Open(path);
+  if (!file.has_value()) return out;
+  std::string_view text = file->bytes();
+  if (text.size() > kPart) {
+    text.remove_prefix(text.size() - kPart);
+    text.remove_prefix(std::min(text.size(), text.find('\n') + 1));  // of a line, only its end
+  }
+  for (const std::string_view line : Split(text, '\n')) {
+    if (!TrimSpace(line).empty()) out.emplace_back(line);
+  }
+  return out;
+}
+
+// "E1121 18:05:00.1 ..." as Triton writes it, or in words.
+bool LooksLikeAnError(const std::string& line) {
+  if (line.size() > 1 && line[0] == 'E' && line[1] >= '0' && line[1] <= '9') return true;
+  const std::string lower = ToLower(line);
+  return lower.find("error") != std::string::npos || lower.find("failed") != std::string::npos;
+}
+
 }  // namespace
 
 std::string TailOf(const std::string& path, size_t lines) {
-  const Result<std::string> text = ReadFile(path);
-  if (!text.has_value()) return {};
-  std::string_view rest = *text;
-  while (rest.ends_with('\n')) rest.remove_suffix(1);
-  size_t begin = rest.size();
-  for (size_t i = 0; i < lines && begin != std::string_view::npos && begin > 0; ++i)
-    begin = rest.rfind('\n', begin - 1);
-  if (begin == std::string_view::npos) begin = 0;
+  const std::vector<std::string> all = LastLines(path);
+  // Which lines are shown: the last half whatever they are, then errors from behind, then the rest.
+  std::set<size_t> shown;
+  const auto take = [&](size_t most, const auto& wanted) {
+    for (size_t i = all.size(); i > 0 && shown.size() < most; --i) {
+      if (wanted(all[i - 1])) shown.insert(i - 1);
+    }
+  };
+  const auto any = [](const std::string&) { return true; };
+  take(lines - lines / 2, any);
+  take(lines, LooksLikeAnError);
+  take(lines, any);
   std::string out;
-  for (const std::string_view line : Split(rest.substr(begin), '\n')) {
-    if (!line.empty()) AppendFormat(out, "  {}\n", Printable(line, 300));
-  }
-  if (!out.empty()) out.pop_back();
+  for (const size_t i : shown)
+    AppendFormat(out, "{}  {}", out.empty() ? "" : "\n", Printable(all[i], 300));
   return out;
 }
 

@@ -61,7 +61,8 @@ class ModelServer {
 // of its log. Not for kRemote.
 Result<std::unique_ptr<ModelServer>> StartServer(const LaunchOptions& options);
 
-// Lines that say why: the last of a log, errors of the model's loading preferred.
+// Lines that say why, of the end of a log: half of them the last ones, the others errors before
+// these if there are any. Empty lines are left out, the others are indented.
 std::string TailOf(const std::string& path, size_t lines);
 
 }  // namespace sextant::analyze

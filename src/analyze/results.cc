@@ -18,9 +18,10 @@ const Figure* Find(const Figures& figures, std::string_view name) {
   const auto found = figures.find(name);
   return found == figures.end() ? nullptr : &found->second;
 }
+std::string Number(double value) { return Format("{:.10g}", value); }
 std::string Cell(const Figures& figures, std::string_view name, double scale = 1) {
   const Figure* figure = Find(figures, name);
-  return figure == nullptr ? "" : Format("{:.10g}", figure->value * scale);
+  return figure == nullptr ? "" : Number(figure->value * scale);
 }
 std::string Rounded(const Figures& figures, std::string_view name, double scale) {
   const Figure* figure = Find(figures, name);
@@ -94,16 +95,6 @@ std::vector<const Field*> ShownFields(const Report& report) {
   return out;
 }
 
-// The first line of what the server said of a configuration that could not be measured.
-std::string ErrorOf(const Report& report, size_t configuration) {
-  for (const PointRecord& point : report.result.points) {
-    if (point.configuration != report.names[configuration] || point.measured.error.empty())
-      continue;
-    return Printable(point.measured.error.substr(0, point.measured.error.find('\n')), 300);
-  }
-  return {};
-}
-
 std::string GainText(const Standing& standing) {
   if (standing.configuration == 0) return "-";
   if (standing.load == std::nullopt) return "";
@@ -113,7 +104,8 @@ std::string GainText(const Standing& standing) {
                 *gain.upper * 100);
 }
 
-// Measured points only: of each configuration and load, the last take.
+// Of each configuration and load the last take that was measured, or, where none was, the first
+// attempt.
 std::vector<const PointRecord*> LastTakes(const Report& report) {
   std::map<std::pair<std::string, std::string>, const PointRecord*> last;
   std::vector<std::pair<std::string, std::string>> order;
@@ -126,6 +118,21 @@ std::vector<const PointRecord*> LastTakes(const Report& report) {
   std::vector<const PointRecord*> out;
   for (const auto& key : order) out.push_back(last[key]);
   return out;
+}
+
+// What was said when this configuration could not be loaded or measured, on one line.
+std::string WordsOfFailure(const Report& report, size_t configuration) {
+  std::string_view error;
+  for (const PointRecord& point : report.result.points) {
+    if (point.configuration == report.names[configuration] && !point.measured.error.empty())
+      error = point.measured.error;
+  }
+  std::string out;
+  for (const std::string_view line : Split(error, '\n')) {
+    const std::string_view words = TrimSpace(line);
+    if (!words.empty()) AppendFormat(out, "{}{}", out.empty() ? "" : " ", words);
+  }
+  return Printable(out);
 }
 
 bool HasRate(const Report& report) {
@@ -170,6 +177,138 @@ std::string FieldText(const Report& report, const PointRecord& point, std::strin
     }
   }
   return {};
+}
+
+// A member of YAML, with a text of several lines as people want to read it. `indent` is the name's.
+std::string TextMember(size_t indent, std::string_view name, const std::string& text) {
+  const std::string margin(indent, ' '), inner(indent + 2, ' ');
+  std::string out = Format("{}{}: |", margin, name);
+  if (text.starts_with(' ') || text.starts_with('\n')) out += '2';
+  if (!text.ends_with('\n')) out += '-';
+  if (text.ends_with("\n\n")) out += '+';
+  out += '\n';
+  std::string_view rest = text;
+  while (!rest.empty()) {
+    const std::string_view line = rest.substr(0, rest.find('\n'));
+    out += (line.empty() ? "" : inner + std::string(line)) + "\n";
+    rest.remove_prefix(std::min(rest.size(), line.size() + 1));
+  }
+  // Control characters and the like cannot be in such a block.
+  const Result<Json> back = text::ParseYaml(out);
+  const Json* same = back.has_value() ? back->Find(name) : nullptr;
+  if (same != nullptr && same->AsString() == text) return out;
+  out = Format("{}{}: ", margin, name);
+  text::AppendJsonString(out, text);
+  return out + "\n";
+}
+
+// How many GPUs it ran on: those with memory of the server's processes where that is known, else
+// all that were seen. An instance of a GPU is one where no whole GPU was.
+size_t DevicesUsed(const Report& report, const std::string& configuration) {
+  std::set<std::string> used, whole, seen;
+  for (const PointRecord& point : report.result.points) {
+    if (point.configuration != configuration) continue;
+    for (const DeviceFigures& device : point.measured.devices) {
+      seen.insert(device.device);
+      if (device.scope == "device") whole.insert(device.device);
+      const Figure* memory = Find(device.figures, "gpu_memory_process");
+      if (memory != nullptr && memory->value > 0) used.insert(device.device);
+    }
+  }
+  return !used.empty() ? used.size() : !whole.empty() ? whole.size() : seen.size();
+}
+
+Json HelmResources(const Report& report, const Standing& standing) {
+  Json out{Json::Object()}, limits{Json::Object()}, requests{Json::Object()};
+  const size_t gpus = DevicesUsed(report, report.names[standing.configuration]);
+  if (gpus > 0) limits.Set("nvidia.com/gpu", static_cast<uint64_t>(gpus));
+  if (const Figure* memory = Find(standing.figures, "memory_server"))
+    requests.Set("memory", Format("{:.0f}Mi", memory->value * 1.25 / 1048576 + 64));
+  if (const Figure* cpu = Find(standing.figures, "cpu_server"))
+    requests.Set("cpu", Format("{:.0f}m", std::max(100.0, cpu->value * 1100)));
+  if (!limits.object().empty()) out.Set("limits", std::move(limits));
+  if (!requests.object().empty()) out.Set("requests", std::move(requests));
+  return out;
+}
+
+// ---- points as CSV
+
+// Columns for what any point has.
+struct PointColumns {
+  std::set<std::string> of_points, bounded, of_devices;
+};
+
+PointColumns ColumnsOf(const Report& report) {
+  PointColumns out;
+  for (const PointRecord& point : report.result.points) {
+    for (const auto& [name, figure] : point.measured.figures) {
+      out.of_points.insert(name);
+      if (figure.lower || figure.upper) out.bounded.insert(name);
+    }
+    for (const DeviceFigures& device : point.measured.devices) {
+      for (const auto& [name, figure] : device.figures) out.of_devices.insert(name);
+    }
+  }
+  return out;
+}
+
+// "latency_p99_s", "throughput_per_s", "gpu_power_W"
+std::string WithUnit(const std::string& name) {
+  const Field* field = FindField(name);
+  std::string_view unit = field == nullptr ? "" : field->unit;
+  if (unit == "1/s") unit = "per_s";
+  if (name == "energy") unit = "J";  // of devices only, and no field
+  return unit.empty() ? name : Format("{}_{}", name, unit);
+}
+
+std::vector<std::string> PointsHeader(const PointColumns& columns) {
+  std::vector<std::string> out{"model",    "configuration", "settings",    "mode",
+                               "load",     "batch_size",    "data",        "take",
+                               "window_s", "reason",        "started",     "status",
+                               "error",    "flags",         "load_cost_s", "cost_s"};
+  for (const std::string& name : columns.of_points) {
+    out.push_back(WithUnit(name));
+    if (!columns.bounded.contains(name)) continue;
+    out.push_back(WithUnit(name) + "_lower");
+    out.push_back(WithUnit(name) + "_upper");
+  }
+  for (const char* name : {"device", "device_name", "device_source", "device_scope"})
+    out.emplace_back(name);
+  for (const std::string& name : columns.of_devices) out.push_back("device_" + WithUnit(name));
+  return out;
+}
+
+// All but what is a device's.
+std::vector<std::string> PointCells(const PointRecord& point, const PointColumns& columns) {
+  const bool closed = point.load.point.mode == run::LoadMode::kConcurrency;
+  const Measured& measured = point.measured;
+  std::vector<std::string> out{point.model,
+                               point.configuration,
+                               text::FormatJson(ToJson(point.settings)),
+                               closed ? "concurrency" : "request_rate",
+                               Number(point.load.point.value),
+                               Format("{}", point.load.point.batch_size),
+                               point.load.data,
+                               Format("{}", point.take),
+                               Number(Seconds(point.window)),
+                               point.reason,
+                               FormatWallTime(point.started),
+                               std::string(StatusName(measured.status)),
+                               measured.error,
+                               Join(measured.flags, "; "),
+                               Format("{:.3f}", point.load_cost_s),
+                               Format("{:.3f}", measured.cost_s)};
+  const auto end = [](const Figure* figure, std::optional<double> Figure::* which) {
+    return figure == nullptr || !(figure->*which) ? "" : Number(*(figure->*which));
+  };
+  for (const std::string& name : columns.of_points) {
+    const Figure* figure = Find(measured.figures, name);
+    out.push_back(Cell(measured.figures, name));
+    if (!columns.bounded.contains(name)) continue;
+    out.push_back(end(figure, &Figure::lower));
+    out.push_back(end(figure, &Figure::upper));
+  }
+  return out;
 }
 
 // Whether the goal's constraints hold there.
@@ -218,83 +357,26 @@ std::string FormatRanking(const Report& report, bool color) {
     if (s.kind != Standing::Kind::kFailed && s.kind != Standing::Kind::kUnknown &&
         s.kind != Standing::Kind::kInfeasible)
       continue;
-    AppendFormat(out, "  {}: {}\n", report.names[s.configuration], s.why);
-    const std::string error = ErrorOf(report, s.configuration);
-    if (!error.empty()) AppendFormat(out, "    {}\n", error);
+    const std::string words =
+        s.kind == Standing::Kind::kFailed ? WordsOfFailure(report, s.configuration) : "";
+    if (!s.why.empty())
+      AppendFormat(out, "  {}: {}{}{}\n", report.names[s.configuration], s.why,
+                   words.empty() ? "" : ": ", words);
   }
   AppendFormat(out, "\nVerdict: {}\n", conclusion.verdict);
   return out;
 }
 
 std::string FormatPointsCsv(const Report& report) {
-  // Columns for what any point has.
-  std::set<std::string> present, bounded;
-  const auto look = [&](const Figures& figures) {
-    for (const auto& [name, figure] : figures) {
-      present.insert(name);
-      if (figure.lower || figure.upper) bounded.insert(name);
-    }
-  };
-  for (const PointRecord& point : report.result.points) {
-    look(point.measured.figures);
-    for (const DeviceFigures& device : point.measured.devices) look(device.figures);
-  }
-  std::vector<std::string> header{"model",    "configuration", "settings",    "mode",
-                                  "load",     "batch_size",    "data",        "take",
-                                  "window_s", "reason",        "started",     "status",
-                                  "error",    "flags",         "load_cost_s", "cost_s"};
-  for (const std::string& name : present) {
-    const Field* field = FindField(name);
-    std::string unit = field == nullptr ? "" : std::string(field->unit);
-    if (unit == "1/s") unit = "per_s";
-    const std::string title = unit.empty() ? name : name + "_" + unit;
-    header.push_back(title);
-    if (bounded.contains(name)) {
-      header.push_back(title + "_lower");
-      header.push_back(title + "_upper");
-    }
-  }
-  for (const char* name : {"device", "device_name", "device_source", "device_scope"})
-    header.emplace_back(name);
-  for (const std::string& name : present) {
-    if (name.starts_with("gpu_") || name == "energy" || name == "throttled_s")
-      header.push_back("device_" + name);
-  }
+  const PointColumns columns = ColumnsOf(report);
   std::string out;
-  text::AppendCsvRow(out, header);
-
+  text::AppendCsvRow(out, PointsHeader(columns));
   for (const PointRecord& point : report.result.points) {
-    const bool closed = point.load.point.mode == run::LoadMode::kConcurrency;
-    std::vector<std::string> row{point.model,
-                                 point.configuration,
-                                 text::FormatJson(ToJson(point.settings)),
-                                 closed ? "concurrency" : "request_rate",
-                                 Format("{:g}", point.load.point.value),
-                                 Format("{}", point.load.point.batch_size),
-                                 point.load.data,
-                                 Format("{}", point.take),
-                                 Format("{:g}", Seconds(point.window)),
-                                 point.reason,
-                                 FormatWallTime(point.started),
-                                 std::string(StatusName(point.measured.status)),
-                                 point.measured.error,
-                                 Join(point.measured.flags, "; "),
-                                 Format("{:.3f}", point.load_cost_s),
-                                 Format("{:.3f}", point.measured.cost_s)};
-    for (const std::string& name : present) {
-      const Figure* figure = Find(point.measured.figures, name);
-      row.push_back(figure == nullptr ? "" : Format("{:.10g}", figure->value));
-      if (!bounded.contains(name)) continue;
-      row.push_back(figure == nullptr || !figure->lower ? "" : Format("{:.10g}", *figure->lower));
-      row.push_back(figure == nullptr || !figure->upper ? "" : Format("{:.10g}", *figure->upper));
-    }
+    const std::vector<std::string> row = PointCells(point, columns);
     const auto with_device = [&](const DeviceFigures& device) {
       std::vector<std::string> full = row;
       full.insert(full.end(), {device.device, device.name, device.source, device.scope});
-      for (const std::string& name : present) {
-        if (name.starts_with("gpu_") || name == "energy" || name == "throttled_s")
-          full.push_back(Cell(device.figures, name));
-      }
+      for (const std::string& name : columns.of_devices) full.push_back(Cell(device.figures, name));
       text::AppendCsvRow(out, full);
     };
     if (point.measured.devices.empty()) with_device({});
@@ -345,7 +427,9 @@ Json ResultsJson(const Report& report) {
     if (s.load_beyond) one.Set("load_beyond", *s.load_beyond);
     one.Set("takes", s.takes);
     one.Set("figures", ToJson(s.figures));
-    if (s.load) one.Set("gain", ToJson(Figures{{"over_default", s.gain}}).object().front().second);
+    const Json gain = ToJson(Figures{{"over_default", s.gain}});
+    if (const Json* found = gain.Find("over_default"); s.load && found != nullptr)
+      one.Set("gain", *found);
     one.Set("why", s.why);
     ranking.push_back(std::move(one));
   }
@@ -353,7 +437,7 @@ Json ResultsJson(const Report& report) {
     pareto.emplace_back(report.names[conclusion.ranking[i].configuration]);
   for (const PointRecord& point : report.result.points) {
     Json one = PointToJson(point);
-    one.Set("level", Json());  // in the journal
+    // Levels are in the journal.
     std::erase_if(one.object(),
                   [](const Json::Member& m) { return m.first == "level" || m.first == "type"; });
     points.push_back(std::move(one));
@@ -362,6 +446,7 @@ Json ResultsJson(const Report& report) {
     Json one{Json::Object()};
     one.Set("kind", baseline.kind);
     one.Set("figures", ToJson(baseline.figures));
+    one.Set("devices", ToJson(baseline.devices));
     baselines.push_back(std::move(one));
   }
   out.Set("objectives", std::move(objectives));
@@ -385,7 +470,7 @@ std::string SeedModelCsv(const Report& report) {
     const Figures& figures = point->measured.figures;
     const Figure* throughput = Find(figures, "throughput");
     AppendSeedRow(out, point->model, Format("{}", point->load.point.batch_size),
-                  Format("{:g}", point->load.point.value),
+                  Number(point->load.point.value),
                   throughput == nullptr ? "" : Format("{:.6g} infer/sec", throughput->value),
                   figures);
   }
@@ -419,7 +504,7 @@ std::string InferenceCsv(const Report& report) {
     const Figures& figures = point->measured.figures;
     text::AppendCsvRow(
         out, std::vector<std::string>{point->model, Format("{}", point->load.point.batch_size),
-                                      Format("{:g}", point->load.point.value), point->configuration,
+                                      Number(point->load.point.value), point->configuration,
                                       FieldText(report, *point, "instance_group.count"),
                                       FieldText(report, *point, "max_batch_size"),
                                       Satisfies(report, figures), Rounded(figures, "throughput", 1),
@@ -445,14 +530,14 @@ std::string GpuCsv(const Report& report) {
   for (const PointRecord* point : LastTakes(report)) {
     for (const DeviceFigures& device : point->measured.devices) {
       text::AppendCsvRow(
-          out, std::vector<std::string>{
-                   point->model, device.device, Format("{}", point->load.point.batch_size),
-                   Format("{:g}", point->load.point.value), point->configuration,
-                   FieldText(report, *point, "instance_group.count"),
-                   Satisfies(report, point->measured.figures),
-                   Rounded(device.figures, "gpu_memory_used", 1 / kMegabyte),
-                   Rounded(device.figures, "gpu_utilization", 100),
-                   Rounded(device.figures, "gpu_power", 1)});
+          out, std::vector<std::string>{point->model, device.device,
+                                        Format("{}", point->load.point.batch_size),
+                                        Number(point->load.point.value), point->configuration,
+                                        FieldText(report, *point, "instance_group.count"),
+                                        Satisfies(report, point->measured.figures),
+                                        Rounded(device.figures, "gpu_memory_used", 1 / kMegabyte),
+                                        Rounded(device.figures, "gpu_utilization", 100),
+                                        Rounded(device.figures, "gpu_power", 1)});
     }
   }
   return out;
@@ -477,32 +562,21 @@ std::string ServerOnlyCsv(const Report& report) {
 
 std::string HelmValues(const Report& report, const Standing& standing,
                        const std::string& config_pbtxt) {
-  Json out{Json::Object()}, model{Json::Object()}, measured{Json::Object()};
+  Json head{Json::Object()}, model{Json::Object()}, rest{Json::Object()}, measured{Json::Object()};
   model.Set("name", report.model);
   model.Set("configuration", report.names[standing.configuration]);
-  model.Set("configPbtxt", config_pbtxt);
-  out.Set("model", std::move(model));
-  Json resources{Json::Object()}, limits{Json::Object()}, requests{Json::Object()};
-  std::set<std::string> devices;
-  for (const PointRecord& point : report.result.points) {
-    for (const DeviceFigures& device : point.measured.devices) devices.insert(device.device);
-  }
-  if (!devices.empty()) limits.Set("nvidia.com/gpu", static_cast<uint64_t>(devices.size()));
-  if (const Figure* memory = Find(standing.figures, "memory_server"))
-    requests.Set("memory", Format("{:.0f}Mi", memory->value * 1.25 / 1048576 + 64));
-  if (const Figure* cpu = Find(standing.figures, "cpu_server"))
-    requests.Set("cpu", Format("{:.0f}m", std::max(100.0, cpu->value * 1100)));
-  if (!limits.IsNull() && !limits.object().empty()) resources.Set("limits", std::move(limits));
-  if (!requests.object().empty()) resources.Set("requests", std::move(requests));
-  if (!resources.object().empty()) out.Set("resources", std::move(resources));
+  head.Set("model", std::move(model));
+  if (Json resources = HelmResources(report, standing); !resources.object().empty())
+    rest.Set("resources", std::move(resources));
   if (standing.load) measured.Set("load", ToJson(report.space.loads[*standing.load]));
   for (const char* name : {"throughput", "latency_p99", "gpu_memory_used"}) {
     if (const Figure* figure = Find(standing.figures, name)) measured.Set(name, figure->value);
   }
   measured.Set("standing", StandingName(standing.kind));
-  out.Set("measured", std::move(measured));
+  rest.Set("measured", std::move(measured));
   return "# Written by sextant analyze: values of a Helm chart that serves this configuration.\n" +
-         text::FormatYaml(out);
+         text::FormatYaml(head) + TextMember(2, "configPbtxt", config_pbtxt) +
+         text::FormatYaml(rest);
 }
 
 }  // namespace sextant::analyze

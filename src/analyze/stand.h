@@ -18,7 +18,7 @@ struct DeviceFigures {
   std::string device;  // "GPU-...", "MIG-..."
   std::string name;    // "NVIDIA H200"
   std::string source;  // "nvml", "dcgm-exporter", "server"
-  std::string scope;   // "device", "mig", "process"
+  std::string scope;   // "device", "mig_instance", "process"
   Figures figures;
 };
 
