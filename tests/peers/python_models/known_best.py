@@ -1,7 +1,7 @@
 """A model for Triton's Python backend that returns its input, and whose best configuration is known.
 
-An execution of n inferences takes fixed_ms + n * item_ms. Every instance beyond best_instances is in
-the others' way, and so is a max_batch_size beyond best_batch_size: executions take longer. It sleeps
+An execution of n inferences takes fixed_ms + n * item_ms. Every instance beyond best_instances makes
+it longer by the share `crowding`, and a max_batch_size beyond best_batch_size doubles it. It sleeps
 for that time, so the machine's cores have no say in it.
 
 What `fault` says befalls the configuration: "refused": it cannot be initialized; "kills": its first
@@ -24,7 +24,8 @@ class TritonPythonModel:
         if self.fault == "refused":
             raise pb_utils.TritonModelException("this model wants another configuration")
         count = sum(group["count"] for group in config["instance_group"])
-        slow_down = 1 + 0.6 * max(0, count - int(known["best_instances"]))
+        crowding = float(known.get("crowding", 0.6))
+        slow_down = 1 + crowding * max(0, count - int(known["best_instances"]))
         if config["max_batch_size"] > int(known["best_batch_size"]):
             slow_down *= 2
         self.fixed_s = float(known["fixed_ms"]) / 1000 * slow_down
