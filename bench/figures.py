@@ -9,6 +9,7 @@ import statistics
 import subprocess
 import time
 
+from analyze_figures import analyze
 from harness import (BUILD, NULL_MODEL, ROOT, SEXTANT, SIMULATED_MODEL, SWEEP_MODEL, TOOLS, Failure, Server,
                      paired, progress, quantile, ratio_of, run, spread)
 from results import Figure
@@ -694,4 +695,4 @@ def gpus(bench):
 
 ALL = {f.__name__: f for f in (program, http, grpc, streaming, modes, tls, peer, sweep,
                                instructions, allocations, latency, open_loop, large, data, many,
-                               search, gpus, long)}
+                               search, gpus, analyze, long)}

@@ -51,6 +51,8 @@ class ChildServer : public ModelServer {
     SEXTANT_ASSIGN(ProcessOptions process, Prepare());
     process.output_file = log_;
     process.dies_with_parent = true;
+    // Triton's Python models are processes of their own; one that hangs would outlive it.
+    process.own_group = true;
     for (const std::string& entry : options_.environment) {
       const size_t equals = entry.find('=');
       if (equals != std::string::npos)
