@@ -133,11 +133,6 @@ Result<void> Meter::Follow(std::vector<uint32_t> processes, const std::string& s
   }
   if (collect.endpoints.empty()) return {};
   SEXTANT_ASSIGN(collector_, metrics::Collector::Start(collect));
-  // Which of them tells of GPUs is known before the first window.
-  collector_->Edge();
-  collector_->Edge();
-  Baseline ignored;
-  AddMetrics(ignored);
   return {};
 }
 
@@ -221,7 +216,6 @@ void Meter::AddMetrics(Baseline& out) {
     }
   }
   if (nvml_ || options_.gpus == GpuSource::kNone) return;
-  if (!best.empty()) metrics_source_ = best;
   for (auto& [name, device] : devices) {
     const auto total = memory.find(name);
     const auto used = Get(device.figures, "gpu_memory_used");
@@ -246,9 +240,14 @@ std::string Meter::Describe() const {
   if (options_.gpus == GpuSource::kNone) return "none (--gpu-source none)";
   if (nvml_) return nvml_->Describe();
   const std::string why = nvml_absent_.empty() ? "" : "NVML: " + nvml_absent_ + "; ";
-  if (!metrics_source_.empty())
-    return Format("metrics of the {}{}", metrics_source_,
-                  why.empty() ? "" : Format(" ({})", why.substr(0, why.size() - 2)));
+  const std::vector<std::string> families =
+      collector_ ? collector_->DeviceFamilies() : std::vector<std::string>();
+  for (const std::string_view source : kPreference) {
+    if (std::any_of(families.begin(), families.end(),
+                    [&](const std::string& family) { return SourceOfFamily(family) == source; }))
+      return Format("metrics of the {}{}", source,
+                    why.empty() ? "" : Format(" ({})", why.substr(0, why.size() - 2)));
+  }
   return Format("none ({}no metrics endpoint tells of GPUs)", why);
 }
 

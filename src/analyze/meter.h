@@ -60,7 +60,6 @@ class Meter {
   std::unique_ptr<gpu::Sampler> nvml_;
   std::string nvml_absent_;
   std::unique_ptr<metrics::Collector> collector_;
-  std::string metrics_source_;  // of GPU figures, once seen
   std::unique_ptr<HostUsage> host_;
   HostWindow host_window_;
   bool watching_ = false;

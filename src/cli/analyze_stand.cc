@@ -15,7 +15,8 @@ namespace sextant::cli {
 namespace {
 
 constexpr Nanos kPoll = 20ms;
-// What a server that polls says of a model for so long is of its present configuration.
+// What a server that polls says of a model for so long, and twice as long as it ever took to see a
+// change, is of its present configuration.
 constexpr Nanos kStale = 3s;
 // Long enough for a few samples of GPUs at rest.
 constexpr Nanos kRest = 300ms;
@@ -156,11 +157,14 @@ Result<void> ModelStand::Load(const std::optional<kserve::ModelConfig>& config) 
 
 // The server finds what has changed when it next looks.
 Result<void> ModelStand::AwaitPolled() {
-  const Instant deadline = SteadyNow() + options_.load_timeout;
+  const Instant begin = SteadyNow(), deadline = begin + options_.load_timeout;
   std::optional<Instant> refused_since;
   while (!stop_()) {
     const Result<bool> ready = control_->ModelReady(model_, "");
-    if (ready.has_value() && *ready) return {};
+    if (ready.has_value() && *ready) {
+      longest_poll_ = std::max(longest_poll_, SteadyNow() - begin);
+      return {};
+    }
     const auto index = control_->FetchRepositoryIndex();
     if (!index.has_value() && index.error().code() == ErrorCode::kUnavailable) return index.error();
     std::string reason;
@@ -175,7 +179,7 @@ Result<void> ModelStand::AwaitPolled() {
       refused_since = SteadyNow();
     }
     // The words of the configuration before are repeated until the new one is being loaded.
-    if (!reason.empty() && (reason != refused_before_ || SteadyNow() - *refused_since > kStale)) {
+    if (!reason.empty() && (reason != refused_before_ || SteadyNow() - *refused_since > kStale + 2 * longest_poll_)) {
       refused_before_ = reason;
       return InvalidArgument(reason);
     }
@@ -252,16 +256,6 @@ Result<analyze::Baseline> ModelStand::MeasureIdle(Nanos duration) {
   return out;
 }
 
-// Whether a server that polls still has the model in its index: what it says of it, such as why it
-// could not be loaded, is of the configuration before.
-bool ModelStand::Listed() {
-  if (!work_repository_) return false;
-  const auto index = control_->FetchRepositoryIndex();
-  return index.has_value() && std::any_of(index->begin(), index->end(), [&](const auto& model) {
-           return model.name == model_ && model.reason != "unloaded";
-         });
-}
-
 // The model is gone when this returns: unloading goes on behind the call.
 Result<void> ModelStand::Unload() {
   if (control_mode_ == ModelControl::kNone) return {};
@@ -273,7 +267,7 @@ Result<void> ModelStand::Unload() {
   const Instant deadline = SteadyNow() + options_.unload_timeout;
   while (true) {
     const Result<bool> ready = control_->ModelReady(model_, "");
-    if (ready.has_value() && !*ready && !Listed()) return {};
+    if (ready.has_value() && !*ready) return {};
     if (!ready.has_value() && ready.error().code() == ErrorCode::kUnavailable) return ready.error();
     if (SteadyNow() > deadline)
       return Error(ErrorCode::kDeadlineExceeded, Format("'{}' was still there after {:.0f} s",
@@ -298,7 +292,9 @@ Result<void> ModelStand::EnsureServer(analyze::LoadReport& report) {
     if (!needs_restart_) return {};
     // Somebody else's: it may come back.
     needs_restart_ = false;
-    perf_.wait_ready = std::max(perf_.wait_ready, options_.server_start_timeout);
+    // A server that polls is not ready while a model is refused.
+    if (!work_repository_)
+      perf_.wait_ready = std::max(perf_.wait_ready, options_.server_start_timeout);
     return Connect();
   }
   const bool alive = server_->Alive();

@@ -67,7 +67,6 @@ class ModelStand final : public analyze::Stand {
   Result<void> FindBase();
   Result<void> LearnModel();
   Result<void> EnsureServer(analyze::LoadReport& report);
-  bool Listed();
   Result<void> Unload();
   // The model with this configuration, nothing: as it is.
   Result<void> Load(const std::optional<kserve::ModelConfig>& config);
@@ -95,6 +94,7 @@ class ModelStand final : public analyze::Stand {
   ModelControl control_mode_ = ModelControl::kNone;
   std::optional<analyze::WorkRepository> work_repository_;
   std::string refused_before_;  // what a server that polls said last
+  Nanos longest_poll_{0};       // it took to see a change
   bool was_loaded_ = false;     // before we came
   kserve::ModelConfig base_;
   Subject subject_;

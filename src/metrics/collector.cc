@@ -6,6 +6,7 @@
 #include <condition_variable>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <thread>
 
 #include "base/strings.h"
@@ -114,6 +115,10 @@ class Collector::Scraper {
     store_.Forget(end);
     return out;
   }
+  void AddDeviceFamilies(std::set<std::string>& to) const {
+    const std::scoped_lock lock(mutex_);
+    to.insert(device_families_.begin(), device_families_.end());
+  }
   void Forget(Instant before) {
     const std::scoped_lock lock(mutex_);
     store_.Forget(before);
@@ -172,6 +177,9 @@ class Collector::Scraper {
     bad_lines_ = exposition.bad_lines;
     bad_line_ = exposition.first_fault;
     any_observed_ = !observations.empty();
+    for (const Observation& observation : observations) {
+      if (!observation.device.empty()) device_families_.insert(observation.family);
+    }
     for (const std::string& name : options_.wanted) {
       if (std::find(found_.begin(), found_.end(), name) != found_.end()) continue;
       const bool is_there =
@@ -212,6 +220,7 @@ class Collector::Scraper {
   uint64_t bad_lines_ = 0;
   std::string bad_line_;
   bool any_observed_ = false;
+  std::set<std::string> device_families_;
   std::vector<std::string> found_;  // of what is wanted
 
   std::thread thread_;  // last: it uses the rest
@@ -245,6 +254,12 @@ std::vector<std::string> Collector::Complaints() const {
       out.push_back(Format("no endpoint has a metric '{}'", Printable(name, 80)));
   }
   return out;
+}
+
+std::vector<std::string> Collector::DeviceFamilies() const {
+  std::set<std::string> out;
+  for (const auto& scraper : scrapers_) scraper->AddDeviceFamilies(out);
+  return {out.begin(), out.end()};
 }
 
 void Collector::Edge() {

@@ -56,6 +56,8 @@ class Collector {
 
   // A sentence for each endpoint that gives nothing, and each wanted family that none has.
   std::vector<std::string> Complaints() const;
+  // The families, so far, of which something was observed that belongs to a device.
+  std::vector<std::string> DeviceFamilies() const;
   // A window begins or ends now: the endpoints are asked at once. Does not wait.
   void Edge();
   // What lies between the first and the last edge since the last call; waits for the last scrape.
