@@ -25,7 +25,7 @@ def arguments():
         'Exit codes: 0 all limits hold; 1 a limit is missed; 2 could not measure.')
     parser.add_argument('benchmark', nargs='*', help='which (default: all)')
     parser.add_argument('--quick', action='store_true',
-                        help='under a minute: does everything run? Limits are not looked at')
+                        help='two minutes: does everything run? Limits are not looked at')
     parser.add_argument('--minutes', type=float, default=10, help='of `long` (default: 10)')
     parser.add_argument('--merge', action='store_true',
                         help='keep the earlier figures of benchmarks that are not named, and write '

@@ -9,6 +9,7 @@ import statistics
 import subprocess
 import time
 
+from analyze_figures import analyze
 from harness import (BUILD, NULL_MODEL, ROOT, SEXTANT, SIMULATED_MODEL, SWEEP_MODEL, TOOLS, Failure, Server,
                      paired, progress, quantile, ratio_of, run, spread)
 from results import Figure
@@ -613,6 +614,33 @@ def data(bench):
                  anonymous / 2**20, 'MiB', 64)
 
 
+# --- The search of `sextant analyze` -------------------------------------------------------------
+
+def search(bench):
+    """Seconds measured on simulated surfaces, against Model Analyzer's searches on the same."""
+    tool, seeds = TOOLS / 'search_surfaces', 20 if bench.quick else 500
+    for surface in ('peaked', 'ridge', 'cliff', 'flat'):
+        told = json.loads(run([tool, surface, seeds]).out)
+        detail = (f'{told["explored_s"]:.0f} s, with the confirmation {told["total_s"]:.0f} s; brute force '
+                  f'{told["brute_s"]:.0f} s, quick search {told["quick_s"]:.0f} s')
+        yield Figure('search', f'measured seconds, of brute force\'s, {surface}',
+                     told['explored_of_brute'], '×', 0.1, detail=detail)
+        yield Figure('search', f'measured seconds, of quick search\'s, {surface}',
+                     told['explored_of_quick'], '×', 0.5)
+        yield Figure('search', f'measured seconds with the confirmation, of brute force\'s, {surface}',
+                     told['total_of_brute'], '×')
+        yield Figure('search', f'runs that end beyond 3 % of the best, {surface}', told['missed'], '',
+                     0.05, detail=f'{seeds} seeds; brute force {told["brute_missed"]:.3f}, quick search '
+                     f'{told["quick_missed"]:.3f}')
+        yield Figure('search', f'false winners, {surface}', told['false_wins'], '', 0.05,
+                     detail=f'wins {told["wins"]:.3f}, ties {told["ties"]:.3f}')
+    told = json.loads(run([tool, 'scale']).out)
+    detail = f'{told["trials"]} trials, {told["regret"] * 100:.1f} % from the best'
+    yield Figure('search', f'CPU time to decide, {told["points"]} points', told['cpu_s'], 's', 1,
+                 detail=detail)
+    yield Figure('search', f'memory, {told["points"]} points', told['process_mib'], 'MiB', 200)
+
+
 def program(bench):
     times = []
     for _ in range(5 if bench.quick else 50):
@@ -667,4 +695,4 @@ def gpus(bench):
 
 ALL = {f.__name__: f for f in (program, http, grpc, streaming, modes, tls, peer, sweep,
                                instructions, allocations, latency, open_loop, large, data, many,
-                               gpus, long)}
+                               search, gpus, analyze, long)}

@@ -178,6 +178,11 @@ class Bench:
         self._files += 1
         return self.directory / f'{self._files}{suffix}'
 
+    def keep(self, name):
+        """The path of a file that stays when the run is over."""
+        TOOLS.mkdir(parents=True, exist_ok=True)
+        return TOOLS / name
+
     def serve(self, config=None, name='null', flags=()):
         repository = self.directory / f'repository-{self._files}'
         self._files += 1

@@ -79,9 +79,6 @@ Run RunAdaptive(SimulatedSurface& surface, const SearchOptions& options) {
     }
     search->Report(surface.Measure(*trial));
     ++run.trials;
-    if (std::getenv("TRACE") != nullptr)
-      std::printf("%s c=%zu l=%zu w=%.0f\n", trial->reason.c_str(), trial->configuration,
-                  trial->load, Seconds(trial->window));
     const Conclusion now = search->Conclude();
     const Standing& first = now.ranking.front();
     const double regret =
@@ -92,20 +89,11 @@ Run RunAdaptive(SimulatedSurface& surface, const SearchOptions& options) {
   run.total = surface.measured_s(), run.elapsed = surface.elapsed_s(), run.loads = surface.loads();
   if (!confirming) run.explored = run.total;
   const Conclusion end = search->Conclude();
-  if (std::getenv("TRACE") != nullptr)
-    for (const Standing& s : end.ranking)
-      std::printf("  %zu %s l=%zu takes=%llu %s\n", s.configuration,
-                  std::string(StandingName(s.kind)).c_str(), s.load.value_or(99),
-                  (unsigned long long)s.takes, s.why.c_str());
   const Standing& first = end.ranking.front();
   run.wins = first.kind == Standing::Kind::kWins;
   run.tie = first.kind == Standing::Kind::kTies;
   run.false_win =
       run.wins && BestOf(surface, options.goal, first.configuration) < (1 - kTied) * best;
-  if (std::getenv("SHOW") != nullptr) {
-    std::printf("%s regret %.4f found %.0f explored %.0f total %.0f\n", end.verdict.c_str(),
-                run.regret, run.found, run.explored, run.total);
-  }
   return run;
 }
 
@@ -149,7 +137,7 @@ void Print(const std::string& name, int seeds, const Sums& ours, const PeerSums&
 void Compare(SurfaceKind kind, int seeds, const Goal& goal) {
   Sums ours;
   PeerSums brute, quick;
-  for (int seed = std::getenv("SEED") ? std::atoi(std::getenv("SEED")) : 1; seed <= seeds; ++seed) {
+  for (int seed = 1; seed <= seeds; ++seed) {
     SurfaceOptions of{.kind = kind, .seed = static_cast<uint64_t>(seed)};
     SimulatedSurface a(of), b(of), c(of);
     SearchOptions options{
@@ -188,11 +176,14 @@ void Scale() {
   }
   const Conclusion end = search->Conclude();
   for (const auto& loads : surface.space().loads_of) points += loads.size();
+  const Standing& first = end.ranking.front();
+  const double regret =
+      Regret(surface, {}, BestThroughput(surface, {}), first.configuration, *first.load);
   std::printf(
-      "{\"points\": %zu, \"trials\": %zu, \"measured_s\": %.0f, \"cpu_s\": %.3f, "
+      "{\"points\": %zu, \"regret\": %.4f, \"trials\": %zu, \"measured_s\": %.0f, \"cpu_s\": %.3f, "
       "\"mib\": %.1f, \"process_mib\": %.1f, \"verdict\": \"%s\"}\n",
-      points, trials, surface.measured_s(), CpuSeconds() - before, usage() - memory, usage(),
-      end.verdict.c_str());
+      points, regret, trials, surface.measured_s(), CpuSeconds() - before, usage() - memory,
+      usage(), end.verdict.c_str());
 }
 
 }  // namespace

@@ -2,9 +2,9 @@
 # Measures what Sextant costs, against wrk, h2load, perf_analyzer and bare clients on the same
 # machine in the same run, and prints each figure beside its limit.
 #
-#   scripts/bench.sh                    all (about an hour and a half), into docs/performance.md
+#   scripts/bench.sh                    all (about an hour and three quarters), into docs/performance.md
 #   scripts/bench.sh http grpc          these
-#   scripts/bench.sh --quick            under a minute: does everything run?
+#   scripts/bench.sh --quick            two minutes: does everything run?
 #   scripts/bench.sh --help             what there is
 #
 # The machine should be quiet. Needs what scripts/setup.sh --tests installs.

@@ -152,17 +152,24 @@ install_triton() {
   complete "$folder" triton
 }
 
-# Python with Triton's client, and perf_analyzer.
-install_tests_venv() {
-  local folder=tests-venv
-  if is_complete "$folder" tests bin/perf_analyzer; then return; fi
+# install_venv FOLDER NAME FILE: a Python with the wheels in NAME.txt, FILE among what they bring.
+install_venv() {
+  local folder=$1 name=$2
+  if is_complete "$folder" "$name" "$3"; then return; fi
   begin_work
   run "preparing $folder" /usr/bin/python3 -m venv "$partial/$folder"
-  run "installing $folder" pip_install "$partial/$folder/bin/python3" tests
+  run "installing $folder" pip_install "$partial/$folder/bin/python3" "$name"
   # The scripts in bin/ name their Python by its whole path.
   grep -rlIFZ "$partial/$folder" "$partial/$folder/bin" "$partial/$folder/pyvenv.cfg" |
     xargs -0 sed -i "s|$partial/$folder|$deps/$folder|g"
-  complete "$folder" tests
+  complete "$folder" "$name"
+}
+
+# Python with Triton's client, and perf_analyzer.
+install_tests_venv() { install_venv tests-venv tests bin/perf_analyzer; }
+
+install_model_analyzer() {
+  install_venv model-analyzer-1.58.0 model_analyzer bin/model-analyzer
 }
 
 # -------------------------------------------------------------------------------------------------
@@ -187,6 +194,7 @@ main() {
   if [[ -n $tests ]]; then
     install_triton
     install_tests_venv
+    install_model_analyzer
   fi
 }
 

@@ -296,7 +296,7 @@ std::string Conclusions(const std::string& path, SearchOptions::Kind kind, uint6
                       .gpu_source = {},
                       .identity = {},
                       .baselines = {},
-                      .base_values = {}};
+                      .base = {}};
   text::Json json = ResultsJson(report);
   for (auto& [name, value] : json.object()) {
     if (name != "points") continue;

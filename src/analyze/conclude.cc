@@ -20,16 +20,23 @@ struct Ranked {
   double order = 0;  // within the kind, larger is better
 };
 
+// "the default", and of others the name that they were given, or their number.
+std::string NameOf(const SearchOptions& options, size_t configuration) {
+  if (configuration == 0) return "the default";
+  return configuration < options.names.size() ? options.names[configuration]
+                                              : Format("config_{}", configuration);
+}
+
 std::string Percent(double share) { return Format("{:.2g} %", std::abs(share) * 100); }
 
-std::string Listed(const std::vector<size_t>& configurations) {
+std::string Listed(const SearchOptions& options, const std::vector<size_t>& configurations) {
   std::string out;
   const size_t named = std::min(configurations.size(), kNamed);
   const size_t left = configurations.size() - named;
   for (size_t i = 0; i < named; ++i) {
     const bool last = i + 1 == named && left == 0;
     AppendFormat(out, "{}{}", i == 0 ? "" : (last ? " and " : ", "),
-                 ConfigurationName(configurations[i]));
+                 NameOf(options, configurations[i]));
   }
   if (left > 0) AppendFormat(out, " and {} others", left);
   return out;
@@ -91,7 +98,7 @@ Figure GainOver(const Knowledge& knowledge, size_t configuration, const Point& p
 void Place(const Knowledge& knowledge, size_t leader, const Point& point, Standing& standing) {
   const Point& best = *knowledge.evidence.Best(leader, true);
   const Paired paired = knowledge.confirmation.Compare(leader, standing.configuration);
-  const std::string name = ConfigurationName(leader);
+  const std::string name = NameOf(knowledge.options, leader);
   if (paired.rounds >= kLeastRounds) {
     const bool loses = paired.verdict == Paired::Verdict::kBetter;
     standing.kind = loses ? Kind::kLoses : Kind::kTies;
@@ -137,7 +144,7 @@ Ranked Stand(const Knowledge& knowledge, size_t configuration, const Tried& trie
 }
 
 std::string Winner(const Knowledge& knowledge, const Standing& winner, size_t tried) {
-  const std::string name = ConfigurationName(winner.configuration);
+  const std::string name = NameOf(knowledge.options, winner.configuration);
   if (tried == 1) return Format("{} is the only one that was measured", name);
   if (winner.configuration == 0) return Format("{} wins: nothing tried is better", name);
   if (!winner.gain.lower) return Format("{} wins: the default does not meet the goal", name);
@@ -174,7 +181,7 @@ void Settle(const Knowledge& knowledge, Conclusion& conclusion) {
   Standing& first = conclusion.ranking.front();
   if (tied.size() > 1) {
     first.why = "the best, but not by more than chance allows";
-    conclusion.verdict = Listed(tied) + " tie";
+    conclusion.verdict = Listed(knowledge.options, tied) + " tie";
     return;
   }
   first.kind = Kind::kWins;
@@ -183,10 +190,6 @@ void Settle(const Knowledge& knowledge, Conclusion& conclusion) {
 }
 
 }  // namespace
-
-std::string ConfigurationName(size_t configuration) {
-  return configuration == 0 ? "the default" : Format("config_{}", configuration);
-}
 
 double RacingBound(size_t configurations) {
   const auto n = static_cast<double>(std::max<size_t>(configurations, 1));

@@ -32,7 +32,4 @@ std::vector<size_t> Rivals(const Knowledge& knowledge, size_t leader);
 
 Conclusion Conclude(const Knowledge& knowledge, bool budget_spent);
 
-// "the default" or "config_3".
-std::string ConfigurationName(size_t configuration);
-
 }  // namespace sextant::analyze

@@ -168,7 +168,7 @@ const Point* Evidence::Find(size_t configuration, size_t load) const {
 }
 
 bool Evidence::Usable(const Point& point, bool strict) const {
-  if (!point.ranked() || point.failures >= point.takes.size()) return false;
+  if (!point.ranked() || point.misses() > point.utilities.size()) return false;
   if (point.holds == Holds::kYes) return true;
   if (strict || point.holds != Holds::kUndecided) return false;
   if (point.takes.size() >= kDecidingTakes) return false;
@@ -180,6 +180,7 @@ bool Evidence::Usable(const Point& point, bool strict) const {
 bool Evidence::Doubtful(const Point& point) const {
   const bool against = point.holds == Holds::kNo || point.holds == Holds::kUndecided;
   if (!against || Usable(point, false) || point.takes.size() >= kBelievedTakes) return false;
+  if (point.misses() > point.utilities.size()) return false;
   return NearMiss(point, 1.25 * kSlowTake / static_cast<double>(point.takes.size()));
 }
 

@@ -39,6 +39,8 @@ struct Point {
 
   bool measured() const { return !takes.empty(); }
   bool ranked() const { return !utilities.empty(); }
+  // Looks that told nothing.
+  size_t misses() const { return failures + takes.size() - utilities.size(); }
 };
 
 struct Tried {

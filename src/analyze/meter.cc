@@ -133,6 +133,11 @@ Result<void> Meter::Follow(std::vector<uint32_t> processes, const std::string& s
   }
   if (collect.endpoints.empty()) return {};
   SEXTANT_ASSIGN(collector_, metrics::Collector::Start(collect));
+  // Which of them tells of GPUs is known before the first window.
+  collector_->Edge();
+  collector_->Edge();
+  Baseline ignored;
+  AddMetrics(ignored);
   return {};
 }
 
@@ -240,8 +245,10 @@ Baseline Meter::Take(std::vector<std::string>& flags) {
 std::string Meter::Describe() const {
   if (options_.gpus == GpuSource::kNone) return "none (--gpu-source none)";
   if (nvml_) return nvml_->Describe();
-  if (!metrics_source_.empty()) return Format("metrics of the {}", metrics_source_);
   const std::string why = nvml_absent_.empty() ? "" : "NVML: " + nvml_absent_ + "; ";
+  if (!metrics_source_.empty())
+    return Format("metrics of the {}{}", metrics_source_,
+                  why.empty() ? "" : Format(" ({})", why.substr(0, why.size() - 2)));
   return Format("none ({}no metrics endpoint tells of GPUs)", why);
 }
 

@@ -51,6 +51,8 @@ class ChildServer : public ModelServer {
     SEXTANT_ASSIGN(ProcessOptions process, Prepare());
     process.output_file = log_;
     process.dies_with_parent = true;
+    // Triton's Python models are processes of their own; one that hangs would outlive it.
+    process.own_group = true;
     for (const std::string& entry : options_.environment) {
       const size_t equals = entry.find('=');
       if (equals != std::string::npos)
@@ -222,9 +224,16 @@ class ContainerServer final : public TritonServer {
   }
   std::vector<std::string> Run() const {
     std::vector<std::string> out = Engine();
-    out.insert(out.end(), {"run", "--rm", "--name", name_, "--network", "host", "--volume",
-                           Format("{0}:{0}:ro", options_.repository)});
+    out.insert(out.end(), {"run", "--rm", "--name", name_, "--network", "host"});
+    const std::vector<std::string> volumes = Volumes();
+    out.insert(out.end(), volumes.begin(), volumes.end());
     out.insert(out.end(), options_.container_arguments.begin(), options_.container_arguments.end());
+    return out;
+  }
+  std::vector<std::string> Volumes() const {
+    std::vector<std::string> out{"--volume", Format("{0}:{0}", options_.repository)};
+    if (!options_.source.empty())
+      out.insert(out.end(), {"--volume", Format("{0}:{0}:ro", options_.source)});
     return out;
   }
   // "podman --runtime runc": the program may have options of its own.
@@ -242,8 +251,9 @@ class ContainerServer final : public TritonServer {
     if (names.empty()) return NotFound(Format("'{}': no models in it", options_.repository));
     ProcessOptions probe{.argv = Engine()};
     probe.argv.insert(probe.argv.end(),
-                      {"run", "--rm", "--network", "none", "--volume",
-                       Format("{0}:{0}:ro", options_.repository), "--entrypoint", "/bin/ls"});
+                      {"run", "--rm", "--network", "none", "--entrypoint", "/bin/ls"});
+    const std::vector<std::string> volumes = Volumes();
+    probe.argv.insert(probe.argv.end(), volumes.begin(), volumes.end());
     probe.argv.push_back(options_.image);
     probe.argv.push_back(JoinPath(options_.repository, names.front()));
     SEXTANT_ASSIGN(const ProcessResult result, RunProcess(probe, 120s));

@@ -26,9 +26,10 @@ enum class Launch : uint8_t {
 
 struct LaunchOptions {
   Launch kind = Launch::kRemote;
-  std::string repository;                // directory
-  std::string program;                   // this program's own path, tritonserver's, or podman's
-  std::string image;                     // of the container
+  std::string repository;  // directory, absolute
+  std::string source;      // what its links lead to (a container sees it too); may be empty
+  std::string program;     // this program's own path, tritonserver's, or podman's
+  std::string image;       // of the container
   std::vector<std::string> arguments;    // further ones of the server
   std::vector<std::string> environment;  // NAME=VALUE, of a child
   std::vector<std::string> container_arguments;

@@ -169,9 +169,12 @@ void AppendSeedRow(std::string& out, std::string model, std::string batch, std::
   text::AppendCsvRow(out, row);
 }
 
-std::string Setting1(const std::vector<Setting>& settings, std::string_view path) {
-  for (const Setting& setting : settings) {
-    if (setting.path == path) return ValueText(setting.value);
+// What a point's configuration has there, set or as it is.
+std::string FieldText(const Report& report, const PointRecord& point, std::string_view path) {
+  for (const auto* settings : {&point.settings, &report.base}) {
+    for (const Setting& setting : *settings) {
+      if (setting.path == path) return ValueText(setting.value);
+    }
   }
   return {};
 }
@@ -502,8 +505,8 @@ std::string InferenceCsv(const Report& report) {
     text::AppendCsvRow(
         out, std::vector<std::string>{point->model, Format("{}", point->load.point.batch_size),
                                       Number(point->load.point.value), point->configuration,
-                                      Setting1(point->settings, "instance_group.count"),
-                                      Setting1(point->settings, "max_batch_size"),
+                                      FieldText(report, *point, "instance_group.count"),
+                                      FieldText(report, *point, "max_batch_size"),
                                       Satisfies(report, figures), Rounded(figures, "throughput", 1),
                                       Rounded(figures, "latency_p99", 1e3)});
   }
@@ -530,7 +533,7 @@ std::string GpuCsv(const Report& report) {
           out, std::vector<std::string>{point->model, device.device,
                                         Format("{}", point->load.point.batch_size),
                                         Number(point->load.point.value), point->configuration,
-                                        Setting1(point->settings, "instance_group.count"),
+                                        FieldText(report, *point, "instance_group.count"),
                                         Satisfies(report, point->measured.figures),
                                         Rounded(device.figures, "gpu_memory_used", 1 / kMegabyte),
                                         Rounded(device.figures, "gpu_utilization", 100),

@@ -24,7 +24,7 @@ struct Report {
   std::string gpu_source;
   Identity identity;
   std::vector<Baseline> baselines;
-  std::vector<std::string> base_values;  // per axis: what the default has there; may be empty
+  std::vector<Setting> base;  // fields that the default has without being set, for tables
 };
 
 // One aligned table, best first, with the verdict below it.

@@ -148,7 +148,7 @@ struct Fixture {
             .gpu_source = "NVML 12.555, 2 GPUs",
             .identity = identity,
             .baselines = baselines,
-            .base_values = {}};
+            .base = {}};
   }
 
   Space space;

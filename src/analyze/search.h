@@ -78,6 +78,8 @@ struct SearchOptions {
   uint64_t seed = 1;
   std::optional<Nanos> budget;
   Nanos shortest_window{1s}, longest_window{10s};
+  // Of the configurations, for sentences; may be empty.
+  std::vector<std::string> names;
   // What is expected before anything was measured; then what was.
   Nanos load_cost{3s}, warmup_cost{1s};
   // Fields of the Pareto set, two or three.

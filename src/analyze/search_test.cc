@@ -226,6 +226,64 @@ TEST(Search, FindsTheHighestLoadWithinAConstraintWithFewLooks) {
   EXPECT_LT(trials.size(), 25U);
 }
 
+TEST(Search, FindsTheBatchSizeThatIsBestAndKeepsToIt) {
+  Space space = Plain(20, 0);
+  for (const int64_t batch : {1, 8}) {
+    for (uint32_t i = 0; i < 8; ++i) {
+      Load& load = space.loads.emplace_back();
+      load.point.value = std::exp2(i), load.point.batch_size = batch;
+    }
+  }
+  for (auto& of : space.loads_of) {
+    for (uint32_t i = 0; i < 16; ++i) of.push_back(i);
+  }
+  const auto search = MakeSearch(space, {.kind = kAdaptive});
+  const std::vector<Trial> trials = Drive(*search, [&](const Trial& trial) {
+    const Load& load = space.loads[trial.load];
+    const double most = 100 * std::sqrt(static_cast<double>(load.point.batch_size));
+    return Measured(Throughput(std::min(most, 20 * load.point.value)));
+  });
+  const Standing first = search->Conclude().ranking.front();
+  EXPECT_EQ(space.loads[*first.load].point.batch_size, 8);
+  EXPECT_GE(space.loads[*first.load].point.value, 16);
+  for (const Trial& trial : trials)
+    EXPECT_TRUE(trial.configuration == 0 || space.loads[trial.load].point.batch_size == 8);
+}
+
+TEST(Search, ComesBackFromLoadsThatFail) {
+  // Beyond 16 in flight nothing succeeds.
+  const Space space = Plain(2, 11);
+  const auto search = MakeSearch(space, {.kind = kAdaptive});
+  Drive(*search, [&](const Trial& trial) {
+    const double load = space.loads[trial.load].point.value;
+    if (load > 16) return Outcome{{}, Status::kFailed, {}, 1, 0};
+    return Measured(Throughput(10 * load * (trial.configuration == 1 ? 1.3 : 1)));
+  });
+  const Standing first = search->Conclude().ranking.front();
+  EXPECT_EQ(first.configuration, 1U);
+  EXPECT_EQ(space.loads[*first.load].point.value, 16);
+  EXPECT_EQ(first.load_beyond, 32);
+}
+
+TEST(Search, SurvivesFiguresThatComeAndGoAndTakesThatFailNowAndThen) {
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    SimulatedSurface surface({.kind = SurfaceKind::kRidge, .seed = seed});
+    Random random(seed);
+    SearchOptions options{.kind = kAdaptive, .seed = seed};
+    options.goal.constraints = *ParseConstraints("p99<30ms");
+    const auto search = MakeSearch(surface.space(), options);
+    Drive(*search, [&](const Trial& trial) {
+      Outcome outcome = surface.Measure(trial);
+      if (random.Uniform() < 0.1) outcome.figures.erase("throughput");
+      if (random.Uniform() < 0.1) outcome.figures.erase("latency_p99");
+      if (random.Uniform() < 0.1) outcome.status = Status::kFailed;
+      if (random.Uniform() < 0.03) outcome.status = Status::kRefused;
+      return outcome;
+    });
+    EXPECT_FALSE(search->Conclude().verdict.empty());
+  }
+}
+
 TEST(Search, SaysInfeasibleWhereNoLoadMeetsTheConstraints) {
   SimulatedSurface surface({.kind = SurfaceKind::kPeaked});
   SearchOptions options{.kind = kAdaptive};

@@ -4,6 +4,7 @@
 #include <csignal>
 #include <filesystem>
 #include <map>
+#include <thread>
 
 #include "base/clock.h"
 #include "base/files.h"
@@ -218,6 +219,38 @@ TEST(Process, SignalsAreReportedAsShellsDo) {
   ASSERT_TRUE(process.has_value());
   process->Signal(SIGTERM);
   EXPECT_EQ(process->Wait(10s), 143);
+}
+
+// A grandchild that is not waited for: its id, once it has been told.
+pid_t GrandchildOf(Process& process) {
+  EXPECT_TRUE(process.WaitForOutput("\n", 10s));
+  return static_cast<pid_t>(std::stol(process.out()));
+}
+bool GoneWithin(pid_t pid, Nanos timeout) {
+  const Instant deadline = SteadyNow() + timeout;
+  while (SteadyNow() < deadline) {
+    const Result<std::string> stat = ReadFile(Format("/proc/{}/stat", pid));
+    if (!stat.has_value() || stat->find(") Z ") != std::string::npos) return true;
+    std::this_thread::sleep_for(1ms);
+  }
+  return false;
+}
+
+TEST(Process, WhatItLeavesInItsGroupEndsWithIt) {
+  for (const bool killed : {false, true}) {
+    Result<Process> process = Process::Start(
+        {.argv = {"sh", "-c", "sleep 60 >/dev/null & echo $!; wait"}, .own_group = true});
+    ASSERT_TRUE(process.has_value());
+    const pid_t grandchild = GrandchildOf(*process);
+    EXPECT_EQ(kill(grandchild, 0), 0);
+    if (killed) {
+      Process gone = *std::move(process);
+    } else {
+      process->Signal(SIGTERM);
+      EXPECT_EQ(process->Wait(10s), 143);
+    }
+    EXPECT_TRUE(GoneWithin(grandchild, 10s));
+  }
 }
 
 TEST(Process, AMissingProgramIsAnError) {

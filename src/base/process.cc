@@ -79,7 +79,10 @@ Result<Process> Process::Start(const ProcessOptions& options) {
   for (const int s : {SIGINT, SIGTERM, SIGPIPE}) sigaddset(&defaults, s);
   posix_spawnattr_setsigdefault(&attributes, &defaults);
   posix_spawnattr_setsigmask(&attributes, &none);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+  posix_spawnattr_setpgroup(&attributes, 0);
+  posix_spawnattr_setflags(&attributes,
+                           static_cast<short>(POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK |
+                                              (options.own_group ? POSIX_SPAWN_SETPGROUP : 0)));
 
   std::vector<std::string> argv = options.argv;
   if (options.dies_with_parent) argv.insert(argv.begin(), {"setpriv", "--pdeathsig", "KILL", "--"});
@@ -93,6 +96,7 @@ Result<Process> Process::Start(const ProcessOptions& options) {
     process.pid_ = -1;
     return IoError("start " + argv[0], failed);
   }
+  process.own_group_ = options.own_group;
   process.out_fd_ = std::move(out.read_end);
   process.err_fd_ = std::move(err.read_end);
   in.read_end.Reset();
@@ -106,6 +110,7 @@ Result<Process> Process::Start(const ProcessOptions& options) {
 
 Process::Process(Process&& other) noexcept
     : pid_(std::exchange(other.pid_, -1)),
+      own_group_(other.own_group_),
       exit_code_(other.exit_code_),
       out_fd_(std::move(other.out_fd_)),
       err_fd_(std::move(other.err_fd_)),
@@ -115,6 +120,7 @@ Process::Process(Process&& other) noexcept
 Process& Process::operator=(Process&& other) noexcept {
   Process moved(std::move(other));
   std::swap(pid_, moved.pid_);
+  std::swap(own_group_, moved.own_group_);
   std::swap(exit_code_, moved.exit_code_);
   std::swap(out_fd_, moved.out_fd_);
   std::swap(err_fd_, moved.err_fd_);
@@ -126,8 +132,23 @@ Process& Process::operator=(Process&& other) noexcept {
 Process::~Process() {
   if (pid_ > 0 && !exit_code_) {
     kill(pid_, SIGKILL);
-    waitpid(pid_, nullptr, 0);
+    Reap(true);
   }
+}
+
+bool Process::Reap(bool wait) {
+  siginfo_t info{};
+  const int flags = WEXITED | WNOWAIT | (wait ? 0 : WNOHANG);
+  while (waitid(P_PID, static_cast<id_t>(pid_), &info, flags) != 0) {
+    if (errno != EINTR) return false;
+  }
+  if (info.si_pid != pid_) return false;
+  // Until the child is reaped, nobody else's group can have its id.
+  if (own_group_) kill(-pid_, SIGKILL);
+  int status = 0;
+  waitpid(pid_, &status, 0);
+  exit_code_ = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  return true;
 }
 
 bool Process::Pump(Nanos timeout) {
@@ -170,9 +191,7 @@ bool Process::WaitForOutput(std::string_view needle, Nanos timeout) {
 std::optional<int> Process::Wait(Nanos timeout) {
   const Instant deadline = SteadyNow() + timeout;
   while (!exit_code_) {
-    int status = 0;
-    if (waitpid(pid_, &status, WNOHANG) == pid_) {
-      exit_code_ = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    if (Reap(false)) {
       // What is still in the pipes; a grandchild may hold them open, so only until they run dry.
       while (Pump(Nanos(0)) && (out_fd_.valid() || err_fd_.valid())) {
         pollfd fds[2] = {{out_fd_.get(), POLLIN, 0}, {err_fd_.get(), POLLIN, 0}};

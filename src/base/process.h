@@ -26,6 +26,8 @@ struct ProcessOptions {
   // A kill of this process, of any kind, kills the child as well (through setpriv of util-linux).
   // Only for children started by a thread that lives as long as the process.
   bool dies_with_parent = false;
+  // The child leads a process group, and what is left of that when the child has ended is killed.
+  bool own_group = false;
 };
 
 // A running child with its stdout and stderr collected. The destructor kills (SIGKILL) and reaps a
@@ -50,10 +52,13 @@ class Process {
 
  private:
   Process() = default;
+  // Whether the child has ended, which reaps it; its exit code is known from then on.
+  bool Reap(bool wait);
   // Polls both pipes once; false when both are closed.
   bool Pump(Nanos timeout);
 
   pid_t pid_ = -1;
+  bool own_group_ = false;
   std::optional<int> exit_code_;
   Fd out_fd_, err_fd_;
   std::string out_, err_;

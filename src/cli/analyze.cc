@@ -8,197 +8,38 @@
 
 #include "analyze/analysis.h"
 #include "analyze/automatic_space.h"
-#include "analyze/parse_space.h"
 #include "analyze/results.h"
 #include "base/host.h"
 #include "base/stop.h"
 #include "base/units.h"
-#include "base/version.h"
-#include "cli/analyze_options.h"
+#include "cli/analyze_identity.h"
+#include "cli/analyze_plan.h"
 #include "cli/analyze_stand.h"
 #include "cli/analyze_view.h"
 #include "cli/command.h"
-#include "net/digest.h"
+#include "kserve/config_fields.h"
 
 namespace sextant::cli {
 namespace {
 
 namespace fs = std::filesystem;
 
-// What the options amount to.
-struct AnalyzePlan {
-  analyze::SpaceSpec space;
-  analyze::SearchOptions search;
-  std::vector<std::string> models;
-  std::vector<std::string> pareto;
-};
-
-std::vector<std::string> SplitWords(std::string_view text) {
-  std::vector<std::string> out;
-  for (const std::string_view word : Split(text, ',')) {
-    if (!TrimSpace(word).empty()) out.emplace_back(TrimSpace(word));
-  }
-  return out;
-}
-
-// How the server is had, where nobody said.
-void ChooseLaunch(AnalyzeOptions& options) {
-  if (options.launch != AnalyzeOptions().launch) return;
-  if (!options.urls.empty()) {
-    options.launch = analyze::Launch::kRemote;
-  } else if (!options.image.empty()) {
-    options.launch = analyze::Launch::kContainer;
-  } else if (!options.server_program.empty()) {
-    options.launch = analyze::Launch::kLocal;
-  }
-}
-
-void CheckServer(const AnalyzeOptions& options, const std::function<void(std::string)>& add) {
-  const bool ours = options.launch != analyze::Launch::kRemote;
-  if (ours && options.repository.empty())
-    add("--model-repository DIR is needed for a server that is started; for one that is there "
-        "give -u HOST:PORT");
-  if (ours && !options.repository.empty() && !IsDirectory(options.repository))
-    add(Format("--model-repository '{}': is not a directory", options.repository));
-  if (ours && !options.urls.empty())
-    add("-u is of a server that is there: it goes with --launch remote only");
-  if (options.launch == analyze::Launch::kContainer && options.image.empty())
-    add("--launch container needs --image");
-}
-
-std::vector<options::Mistake> MakeAnalyzePlan(AnalyzeOptions& options, AnalyzePlan& plan) {
-  std::vector<options::Mistake> mistakes;
-  const auto add = [&](std::string text) {
-    for (const std::string_view line : Split(text, '\n'))
-      mistakes.push_back({"command line", std::string(line)});
-  };
-  ChooseLaunch(options);
-  CheckServer(options, add);
-  for (const std::string& list : options.models) {
-    for (std::string& name : SplitWords(list)) plan.models.push_back(std::move(name));
-  }
-  std::vector<std::string> set = options.set;
-  for (const auto& [name, values] : {std::pair("batch", &options.batches),
-                                     {"concurrency", &options.concurrencies},
-                                     {"rate", &options.rates}}) {
-    if (!values->empty()) set.push_back(Format("{}={}", name, *values));
-  }
-  if (!options.concurrencies.empty() && !options.rates.empty())
-    add("--concurrency and --request-rate exclude each other");
-  if (auto space = analyze::ParseSpace(set, options.where); space.has_value()) {
-    plan.space = *std::move(space);
-  } else {
-    add(space.error().message());
-  }
-  analyze::SearchOptions& search = plan.search;
-  search.kind = options.search;
-  if (auto objectives = analyze::ParseObjectives(options.objectives); objectives.has_value()) {
-    search.goal.objectives = *std::move(objectives);
-  } else {
-    add("--objective: " + objectives.error().message());
-  }
-  if (!options.constraints.empty()) {
-    if (auto constraints = analyze::ParseConstraints(options.constraints);
-        constraints.has_value()) {
-      search.goal.constraints = *std::move(constraints);
-    } else {
-      add("--constraint: " + constraints.error().message());
-    }
-  }
-  search.pareto_fields = SplitWords(options.pareto);
-  for (std::string& name : search.pareto_fields) {
-    const analyze::Field* field = analyze::FindField(name);
-    if (field == nullptr) {
-      add(Format("--pareto: '{}' is no field; docs/analyze.md lists them", Printable(name, 60)));
-    } else {
-      name = field->name;
-    }
-  }
-  if (search.pareto_fields.size() < 2 || search.pareto_fields.size() > 3)
-    add("--pareto takes two or three fields");
-  search.budget = options.budget;
-  search.shortest_window = options.shortest_window;
-  search.longest_window = std::max(options.longest_window, options.shortest_window);
-  // The same data and the same order of decisions in every run, unless somebody wants others.
-  if (!options.seed) options.seed = 1;
-  search.seed = *options.seed;
-  for (const std::string& url : options.metrics_urls) {
-    if (const auto endpoint = metrics::ParseEndpoint(url); !endpoint.has_value())
-      add("--metrics-url: " + endpoint.error().message());
-  }
-  // What the options of requests amount to, checked before anything is started.
-  PerfOptions perf = options;
-  perf.model = plan.models.empty() ? "m" : plan.models.front();
-  perf.collect_metrics = true;
-  Plan ignored;
-  for (options::Mistake& mistake : MakePlan(perf, ignored)) mistakes.push_back(std::move(mistake));
-  return mistakes;
-}
-
 // Where a model's journal and results go.
-std::string DirectoryFor(const AnalyzeOptions& options, const AnalyzePlan& plan,
-                         const std::string& model) {
-  if (options.export_path.empty()) return JoinPath("analysis", model);
-  return plan.models.size() > 1 ? JoinPath(options.export_path, model) : options.export_path;
-}
-
-// Hash of what lies in the model's directory. Of a very large file its size and both ends stand for
-// the whole: reading a hundred gigabytes before every analysis helps nobody.
-std::string HashFiles(const std::string& directory) {
-  constexpr uintmax_t kWhole = uintmax_t{64} << 20, kEnd = uintmax_t{1} << 20;
-  net::Sha256 hash;
-  std::vector<fs::path> files;
-  std::error_code error;
-  for (fs::recursive_directory_iterator
-           it(directory, fs::directory_options::follow_directory_symlink, error),
-       end;
-       !error && it != end; it.increment(error)) {
-    if (it->is_regular_file(error)) files.push_back(it->path());
-  }
-  std::sort(files.begin(), files.end());
-  for (const fs::path& file : files) {
-    const Result<MappedFile> mapped = MappedFile::Open(file.string());
-    if (!mapped.has_value()) continue;
-    const std::string_view bytes = mapped->bytes();
-    hash.Add(Format("{}:{}:", fs::relative(file, directory, error).string(), bytes.size()));
-    if (bytes.size() <= kWhole) {
-      hash.Add(bytes);
-    } else {
-      hash.Add(bytes.substr(0, kEnd));
-      hash.Add(bytes.substr(bytes.size() - kEnd));
-    }
-  }
-  return hash.Hex().substr(0, 16);
-}
-
-// The data's sources: files by their content, rules by their text.
-std::string HashData(const AnalyzeOptions& options) {
-  net::Sha256 hash;
-  for (const auto* list : {&options.input_data, &options.data, &options.dims, &options.shapes,
-                           &options.random_ranges}) {
-    for (const std::string& text : *list) {
-      hash.Add(text + "\n");
-      if (IsDirectory(text)) {
-        hash.Add(HashFiles(text));
-      } else if (const Result<MappedFile> file = MappedFile::Open(text); file.has_value()) {
-        hash.Add(file->bytes());
-      }
-    }
-  }
-  hash.Add(Format("{} {} {} {}", options.rows, options.string_length, options.string_data,
-                  *options.seed));
-  return hash.Hex().substr(0, 16);
+std::string DirectoryFor(const AnalyzePlan& plan, const ModelPlan& model) {
+  const std::string& path = model.options.export_path;
+  if (path.empty()) return JoinPath("analysis", model.name);
+  return plan.models.size() > 1 ? JoinPath(path, model.name) : path;
 }
 
 // One model, from the questions to the results.
 class ModelAnalysis {
  public:
-  ModelAnalysis(const AnalyzeOptions& options, const AnalyzePlan& plan, std::string model,
-                analyze::ModelServer* server, analyze::Meter& meter, const StopSignals& stop)
-      : options_(options),
+  ModelAnalysis(const ModelPlan& plan, std::string directory, analyze::ModelServer* server,
+                analyze::Meter& meter, const StopSignals& stop)
+      : options_(plan.options),
         plan_(plan),
-        model_(std::move(model)),
-        directory_(DirectoryFor(options, plan, model_)),
+        model_(plan.name),
+        directory_(std::move(directory)),
         server_(server),
         meter_(meter),
         stop_(stop) {}
@@ -240,7 +81,7 @@ class ModelAnalysis {
     return {};
   }
 
-  bool can_configure() const { return stand_->control() == ModelControl::kExplicit; }
+  bool can_configure() const { return stand_->control() != ModelControl::kNone; }
 
   Result<void> MakeTheSpace() {
     const bool loads_given = std::any_of(plan_.space.axes.begin(), plan_.space.axes.end(),
@@ -257,13 +98,17 @@ class ModelAnalysis {
         analyze::CompleteSpace(plan_.space, stand_->base(),
                                {.cores = std::max(1, ReadHostFacts().cores_usable),
                                 .gpus = 0,
-                                .bounds = {},
+                                .bounds = plan_.bounds,
                                 .can_configure = can_configure() && (configured || !loads_given),
-                                .rates = !options_.rates.empty()});
+                                .rates = plan_.rates});
     automatic_ = std::move(automatic.why);
+    if (can_configure() && loads_given && !configured)
+      automatic_ = {"only the load is varied: --set gives fields of config.pbtxt to try as well"};
     SEXTANT_ASSIGN(space_, analyze::MakeSpace(automatic.spec, analyze::ModelOf(stand_->base())));
     for (size_t i = 0; i < space_.configurations.size(); ++i)
       names_.push_back(analyze::ConfigurationName(model_, i));
+    search_ = plan_.search;
+    search_.names = names_;
     return stand_->Use(space_);
   }
 
@@ -285,33 +130,12 @@ class ModelAnalysis {
         "about %s\n",
         estimate.configurations, estimate.points, estimate.server_loads,
         HumanDuration(estimate.time).c_str());
-    const auto search = analyze::MakeSearch(space_, plan_.search);
+    const auto search = analyze::MakeSearch(space_, search_);
     const analyze::Search::Remaining remaining = search->Estimate();
     std::printf("The search: %s%s points, about %s%s%s\n", remaining.upper_bound ? "at most " : "",
                 GroupDigits(remaining.trials).c_str(), HumanDuration(remaining.time).c_str(),
                 options_.budget ? "; stops at " : "",
                 options_.budget ? HumanDuration(*options_.budget).c_str() : "");
-  }
-
-  analyze::Identity MakeIdentity() const {
-    const kserve::ServerMetadata& server = stand_->subject().server;
-    const HostFacts host = ReadHostFacts();
-    analyze::Identity out{
-        {"tool", std::string(Version())},
-        {"server", Format("{} {}", server.name, server.version)},
-        {"protocol", std::string(kserve::ProtocolName(options_.protocol))},
-        {"model_version", options_.model_version},
-        {"base_configuration",
-         net::Sha256Hex(kserve::ModelConfigToJson(stand_->base())).substr(0, 16)},
-        {"data", HashData(options_)},
-        {"client_machine", Format("{}, {} cores", host.cpu_model, host.cores_usable)}};
-    const std::string files = JoinPath(options_.repository, model_);
-    out["model_files"] =
-        !options_.repository.empty() && IsDirectory(files)
-            ? HashFiles(files)
-            : net::Sha256Hex(kserve::ToJson(stand_->subject().metadata)).substr(0, 16);
-    if (server_ == nullptr) out["url"] = Join(options_.urls, ",");
-    return out;
   }
 
   Result<void> OpenJournal() {
@@ -321,7 +145,7 @@ class ModelAnalysis {
     SEXTANT_ASSIGN(analyze::Journal journal,
                    analyze::Journal::Open(
                        {.path = path, .resume = options_.resume, .also = options_.merge_journals},
-                       MakeIdentity()));
+                       MakeIdentity(options_, model_, *stand_, server_ == nullptr)));
     journal_.emplace(std::move(journal));
     for (const std::string& note : journal_->notes()) PrintWarning("analyze", note);
     if (journal_->reusable() > 0)
@@ -340,6 +164,7 @@ class ModelAnalysis {
 
   Result<void> Search() {
     std::printf("GPU figures: %s\n", meter_.Describe().c_str());
+    for (const std::string& complaint : meter_.Complaints()) PrintWarning("analyze", complaint);
     for (const std::string& why : automatic_) std::printf("  %s\n", why.c_str());
     for (const std::string& note : space_.notes) std::printf("  %s\n", note.c_str());
     std::printf("%zu configurations, %zu points\n\n", space_.configurations.size(),
@@ -347,7 +172,7 @@ class ModelAnalysis {
     std::fflush(stdout);
     view_.emplace(options_.progress, space_, model_);
     if (!options_.listen_metrics.empty()) SEXTANT_TRY(view_->Listen(options_.listen_metrics));
-    const auto search = analyze::MakeSearch(space_, plan_.search);
+    const auto search = analyze::MakeSearch(space_, search_);
     auto result = analyze::RunAnalysis(
         space_,
         {.model = model_, .names = names_, .stop = [this] { return stop_.received().has_value(); }},
@@ -356,6 +181,16 @@ class ModelAnalysis {
     if (!result.has_value()) return std::move(result).error();
     result_ = *std::move(result);
     return journal_->Finish(result_.interrupted ? "interrupted" : "complete");
+  }
+
+  // What the default has where tables have columns for it.
+  std::vector<analyze::Setting> PresentValues() const {
+    std::vector<analyze::Setting> out;
+    for (const char* path : {"instance_group.count", "max_batch_size"}) {
+      Result<text::Json> value = kserve::GetField(stand_->base(), path);
+      if (value.has_value() && !value->IsNull()) out.push_back({path, *std::move(value)});
+    }
+    return out;
   }
 
   analyze::Report MakeReport() const {
@@ -367,7 +202,7 @@ class ModelAnalysis {
             .gpu_source = meter_.Describe(),
             .identity = journal_->identity(),
             .baselines = journal_->baselines(),
-            .base_values = {}};
+            .base = PresentValues()};
   }
 
   Result<void> WriteConfigurations(const analyze::Report& report) {
@@ -425,7 +260,7 @@ class ModelAnalysis {
   }
 
   const AnalyzeOptions& options_;
-  const AnalyzePlan& plan_;
+  const ModelPlan& plan_;
   const std::string model_, directory_;
   analyze::ModelServer* const server_;
   analyze::Meter& meter_;
@@ -433,6 +268,7 @@ class ModelAnalysis {
 
   std::unique_ptr<ModelStand> stand_;
   analyze::Space space_;
+  analyze::SearchOptions search_;
   std::vector<std::string> names_, automatic_;
   std::optional<analyze::Journal> journal_;
   std::optional<AnalyzeView> view_;
@@ -442,14 +278,19 @@ class ModelAnalysis {
 Result<std::unique_ptr<analyze::ModelServer>> StartOwnServer(const AnalyzeOptions& options,
                                                              const std::string& work) {
   if (options.launch == analyze::Launch::kRemote) return std::unique_ptr<analyze::ModelServer>();
+  const std::string source = fs::absolute(options.repository).lexically_normal().string();
+  const std::string mirror = fs::absolute(JoinPath(work, "server")).lexically_normal().string();
+  SEXTANT_TRY(RemoveAll(mirror));
+  SEXTANT_TRY(analyze::WorkRepository(source, JoinPath(mirror, "repository")).MirrorAll());
   analyze::LaunchOptions launch{.kind = options.launch,
-                                .repository = fs::absolute(options.repository).string(),
+                                .repository = JoinPath(mirror, "repository"),
+                                .source = source,
                                 .program = {},
                                 .image = options.image,
                                 .arguments = options.server_arguments,
                                 .environment = options.server_environment,
                                 .container_arguments = options.container_arguments,
-                                .work_directory = work,
+                                .work_directory = mirror,
                                 .start_limit = options.server_start_timeout};
   switch (options.launch) {
     case analyze::Launch::kEmbedded:
@@ -464,9 +305,10 @@ Result<std::unique_ptr<analyze::ModelServer>> StartOwnServer(const AnalyzeOption
   return analyze::StartServer(launch);
 }
 
+// `options`: of the server, which all models share.
 Result<int> Analyze(const AnalyzeOptions& options, const AnalyzePlan& plan) {
   SEXTANT_ASSIGN(const StopSignals stop, StopSignals::Install());
-  const std::string work = DirectoryFor(options, plan, plan.models.front());
+  const std::string work = DirectoryFor(plan, plan.models.front());
   SEXTANT_TRY(MakeDirectories(work));
   SEXTANT_ASSIGN(const auto server, StartOwnServer(options, work));
   SEXTANT_ASSIGN(const auto meter,
@@ -478,8 +320,8 @@ Result<int> Analyze(const AnalyzeOptions& options, const AnalyzePlan& plan) {
                                         .metrics_urls = options.metrics_urls,
                                         .tls = TlsOptionsOf(options, /*grpc=*/false)}));
   int worst = kExitOk;
-  for (const std::string& model : plan.models) {
-    ModelAnalysis analysis(options, plan, model, server.get(), *meter, stop);
+  for (const ModelPlan& model : plan.models) {
+    ModelAnalysis analysis(model, DirectoryFor(plan, model), server.get(), *meter, stop);
     Result<int> ended = analysis.Run();
     if (!ended.has_value()) {
       // The other models are analyzed all the same.
@@ -501,6 +343,7 @@ int Run(std::span<const std::string_view> arguments) {
                                          [&] { return MakeAnalyzePlan(options, plan); }))
     return *exit_code;
   RaiseOpenFileLimit();
+  for (const std::string& note : plan.notes) std::fprintf(stderr, "note: %s\n", note.c_str());
   const Result<int> ended = Analyze(options, plan);
   if (ended.has_value()) return *ended;
   PrintError("analyze", ended.error());

@@ -50,8 +50,14 @@ void AddServerRows(options::Table<O>& t) {
                      .letter = 'm',
                      .aliases = {"model-name", "profile-models"},
                      .value = "NAMES",
-                     .help = "The models, with commas between; each is analyzed by itself.",
-                     .required = true});
+                     .help = "The models, with commas between; each is analyzed by itself."});
+  t.Add(&O::model_analyzer_config,
+        {.name = "model-analyzer-config",
+         .value = "FILE",
+         .help = "Reads Model Analyzer's YAML: models, parameters, objectives, constraints, launch "
+                 "and search options. What is said on the command line goes before it; keys that "
+                 "mean nothing here are named.",
+         .is_file = true});
   t.Add(&O::launch, {.name = "launch",
                      .aliases = {"triton-launch-mode"},
                      .value = "HOW",
@@ -66,6 +72,12 @@ void AddServerRows(options::Table<O>& t) {
                          .value = "DIR",
                          .help = "The models of a server that is started. It is only read.",
                          .is_file = true});
+  t.Add(&O::work_repository,
+        {.name = "work-repository",
+         .value = "DIR",
+         .help = "For a remote server that polls its repository: the directory it polls, empty at "
+                 "first. Configurations appear there as links into --model-repository.",
+         .is_file = true});
   t.Add(&O::server_program, {.name = "server-program",
                              .aliases = {"triton-server-path"},
                              .value = "FILE",
@@ -126,6 +138,15 @@ void AddSpaceRows(options::Table<O>& t) {
                           "parameters[threads]=1,2; or an expression over others: "
                           "concurrency=2*instances. Repeats.",
                   .default_text = "instances and batch sizes that suit the model and the machine"});
+  t.Add(&O::space_file, {.name = "space",
+                         .value = "FILE",
+                         .help = "The same as YAML: names and values as with --set, and a member "
+                                 "'where'.",
+                         .is_file = true});
+  t.Add(&O::data_sets, {.name = "data-set",
+                        .value = "NAME=SOURCE",
+                        .help = "Input data by name, as --input-data takes it; every point is "
+                                "measured with each. Repeats."});
   t.Add(&O::where, {.name = "where",
                     .value = "CONDITION",
                     .help = "Only what satisfies it is tried: instances*max_batch_size<=16. "

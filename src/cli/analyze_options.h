@@ -19,13 +19,15 @@ struct AnalyzeOptions : PerfOptions {
   std::vector<std::string> models;
 
   analyze::Launch launch = analyze::Launch::kEmbedded;
-  bool launch_given = false;
-  std::string repository, server_program, container_engine = "podman", image;
+  std::string model_analyzer_config;
+  std::string repository, work_repository, server_program, container_engine = "podman", image;
   std::vector<std::string> server_arguments, server_environment, container_arguments;
   Nanos server_start_timeout{60s}, load_timeout{300s}, unload_timeout{60s};
 
   std::string batches, concurrencies, rates;  // VALUES of --set
   std::vector<std::string> set, where;
+  std::string space_file;
+  std::vector<std::string> data_sets;  // NAME=SOURCE
 
   analyze::SearchOptions::Kind search = analyze::SearchOptions::Kind::kAuto;
   std::string objectives = "throughput", constraints, pareto = "throughput,latency_p99";

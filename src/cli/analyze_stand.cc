@@ -15,6 +15,8 @@ namespace sextant::cli {
 namespace {
 
 constexpr Nanos kPoll = 20ms;
+// What a server that polls says of a model for so long is of its present configuration.
+constexpr Nanos kStale = 3s;
 // Long enough for a few samples of GPUs at rest.
 constexpr Nanos kRest = 300ms;
 // Memory that a server may keep after a model has gone, beyond what it had before.
@@ -47,6 +49,10 @@ ModelStand::ModelStand(const Parts& parts, const std::string& model)
 
 ModelStand::~ModelStand() {
   generator_.reset();
+  if (work_repository_) {
+    [[maybe_unused]] const auto removed = work_repository_->Remove(model_);
+    return;
+  }
   if (server_ != nullptr || control_ == nullptr || control_mode_ == ModelControl::kNone) return;
   // Somebody else's server serves again what it did.
   if (was_loaded_) {
@@ -69,7 +75,7 @@ Result<std::unique_ptr<ModelStand>> ModelStand::Open(const Parts& parts, const s
 
 Result<void> ModelStand::Connect() {
   generator_.reset();
-  requests_.clear();
+  data_.clear();
   signature_.clear();
   if (server_ != nullptr) {
     const analyze::ServerPlaces& places = server_->places();
@@ -102,31 +108,86 @@ Result<void> ModelStand::Connect() {
 Result<void> ModelStand::FindModelControl() {
   const Result<bool> ready = control_->ModelReady(model_, perf_.model_version);
   was_loaded_ = ready.has_value() && *ready;
-  if (server_ != nullptr) {
+  if (!options_.work_repository.empty()) {
+    control_mode_ = ModelControl::kPoll;
+    work_repository_.emplace(options_.repository, options_.work_repository);
+  } else if (server_ != nullptr) {
     control_mode_ = ModelControl::kExplicit;
   } else {
-    // A server with explicit control does not know this model; any other does not know the call.
-    const Result<void> probe =
-        control_->LoadModel("sextant-analyze-probe", {}, perf_.control_timeout);
-    const std::string why = probe.has_value() ? "" : probe.error().message();
-    const bool refused = probe.has_value() || probe.error().code() == ErrorCode::kUnsupported ||
-                         why.find("not allowed") != std::string::npos;
-    if (!probe.has_value() &&
-        (probe.error().code() == ErrorCode::kUnavailable ||
-         probe.error().code() == ErrorCode::kDeadlineExceeded) &&
-        why.find("503") == std::string::npos)
-      return probe.error();
-    control_mode_ = refused ? ModelControl::kNone : ModelControl::kExplicit;
+    SEXTANT_TRY(AskForControl());
   }
-  if (control_mode_ == ModelControl::kExplicit && !was_loaded_) {
-    if (const auto loaded = control_->LoadModel(model_, {}, options_.load_timeout);
-        !loaded.has_value())
+  if (control_mode_ != ModelControl::kNone && !was_loaded_) {
+    if (control_mode_ == ModelControl::kPoll) SEXTANT_TRY(FindBase());
+    if (const auto loaded = Load({}); !loaded.has_value())
       return Refusal(loaded.error()).In(Format("model '{}'", model_));
   }
   SEXTANT_TRY(FindBase());
   SEXTANT_ASSIGN(subject_, ExplainFailure(AskServer(perf_, plan_, *control_), perf_, plan_.target,
                                           connection_.endpoints.front(), *control_));
   return {};
+}
+
+// A server with explicit control does not know this model; any other does not take the call.
+Result<void> ModelStand::AskForControl() {
+  const Result<void> probe =
+      control_->LoadModel("sextant-analyze-probe", {}, perf_.control_timeout);
+  if (probe.has_value() || probe.error().code() == ErrorCode::kUnsupported ||
+      probe.error().message().find("not allowed") != std::string::npos) {
+    control_mode_ = ModelControl::kNone;
+    return {};
+  }
+  // Triton says 503 of servers without explicit control in some versions, in words caught above.
+  const bool lost = probe.error().code() == ErrorCode::kUnavailable ||
+                    probe.error().code() == ErrorCode::kDeadlineExceeded;
+  if (lost && probe.error().message().find("503") == std::string::npos) return probe.error();
+  control_mode_ = ModelControl::kExplicit;
+  return {};
+}
+
+Result<void> ModelStand::Load(const std::optional<kserve::ModelConfig>& config) {
+  if (work_repository_) {
+    SEXTANT_TRY(work_repository_->Put(model_, kserve::FormatModelConfig(config ? *config : base_)));
+    return AwaitPolled();
+  }
+  std::optional<std::string> json;
+  if (config) json = kserve::ModelConfigToJson(*config);
+  return control_->LoadModel(model_, json, options_.load_timeout);
+}
+
+// The server finds what has changed when it next looks.
+Result<void> ModelStand::AwaitPolled() {
+  const Instant deadline = SteadyNow() + options_.load_timeout;
+  std::optional<Instant> refused_since;
+  while (!stop_()) {
+    const Result<bool> ready = control_->ModelReady(model_, "");
+    if (ready.has_value() && *ready) return {};
+    const auto index = control_->FetchRepositoryIndex();
+    if (!index.has_value() && index.error().code() == ErrorCode::kUnavailable) return index.error();
+    std::string reason;
+    for (const kserve::IndexedModel& model :
+         index.has_value() ? *index : std::vector<kserve::IndexedModel>()) {
+      if (model.name == model_ && model.state == "UNAVAILABLE" && model.reason != "unloaded")
+        reason = model.reason;
+    }
+    if (reason.empty()) {
+      refused_since.reset();
+    } else if (!refused_since) {
+      refused_since = SteadyNow();
+    }
+    // The words of the configuration before are repeated until the new one is being loaded.
+    if (!reason.empty() && (reason != refused_before_ || SteadyNow() - *refused_since > kStale)) {
+      refused_before_ = reason;
+      return InvalidArgument(reason);
+    }
+    if (SteadyNow() > deadline) {
+      return Error(ErrorCode::kDeadlineExceeded,
+                   Format("'{}' did not appear within {:.0f} s (--load-timeout): does the server "
+                          "poll '{}'?",
+                          model_, Seconds(options_.load_timeout), options_.work_repository));
+    }
+    std::this_thread::sleep_for(kPoll);
+  }
+  return Error(ErrorCode::kCancelled, "stopped");
 }
 
 Result<void> ModelStand::FindBase() {
@@ -191,14 +252,28 @@ Result<analyze::Baseline> ModelStand::MeasureIdle(Nanos duration) {
   return out;
 }
 
+// Whether a server that polls still has the model in its index: what it says of it, such as why it
+// could not be loaded, is of the configuration before.
+bool ModelStand::Listed() {
+  if (!work_repository_) return false;
+  const auto index = control_->FetchRepositoryIndex();
+  return index.has_value() && std::any_of(index->begin(), index->end(), [&](const auto& model) {
+           return model.name == model_ && model.reason != "unloaded";
+         });
+}
+
 // The model is gone when this returns: unloading goes on behind the call.
 Result<void> ModelStand::Unload() {
   if (control_mode_ == ModelControl::kNone) return {};
-  SEXTANT_TRY(control_->UnloadModel(model_, false, options_.unload_timeout));
+  if (work_repository_) {
+    SEXTANT_TRY(work_repository_->Remove(model_));
+  } else {
+    SEXTANT_TRY(control_->UnloadModel(model_, false, options_.unload_timeout));
+  }
   const Instant deadline = SteadyNow() + options_.unload_timeout;
   while (true) {
     const Result<bool> ready = control_->ModelReady(model_, "");
-    if (ready.has_value() && !*ready) return {};
+    if (ready.has_value() && !*ready && !Listed()) return {};
     if (!ready.has_value() && ready.error().code() == ErrorCode::kUnavailable) return ready.error();
     if (SteadyNow() > deadline)
       return Error(ErrorCode::kDeadlineExceeded, Format("'{}' was still there after {:.0f} s",
@@ -266,20 +341,19 @@ Result<analyze::LoadReport> ModelStand::LoadConfiguration(size_t configuration) 
   if (generator_ != nullptr) generator_->Drain(1s);
   SEXTANT_TRY(EnsureServer(report));
   const Instant begin = SteadyNow();
-  if (control_mode_ == ModelControl::kExplicit) {
+  if (control_mode_ != ModelControl::kNone) {
     if (const Result<void> unloaded = Unload(); !unloaded.has_value()) {
       needs_restart_ = true;
       SEXTANT_TRY(EnsureServer(report));
     }
     SEXTANT_TRY(CheckMemory(report));
-    std::optional<std::string> config_json;
+    std::optional<kserve::ModelConfig> changed;
     if (!space_->configurations[configuration].settings.empty()) {
       Result<kserve::ModelConfig> config = ConfigOf(configuration);
       if (!config.has_value()) return Internal(config.error().message());
-      config_json = kserve::ModelConfigToJson(*config);
+      changed = *std::move(config);
     }
-    if (const Result<void> loaded = control_->LoadModel(model_, config_json, options_.load_timeout);
-        !loaded.has_value()) {
+    if (const Result<void> loaded = Load(changed); !loaded.has_value()) {
       Error refusal = Refusal(loaded.error());
       // Nobody knows what a load that did not end has left behind.
       needs_restart_ = loaded.error().code() == ErrorCode::kDeadlineExceeded ||
@@ -297,47 +371,58 @@ Result<analyze::LoadReport> ModelStand::LoadConfiguration(size_t configuration) 
 Result<void> ModelStand::LearnModel() {
   SEXTANT_ASSIGN(subject_, AskServer(perf_, plan_, *control_));
   const std::string signature = SignatureText(subject_.signature);
-  if (signature == signature_ && generator_ != nullptr) {
-    // The server may have forgotten how large a batch may be, the requests need not.
-    return {};
-  }
-  SEXTANT_ASSIGN(data_, MakeData(perf_, plan_, subject_.signature));
-  if (FromFiles(perf_)) UseDataStreams(*data_, subject_.streams);
-  SEXTANT_TRY(FollowData(perf_, *data_, plan_));
-  SEXTANT_TRY(Encode());
+  // How large a batch may be changes between configurations; the requests do not.
+  if (signature == signature_ && generator_ != nullptr) return {};
   generator_.reset();
-  SEXTANT_ASSIGN(
-      generator_,
-      load::Generator::Start(MakeWorkerOptions(perf_, plan_.target.protocol, subject_, connection_,
-                                               *credentials_, !data_->expected().empty()),
-                             plan_.workers));
+  data_.clear();
+  bool check_outputs = false;
+  for (const analyze::Load& load : space_->loads) {
+    if (data_.contains(load.data)) continue;
+    Data& data = data_[load.data];
+    SEXTANT_TRY(MakeRequests(load.data, data));
+    check_outputs |= !data.rows->expected().empty();
+  }
+  SEXTANT_ASSIGN(generator_, load::Generator::Start(
+                                 MakeWorkerOptions(perf_, plan_.target.protocol, subject_,
+                                                   connection_, *credentials_, check_outputs),
+                                 plan_.workers));
   signature_ = signature;
   return {};
 }
 
-// Batch sizes that this configuration does not take are not among its loads.
-Result<void> ModelStand::Encode() {
-  Plan feasible = plan_;
-  std::erase_if(feasible.points, [&](const run::LoadPoint& point) {
-    return point.batch_size > std::max<int64_t>(1, subject_.signature.max_batch_size);
-  });
-  // Every size that some configuration takes; those beyond this one's are encoded all the same.
-  const int64_t most = subject_.signature.max_batch_size;
-  if (most > 0) {
-    subject_.signature.max_batch_size = INT32_MAX;
-    feasible.points = plan_.points;
+Result<PerfOptions> ModelStand::OptionsFor(const std::string& data) const {
+  PerfOptions out = perf_;
+  if (data.empty()) return out;
+  for (const std::string& named : options_.data_sets) {
+    if (named.starts_with(data + "=")) {
+      out.input_data = {named.substr(data.size() + 1)};
+      return out;
+    }
   }
-  auto encoded =
-      EncodeRequests(perf_, feasible, subject_, *data_, connection_, *credentials_, nullptr);
-  subject_.signature.max_batch_size = most;
-  if (!encoded.has_value()) return std::move(encoded).error();
-  requests_ = *std::move(encoded);
+  return InvalidArgument(
+      Format("the data set '{}' is not named by a --data-set NAME=SOURCE", Printable(data, 60)));
+}
+
+Result<void> ModelStand::MakeRequests(const std::string& name, Data& data) {
+  SEXTANT_ASSIGN(const PerfOptions options, OptionsFor(name));
+  SEXTANT_ASSIGN(data.rows, MakeData(options, plan_, subject_.signature));
+  if (FromFiles(options)) UseDataStreams(*data.rows, subject_.streams);
+  SEXTANT_TRY(FollowData(options, *data.rows, plan_));
+  // All batch sizes that some configuration takes, whatever this one takes: what a configuration
+  // does not take is not among its loads.
+  Subject subject = subject_;
+  if (subject.signature.max_batch_size > 0) subject.signature.max_batch_size = INT32_MAX;
+  Plan plan = plan_;
+  if (subject.signature.max_batch_size == 0)
+    std::erase_if(plan.points, [](const run::LoadPoint& point) { return point.batch_size > 1; });
+  SEXTANT_ASSIGN(data.requests, EncodeRequests(options, plan, subject, *data.rows, connection_,
+                                               *credentials_, nullptr));
   return {};
 }
 
 load::LevelPlan ModelStand::PlanLevel(const analyze::Load& load) const {
   return {.load = load.point,
-          .requests = requests_.at(load.point.batch_size).get(),
+          .requests = data_.at(load.data).requests.at(load.point.batch_size).get(),
           .arrivals = plan_.arrivals,
           .order = plan_.order,
           .rate = load.point.value,
@@ -387,7 +472,7 @@ run::Level ModelStand::RunLevel(const analyze::Trial& trial, const analyze::Load
 analyze::Measured ModelStand::Measure(const analyze::Trial& trial) {
   const analyze::Load& load = space_->loads[trial.load];
   analyze::Measured out;
-  if (!requests_.contains(load.point.batch_size)) {
+  if (!data_.at(load.data).requests.contains(load.point.batch_size)) {
     out.status = analyze::Outcome::Status::kFailed;
     out.error = Format("the model takes no batch of {}", load.point.batch_size);
     return out;

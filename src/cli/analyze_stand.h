@@ -14,6 +14,7 @@
 #include "analyze/meter.h"
 #include "analyze/model_server.h"
 #include "analyze/stand.h"
+#include "analyze/work_repository.h"
 #include "cli/analyze_options.h"
 #include "cli/perf_plan.h"
 #include "cli/perf_subject.h"
@@ -21,7 +22,11 @@
 namespace sextant::cli {
 
 // Whether the server lets clients choose what it serves.
-enum class ModelControl : uint8_t { kExplicit, kNone };
+enum class ModelControl : uint8_t {
+  kExplicit,
+  kPoll,  // it watches a directory of ours
+  kNone
+};
 
 class ModelStand final : public analyze::Stand {
  public:
@@ -58,11 +63,17 @@ class ModelStand final : public analyze::Stand {
 
   Result<void> Connect();
   Result<void> FindModelControl();
+  Result<void> AskForControl();
   Result<void> FindBase();
   Result<void> LearnModel();
-  Result<void> Encode();
   Result<void> EnsureServer(analyze::LoadReport& report);
+  bool Listed();
   Result<void> Unload();
+  // The model with this configuration, nothing: as it is.
+  Result<void> Load(const std::optional<kserve::ModelConfig>& config);
+  Result<void> AwaitPolled();
+  // The options for one data set.
+  Result<PerfOptions> OptionsFor(const std::string& data) const;
   Error Refusal(const Error& error);
   analyze::Baseline Sample(Nanos duration, std::string kind);
   Result<void> CheckMemory(analyze::LoadReport& report);
@@ -82,12 +93,19 @@ class ModelStand final : public analyze::Stand {
   Connection connection_;
   std::unique_ptr<kserve::ControlClient> control_;
   ModelControl control_mode_ = ModelControl::kNone;
-  bool was_loaded_ = false;  // before we came
+  std::optional<analyze::WorkRepository> work_repository_;
+  std::string refused_before_;  // what a server that polls said last
+  bool was_loaded_ = false;     // before we came
   kserve::ModelConfig base_;
   Subject subject_;
-  std::optional<load::DataSet> data_;
-  std::string signature_;  // of what data_ and requests_ were made for
-  std::map<int64_t, std::unique_ptr<load::RequestSet>> requests_;
+  // By name; there is one without a name where no data sets were named.
+  struct Data {
+    std::optional<load::DataSet> rows;
+    std::map<int64_t, std::unique_ptr<load::RequestSet>> requests;  // by batch size
+  };
+  Result<void> MakeRequests(const std::string& name, Data& data);
+  std::map<std::string, Data> data_;
+  std::string signature_;  // of what data_ was made for
   std::unique_ptr<load::Generator> generator_;
   const analyze::Space* space_ = nullptr;
   bool needs_restart_ = false;

@@ -159,8 +159,10 @@ void DeviceSampler::Add(Sampled& unit, SignalId signal, double value, Tier tier)
   unit.window.Add(signal, meter_.ended(), value, Gap(tier));
 }
 
-// A few missed samples are bridged.
-Nanos DeviceSampler::Gap(Tier tier) const { return 4 * guard_.Period(tier); }
+// A few missed samples are bridged, and what a busy machine keeps this thread waiting.
+Nanos DeviceSampler::Gap(Tier tier) const {
+  return std::max(4 * guard_.Period(tier), Nanos(250ms));
+}
 
 // --- what is asked ---
 

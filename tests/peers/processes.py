@@ -68,9 +68,16 @@ class Server:
         self.log_path = log_path
 
     def get(self, path, timeout=5):
+        return self._call("GET", path, None, timeout)
+
+    def post(self, path, value, timeout=60):
+        """Sends a value as JSON."""
+        return self._call("POST", path, json.dumps(value), timeout)
+
+    def _call(self, method, path, body, timeout):
         connection = http.client.HTTPConnection("127.0.0.1", self.ports["http"], timeout=timeout)
         try:
-            connection.request("GET", path)
+            connection.request(method, path, body)
             response = connection.getresponse()
             return response.status, response.read()
         finally:
@@ -184,12 +191,10 @@ def _free_ports(count):
 
 
 @contextlib.contextmanager
-def real_triton(models, python_file, options=()):
+def triton_on(repository, options=()):
+    """A real Triton that serves what is in that folder."""
     with tempfile.TemporaryDirectory(prefix="sextant_peers_") as folder:
-        repository, log = os.path.join(folder, "models"), os.path.join(folder, "log")
-        for name, config in models.items():
-            own = "" if "platform:" in config else 'backend: "python"\n'
-            write_model(repository, name, own + config, python_file)
+        log = os.path.join(folder, "log")
         http_port, grpc_port, metrics_port = _free_ports(3)
         command = [TRITON, f"--model-repository={repository}", "--exit-timeout-secs=5"]
         for service, port in ("http", http_port), ("grpc", grpc_port), ("metrics", metrics_port):
@@ -201,6 +206,16 @@ def real_triton(models, python_file, options=()):
             yield server
         finally:
             server.stop()
+
+
+@contextlib.contextmanager
+def real_triton(models, python_file, options=()):
+    with tempfile.TemporaryDirectory(prefix="sextant_peers_") as repository:
+        for name, config in models.items():
+            own = "" if "platform:" in config else 'backend: "python"\n'
+            write_model(repository, name, own + config, python_file)
+        with triton_on(repository, options) as server:
+            yield server
 
 
 # --- load generators ----------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import signal
 import sys
 
 import agreement
+import analyzing
 import beyond
 import faults
 import streams
@@ -28,6 +29,7 @@ CASES = {
     **beyond.CASES,
     **transport.CASES,
     **mix.CASES,
+    **analyzing.CASES,
 }
 
 

@@ -1,0 +1,275 @@
+#include "cli/analyze_plan.h"
+
+#include <algorithm>
+
+#include "analyze/model_analyzer_yaml.h"
+#include "analyze/parse_space.h"
+#include "base/files.h"
+#include "cli/perf_plan.h"
+#include "text/yaml.h"
+
+namespace sextant::cli {
+namespace {
+
+using AddMistake = std::function<void(std::string)>;
+
+std::vector<std::string> SplitWords(std::string_view text) {
+  std::vector<std::string> out;
+  for (const std::string_view word : Split(text, ',')) {
+    if (!TrimSpace(word).empty()) out.emplace_back(TrimSpace(word));
+  }
+  return out;
+}
+
+// How the server is had, where nobody said.
+void ChooseLaunch(AnalyzeOptions& options) {
+  if (options.launch != AnalyzeOptions().launch) return;
+  if (!options.urls.empty()) {
+    options.launch = analyze::Launch::kRemote;
+  } else if (!options.image.empty()) {
+    options.launch = analyze::Launch::kContainer;
+  } else if (!options.server_program.empty()) {
+    options.launch = analyze::Launch::kLocal;
+  }
+}
+
+void CheckServer(const AnalyzeOptions& options, const AddMistake& add) {
+  const bool ours = options.launch != analyze::Launch::kRemote;
+  if (ours && options.repository.empty())
+    add("--model-repository DIR is needed for a server that is started; for one that is there "
+        "give -u HOST:PORT");
+  if (!options.repository.empty() && !IsDirectory(options.repository))
+    add(Format("--model-repository '{}': is not a directory", options.repository));
+  if (ours && !options.urls.empty())
+    add("-u is of a server that is there: it goes with --launch remote only");
+  if (options.launch == analyze::Launch::kContainer && options.image.empty())
+    add("--launch container needs --image");
+  if (!options.work_repository.empty() && (ours || options.repository.empty()))
+    add("--work-repository is for a remote server that polls it (-u), and needs "
+        "--model-repository, where the models are");
+}
+
+// The axes of the command line and of the space file.
+analyze::SpaceSpec ReadSpace(const AnalyzeOptions& options, const AddMistake& add) {
+  std::vector<std::string> set = options.set;
+  for (const auto& [name, values] : {std::pair("batch", &options.batches),
+                                     {"concurrency", &options.concurrencies},
+                                     {"rate", &options.rates}}) {
+    if (!values->empty()) set.push_back(Format("{}={}", name, *values));
+  }
+  std::string names;
+  for (const std::string& data : options.data_sets) {
+    const size_t equals = data.find('=');
+    if (equals == std::string::npos || equals == 0) {
+      add(Format("--data-set '{}': write NAME=SOURCE", Printable(data, 60)));
+    } else {
+      AppendFormat(names, "{}{}", names.empty() ? "" : ",", data.substr(0, equals));
+    }
+  }
+  const bool chosen = std::any_of(
+      set.begin(), set.end(), [](const std::string& text) { return text.starts_with("data="); });
+  if (!names.empty() && !chosen) set.push_back("data=" + names);
+  if (!options.concurrencies.empty() && !options.rates.empty())
+    add("--concurrency and --request-rate exclude each other");
+  analyze::SpaceSpec out;
+  if (auto space = analyze::ParseSpace(set, options.where); space.has_value()) {
+    out = *std::move(space);
+  } else {
+    add(space.error().message());
+  }
+  if (options.space_file.empty()) return out;
+  const Result<std::string> text = ReadFile(options.space_file);
+  if (!text.has_value()) return add("--space: " + text.error().message()), out;
+  const Result<text::Json> yaml = text::ParseYaml(*text);
+  if (!yaml.has_value())
+    return add(Format("--space {}: {}", options.space_file, yaml.error().message())), out;
+  auto file = analyze::ParseSpaceYaml(*yaml, *text);
+  if (!file.has_value())
+    return add(Format("--space {}: {}", options.space_file, file.error().message())), out;
+  // What the command line says goes before.
+  for (analyze::AxisSpec& axis : file->axes) {
+    if (out.Find(axis.name) == nullptr) out.axes.push_back(std::move(axis));
+  }
+  for (analyze::Expression& condition : file->where) out.where.push_back(std::move(condition));
+  return out;
+}
+
+analyze::SearchOptions ReadSearch(const AnalyzeOptions& options, const AddMistake& add) {
+  analyze::SearchOptions search;
+  search.kind = options.search;
+  if (auto objectives = analyze::ParseObjectives(options.objectives); objectives.has_value()) {
+    search.goal.objectives = *std::move(objectives);
+  } else {
+    add("--objective: " + objectives.error().message());
+  }
+  if (!options.constraints.empty()) {
+    if (auto constraints = analyze::ParseConstraints(options.constraints);
+        constraints.has_value()) {
+      search.goal.constraints = *std::move(constraints);
+    } else {
+      add("--constraint: " + constraints.error().message());
+    }
+  }
+  search.pareto_fields = SplitWords(options.pareto);
+  for (std::string& name : search.pareto_fields) {
+    const analyze::Field* field = analyze::FindField(name);
+    if (field == nullptr) {
+      add(Format("--pareto: '{}' is no field; docs/analyze.md lists them", Printable(name, 60)));
+    } else {
+      name = field->name;
+    }
+  }
+  if (search.pareto_fields.size() < 2 || search.pareto_fields.size() > 3)
+    add("--pareto takes two or three fields");
+  search.budget = options.budget;
+  search.shortest_window = options.shortest_window;
+  search.longest_window = std::max(options.longest_window, options.shortest_window);
+  search.seed = *options.seed;
+  return search;
+}
+
+// What Model Analyzer's file says of the server and of the run, where the command line says
+// nothing.
+void TakeFromFile(const analyze::ModelAnalyzerConfig& file, AnalyzeOptions& options) {
+  using Launch = analyze::ModelAnalyzerConfig::Launch;
+  static const AnalyzeOptions kDefault;
+  const auto take = [](auto& option, const auto& standard, const auto& said) {
+    if (option == standard) option = said;
+  };
+  take(options.repository, kDefault.repository, file.model_repository);
+  take(options.export_path, kDefault.export_path, file.export_path);
+  take(options.protocol, kDefault.protocol,
+       file.protocol == "grpc" ? kserve::Protocol::kGrpc : kserve::Protocol::kHttp);
+  if (options.launch == kDefault.launch && options.urls.empty()) {
+    switch (file.launch) {
+      case Launch::kRemote:
+        options.launch = analyze::Launch::kRemote;
+        options.urls = {options.protocol == kserve::Protocol::kGrpc ? file.grpc_endpoint
+                                                                    : file.http_endpoint};
+        if (options.metrics_urls.empty()) options.metrics_urls = {file.metrics_url};
+        break;
+      case Launch::kDocker:
+        options.launch = analyze::Launch::kContainer;
+        take(options.image, kDefault.image, file.docker_image);
+        break;
+      case Launch::kLocal:
+      case Launch::kInProcess:
+        options.launch = analyze::Launch::kLocal;
+        take(options.server_program, kDefault.server_program, file.server_path);
+        break;
+    }
+  }
+  if (options.gpus.empty() && file.gpus != std::vector<std::string>{"all"}) {
+    options.gpus = file.gpus;
+    if (file.gpus.empty()) options.gpu_source = analyze::GpuSource::kNone;
+  }
+  using Kind = analyze::SearchOptions::Kind;
+  take(options.search, kDefault.search,
+       file.search == analyze::ModelAnalyzerConfig::SearchMode::kBrute ? Kind::kExhaustive
+                                                                       : Kind::kAdaptive);
+  take(options.base_duration, kDefault.base_duration, FromSeconds(file.server_only_s));
+  take(options.top, kDefault.top, static_cast<uint64_t>(file.best_configurations));
+  take(options.results_for, kDefault.results_for, ResultsFor::kModelAnalyzer);
+}
+
+// One model of the file: its axes, its goal, and its words of a command line.
+void AddFileModel(const analyze::ModelAnalyzerConfig& file,
+                  const analyze::ModelAnalyzerModel& model, const AnalyzeOptions& options,
+                  AnalyzePlan& plan, const AddMistake& add) {
+  ModelPlan out{.name = model.name,
+                .options = options,
+                .space = ReadSpace(options, add),
+                .bounds = file.bounds,
+                .rates = file.rate_search || !options.rates.empty(),
+                .search = ReadSearch(options, add)};
+  for (const analyze::AxisSpec& axis : model.axes) {
+    out.rates |= axis.name == "rate";
+    if (out.space.Find(axis.name) == nullptr) out.space.axes.push_back(axis);
+  }
+  static const AnalyzeOptions kDefault;
+  if (options.objectives == kDefault.objectives && !model.goal.objectives.empty())
+    out.search.goal.objectives = model.goal.objectives;
+  if (options.constraints.empty()) out.search.goal.constraints = model.goal.constraints;
+  std::vector<std::string_view> words(model.perf_flags.begin(), model.perf_flags.end());
+  PerfOptions perf = options;
+  options::Common common;
+  for (const options::Mistake& mistake :
+       PerfTable().Parse(perf,
+                         {.arguments = words,
+                          .environment = [](const char*) -> const char* { return nullptr; },
+                          .read_file = [](const std::string& path) { return ReadFile(path); }},
+                         common)) {
+    if (!mistake.missing) add(Format("perf_analyzer_flags of '{}': {}", model.name, mistake.text));
+  }
+  static_cast<PerfOptions&>(out.options) = std::move(perf);
+  plan.models.push_back(std::move(out));
+}
+
+void ReadModelAnalyzerFile(AnalyzeOptions& options, const std::vector<std::string>& wanted,
+                           AnalyzePlan& plan, const AddMistake& add) {
+  const Result<std::string> text = ReadFile(options.model_analyzer_config);
+  if (!text.has_value()) return add("--model-analyzer-config: " + text.error().message());
+  auto file = analyze::ReadModelAnalyzerYaml(*text);
+  if (!file.has_value()) {
+    for (const std::string_view line : Split(file.error().message(), '\n'))
+      add(Format("{}: {}", options.model_analyzer_config, line));
+    return;
+  }
+  TakeFromFile(*file, options);
+  for (std::string& note : file->notes)
+    plan.notes.push_back(Format("{}: {}", options.model_analyzer_config, note));
+  for (const analyze::ModelAnalyzerModel& model : file->models) {
+    if (wanted.empty() || std::find(wanted.begin(), wanted.end(), model.name) != wanted.end())
+      AddFileModel(*file, model, options, plan, add);
+  }
+}
+
+}  // namespace
+
+std::vector<options::Mistake> MakeAnalyzePlan(AnalyzeOptions& options, AnalyzePlan& plan) {
+  std::vector<options::Mistake> mistakes;
+  const AddMistake add = [&](const std::string& text) {
+    for (const std::string_view line : Split(text, '\n'))
+      mistakes.push_back({"command line", std::string(line)});
+  };
+  // The same data and the same order of decisions in every run, unless somebody wants others.
+  if (!options.seed) options.seed = 1;
+  std::vector<std::string> names;
+  for (const std::string& list : options.models) {
+    for (std::string& name : SplitWords(list)) {
+      if (std::find(names.begin(), names.end(), name) == names.end())
+        names.push_back(std::move(name));
+    }
+  }
+  if (!options.model_analyzer_config.empty()) ReadModelAnalyzerFile(options, names, plan, add);
+  ChooseLaunch(options);
+  CheckServer(options, add);
+  for (const std::string& name : names) {
+    const bool of_file = std::any_of(plan.models.begin(), plan.models.end(),
+                                     [&](const ModelPlan& model) { return model.name == name; });
+    if (of_file) continue;
+    // What is wrong with the options is said once.
+    const AddMistake once = plan.models.empty() ? add : [](const std::string&) {};
+    plan.models.push_back({.name = name,
+                           .options = options,
+                           .space = ReadSpace(options, once),
+                           .bounds = {},
+                           .rates = !options.rates.empty(),
+                           .search = ReadSearch(options, once)});
+  }
+  if (plan.models.empty() && mistakes.empty())
+    mistakes.push_back({"command line", "-m, --model-names NAMES is required", true});
+  for (const std::string& url : options.metrics_urls) {
+    if (const auto endpoint = metrics::ParseEndpoint(url); !endpoint.has_value())
+      add("--metrics-url: " + endpoint.error().message());
+  }
+  // What the options of requests amount to, checked before anything is started.
+  PerfOptions perf = plan.models.empty() ? options : plan.models.front().options;
+  perf.model = "m";
+  perf.collect_metrics = true;
+  Plan ignored;
+  for (options::Mistake& mistake : MakePlan(perf, ignored)) mistakes.push_back(std::move(mistake));
+  return mistakes;
+}
+
+}  // namespace sextant::cli

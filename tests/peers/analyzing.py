@@ -1,0 +1,146 @@
+"""`sextant analyze` starts a real Triton and searches a Python model's configurations; which is the
+best is known by construction (python_models/known_best.py), and so is what befalls the others."""
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import tempfile
+import time
+import uuid
+
+from processes import HERE, TRITON, Run, expect, instances, near, parameters, tensors
+from processes import triton_on, write_model
+
+MODEL = "known"
+PYTHON_FILE = os.path.join(HERE, "python_models", "known_best.py")
+LENGTH = 4
+KNOWN = {"best_instances": 2, "best_batch_size": 4, "crowding": 1, "fixed_ms": 20, "item_ms": 2}
+MARK = "PEERS_MARK"  # in the environment of all that a case starts
+
+
+def _write_models(repository):
+    config = 'backend: "python"\nmax_batch_size: 1\ndynamic_batching { }\n'
+    config += tensors("TYPE_FP32", LENGTH) + instances(1) + parameters(**KNOWN)
+    write_model(repository, MODEL, config, PYTHON_FILE)
+
+
+def _contents(folder):
+    """Every file with its bytes, rights and time of change."""
+    found = {}
+    for path, folders, files in os.walk(folder):
+        for name in folders + files:
+            whole = os.path.join(path, name)
+            about = os.lstat(whole)
+            content = b""
+            if name in files:
+                with open(whole, "rb") as file:
+                    content = hashlib.sha256(file.read()).digest()
+            found[whole] = (content, about.st_mode, about.st_mtime_ns)
+    return found
+
+
+def _marked(mark):
+    """The processes that have the mark, by id."""
+    found = {}
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            with open(f"/proc/{pid}/environ", "rb") as file:
+                environment = file.read().split(b"\0")
+            if int(pid) != os.getpid() and f"{MARK}={mark}".encode() in environment:
+                with open(f"/proc/{pid}/cmdline", "rb") as file:
+                    found[int(pid)] = file.read().replace(b"\0", b" ").decode()
+    return found
+
+
+def _analyze(sextant, folder, *options):
+    """Runs it on the model; its results. What it must never do is looked at here: change the
+    repository, leave a process."""
+    repository, out = os.path.join(folder, "models"), os.path.join(folder, "out")
+    _write_models(repository)
+    before = _contents(repository)
+    os.environ[MARK] = mark = uuid.uuid4().hex
+    begin = time.monotonic()
+    done = Run([sextant, "analyze", "-m", MODEL, "--model-repository", repository, "--launch",
+                "local", "--server-program", TRITON, "-d", "0s", "-e", out,
+                *map(str, options)]).wait(150)  # fmt: skip
+    print(done.text)
+    print(f"{time.monotonic() - begin:.1f} s")
+    left = _marked(mark)
+    expect(not left, f"left behind: {left}")
+    expect(done.exit_code == 0, f"exit code {done.exit_code}")
+    expect(_contents(repository) == before, "the user's model repository is not as it was")
+    with open(os.path.join(out, "results.json")) as file:
+        return out, json.load(file)
+
+
+def _infers(server):
+    row = [float(i) for i in range(LENGTH)]
+    tensor = {"name": "INPUT", "datatype": "FP32", "shape": [1, LENGTH], "data": row}
+    status, body = server.post(f"/v2/models/{MODEL}/infer", {"inputs": [tensor]})
+    expect(status == 200, f"HTTP {status}: {body}")
+    expect(json.loads(body)["outputs"][0]["data"] == row, f"another answer: {body}")
+
+
+def _is_accepted(folder, configuration):
+    """A real Triton loads the model with that config.pbtxt, and answers."""
+    repository = os.path.join(folder, "deployed")
+    write_model(repository, MODEL, "", PYTHON_FILE)
+    with open(os.path.join(repository, MODEL, "config.pbtxt"), "w") as file:
+        file.write(configuration)
+    with triton_on(repository, ["--model-control-mode=explicit"]) as server:
+        status, body = server.post(f"/v2/repository/models/{MODEL}/load", {})
+        expect(status == 200, f"HTTP {status}: {body}")
+        status, body = server.get(f"/v2/models/{MODEL}/config")
+        loaded = json.loads(body)
+        expect(loaded["max_batch_size"] == KNOWN["best_batch_size"], f"loaded: {loaded}")
+        counts = [group["count"] for group in loaded["instance_group"]]
+        expect(counts == [KNOWN["best_instances"]], f"loaded: {loaded}")
+        _infers(server)
+
+
+def names_the_best(sextant):
+    """It names what is best by construction, and what it writes can be deployed."""
+    with tempfile.TemporaryDirectory(prefix="sextant_peers_") as folder:
+        options = ["--set", "instance_group.count=2,3", "--set", "max_batch_size=4,8", "-c", 16]
+        out, results = _analyze(sextant, folder, *options)
+        best = results["ranking"][0]
+        named = best["settings"]
+        right = {"instance_group.count": 2, "max_batch_size": 4}
+        expect(named == right and best["standing"] == "wins", f"named {best}")
+        # Two instances, each four inferences in 28 ms.
+        near("throughput", best["figures"]["throughput"]["value"], 2 * 4 / 0.028, 0.08)
+        name = best["configuration"]
+        expect(re.search(rf"\b{name}\b", results["verdict"]), f"verdict: {results['verdict']}")
+        with open(os.path.join(out, "configurations", name, "config.pbtxt")) as file:
+            _is_accepted(folder, file.read())
+
+
+def survives_bad_configurations(sextant):
+    """One configuration is refused, one ends the server, one hangs: each has its row, and the rest
+    is measured."""
+    with tempfile.TemporaryDirectory(prefix="sextant_peers_") as folder:
+        options = ["--set", "parameters[fault]=refused,kills,hangs,none", "-c", 4, "--timeout", "2s"]
+        _, results = _analyze(sextant, folder, *options)
+        rows = {p["settings"].get("parameters[fault]", "default"): p for p in results["points"]}
+        for fault, row in rows.items():
+            print(f"{fault}: {row['status']}: {row.get('error', '')}")
+        expect(set(rows) == {"default", "none", "refused", "kills", "hangs"}, f"rows: {set(rows)}")
+        for fault in "default", "none":
+            expect(rows[fault]["status"] == "measured", f"{fault}: {rows[fault]}")
+            # One instance, one inference in 22 ms.
+            throughput = rows[fault]["figures"]["throughput"]["value"]
+            near(f"throughput, {fault}", throughput, 1 / 0.022, 0.08)
+        expect(rows["refused"]["status"] == "refused", f"{rows['refused']}")
+        own_words = "this model wants another configuration"
+        expect(own_words in rows["refused"]["error"], f"no word of the server: {rows['refused']}")
+        for fault in "kills", "hangs":
+            row = rows[fault]
+            expect(row["status"] in ("refused", "failed") and row["error"], f"{fault}: {row}")
+
+
+CASES = {
+    "analyze_names_the_best": names_the_best,
+    "analyze_survives_bad_configurations": survives_bad_configurations,
+}
