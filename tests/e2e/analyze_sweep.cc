@@ -57,7 +57,7 @@ Result<void> Sweep(const std::string& path, bool adaptive, uint64_t seed,
                       .gpu_source = {},
                       .identity = identity,
                       .baselines = {},
-                      .base_values = {}};
+                      .base = {}};
   return WriteFileAtomic(results, text::FormatJson(WithoutTimes(ResultsJson(report)), 1));
 }
 
