@@ -179,7 +179,8 @@ Result<void> ModelStand::AwaitPolled() {
       refused_since = SteadyNow();
     }
     // The words of the configuration before are repeated until the new one is being loaded.
-    if (!reason.empty() && (reason != refused_before_ || SteadyNow() - *refused_since > kStale + 2 * longest_poll_)) {
+    if (!reason.empty() &&
+        (reason != refused_before_ || SteadyNow() - *refused_since > kStale + 2 * longest_poll_)) {
       refused_before_ = reason;
       return InvalidArgument(reason);
     }
