@@ -282,7 +282,7 @@ Result<std::unique_ptr<analyze::ModelServer>> StartOwnServer(const AnalyzeOption
   const std::string mirror = fs::absolute(JoinPath(work, "server")).lexically_normal().string();
   SEXTANT_TRY(RemoveAll(mirror));
   SEXTANT_TRY(analyze::WorkRepository(source, JoinPath(mirror, "repository")).MirrorAll());
-  analyze::LaunchOptions launch{.kind = options.launch,
+  analyze::LaunchOptions launch{.kind = *options.launch,
                                 .repository = JoinPath(mirror, "repository"),
                                 .source = source,
                                 .program = {},
@@ -292,7 +292,7 @@ Result<std::unique_ptr<analyze::ModelServer>> StartOwnServer(const AnalyzeOption
                                 .container_arguments = options.container_arguments,
                                 .work_directory = mirror,
                                 .start_limit = options.server_start_timeout};
-  switch (options.launch) {
+  switch (*options.launch) {
     case analyze::Launch::kEmbedded:
       launch.program = fs::read_symlink("/proc/self/exe").string();
       break;

@@ -18,7 +18,7 @@ enum class ResultsFor : uint8_t { kSextant, kSeed000, kModelAnalyzer };
 struct AnalyzeOptions : PerfOptions {
   std::vector<std::string> models;
 
-  analyze::Launch launch = analyze::Launch::kEmbedded;
+  std::optional<analyze::Launch> launch;  // set where nobody did
   std::string model_analyzer_config;
   std::string repository, work_repository, server_program, container_engine = "podman", image;
   std::vector<std::string> server_arguments, server_environment, container_arguments;

@@ -23,7 +23,8 @@ std::vector<std::string> SplitWords(std::string_view text) {
 
 // How the server is had, where nobody said.
 void ChooseLaunch(AnalyzeOptions& options) {
-  if (options.launch != AnalyzeOptions().launch) return;
+  if (options.launch) return;
+  options.launch = analyze::Launch::kEmbedded;
   if (!options.urls.empty()) {
     options.launch = analyze::Launch::kRemote;
   } else if (!options.image.empty()) {
@@ -140,7 +141,7 @@ void TakeFromFile(const analyze::ModelAnalyzerConfig& file, AnalyzeOptions& opti
   take(options.export_path, kDefault.export_path, file.export_path);
   take(options.protocol, kDefault.protocol,
        file.protocol == "grpc" ? kserve::Protocol::kGrpc : kserve::Protocol::kHttp);
-  if (options.launch == kDefault.launch && options.urls.empty()) {
+  if (!options.launch && options.urls.empty()) {
     switch (file.launch) {
       case Launch::kRemote:
         options.launch = analyze::Launch::kRemote;

@@ -291,11 +291,11 @@ Error ModelStand::Refusal(const Error& error) {
 Result<void> ModelStand::EnsureServer(analyze::LoadReport& report) {
   if (server_ == nullptr) {
     if (!needs_restart_) return {};
-    // Somebody else's: it may come back.
     needs_restart_ = false;
-    // A server that polls is not ready while a model is refused.
-    if (!work_repository_)
-      perf_.wait_ready = std::max(perf_.wait_ready, options_.server_start_timeout);
+    // One that polls is there; it says that it is not ready as long as it refuses a model.
+    if (work_repository_) return {};
+    // Somebody else's: it may come back.
+    perf_.wait_ready = std::max(perf_.wait_ready, options_.server_start_timeout);
     return Connect();
   }
   const bool alive = server_->Alive();

@@ -1,0 +1,379 @@
+// `sextant analyze` from end to end on `sextant serve`, whose simulated models say what is best.
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <set>
+
+#include "analyze/journal.h"
+#include "base/files.h"
+#include "base/strings.h"
+#include "harness.h"
+#include "text/json.h"
+
+namespace sextant::e2e {
+namespace {
+
+using text::Json;
+
+// A repository on disk for a server that the program starts.
+class Repository {
+ public:
+  explicit Repository(const std::map<std::string, ModelText>& models) {
+    for (const auto& [name, model] : models) {
+      EXPECT_TRUE(MakeDirectories(directory_.File(name + "/1")).has_value());
+      directory_.Write(name + "/config.pbtxt", model.Config());
+    }
+  }
+  const std::string& path() const { return directory_.path(); }
+
+ private:
+  TempDirectory directory_;
+};
+
+// Twice the instances, twice the throughput.
+ModelText Taking(std::string_view service_time, int max_batch_size = 0) {
+  return {.max_batch_size = max_batch_size,
+          .parameters = {{"service_time", std::string(service_time)}}};
+}
+
+struct Analysis {
+  PerfResult result;
+  Json json;  // results.json; null when there is none
+  analyze::JournalContents journal;
+
+  const Json& Ranked(size_t i) const { return json.Find("ranking")->array().at(i); }
+  std::string Text(const Json& of, std::string_view member) const {
+    const Json* found = of.Find(member);
+    return std::string(found == nullptr ? "" : found->AsString().value_or(""));
+  }
+  size_t points() const {
+    size_t out = 0;
+    for (const analyze::Session& session : journal.sessions) out += session.points.size();
+    return out;
+  }
+};
+
+Analysis Read(PerfResult result, const std::string& directory) {
+  Analysis out{.result = std::move(result), .json = {}, .journal = {}};
+  if (const auto text = ReadFile(directory + "/results.json"); text.has_value()) {
+    auto json = text::ParseJson(*text);
+    EXPECT_TRUE(json.has_value());
+    if (json.has_value()) out.json = *std::move(json);
+  }
+  if (const auto text = ReadFile(directory + "/journal.jsonl"); text.has_value()) {
+    auto journal = analyze::ParseJournal(*text);
+    EXPECT_TRUE(journal.has_value());
+    if (journal.has_value()) out.journal = *std::move(journal);
+  }
+  return out;
+}
+
+std::vector<std::string> Arguments(const Repository& repository, const std::string& directory,
+                                   std::vector<std::string> more) {
+  std::vector<std::string> out{"analyze",
+                               "-m",
+                               "m",
+                               "--model-repository",
+                               repository.path(),
+                               "--export-path",
+                               directory,
+                               "--shortest-window",
+                               "200ms",
+                               "--longest-window",
+                               "500ms",
+                               "--base-duration",
+                               "0s",
+                               "--warmup",
+                               "100ms"};
+  out.insert(out.end(), more.begin(), more.end());
+  return out;
+}
+
+Analysis Analyze(const Repository& repository, const std::string& directory,
+                 std::vector<std::string> more,
+                 std::map<std::string, std::string> environment = {}) {
+  return Read(RunSextant(Arguments(repository, directory, std::move(more)), std::move(environment)),
+              directory);
+}
+
+size_t ChildrenOfServers() {
+  size_t out = 0;
+  const auto processes = ListDirectory("/proc");
+  for (const std::string& pid : *processes) {
+    const auto command = ReadFile("/proc/" + pid + "/cmdline");
+    if (command.has_value() && command->find(Format("{}{}", Program(), '\0')) == 0 &&
+        command->find("serve") != std::string::npos)
+      ++out;
+  }
+  return out;
+}
+
+TEST(AnalyzingAModel, NamesTheConfigurationThatIsBestByConstruction) {
+  const Repository repository({{"m", Taking("10ms")}});
+  const TempDirectory out;
+  const std::string before = *ReadFile(repository.path() + "/m/config.pbtxt");
+  const Analysis analysis =
+      Analyze(repository, out.path(), {"--set", "instances=1,2,4", "-c", "8"});
+  ASSERT_EQ(analysis.result.exit_code, 0) << analysis.result.out << analysis.result.err;
+  const Json& best = analysis.Ranked(0);
+  EXPECT_EQ(analysis.Text(best, "standing"), "wins") << analysis.result.out;
+  EXPECT_EQ(best.Find("settings")->Find("instance_group.count")->AsInt(), 4);
+  EXPECT_NEAR(*best.Find("figures")->Find("throughput")->Find("value")->AsDouble(), 400, 40);
+  EXPECT_NE(analysis.result.out.find("Verdict: m_config_"), std::string::npos);
+  // What is handed over is the user's file with that change, and the user's own is as it was.
+  const std::string name = analysis.Text(best, "configuration");
+  const auto config = ReadFile(out.File("configurations/" + name + "/config.pbtxt"));
+  ASSERT_TRUE(config.has_value());
+  EXPECT_NE(config->find("count: 4"), std::string::npos) << *config;
+  EXPECT_EQ(*ReadFile(repository.path() + "/m/config.pbtxt"), before);
+  EXPECT_EQ(ListDirectory(repository.path() + "/m")->size(), 2u);
+  EXPECT_EQ(ChildrenOfServers(), 0u);
+}
+
+// Seed 000: its command, its files, its header; the maxima are maxima.
+TEST(TheFirstModelAnalyzersCommand, GivesItsTwoFilesWithARowForEachCombination) {
+  ModelText model = Taking("2ms", 8);
+  model.parameters.insert({{"gpu_device", "0"},
+                           {"gpu_utilization", "0.5"},
+                           {"gpu_memory", "1GB"},
+                           {"gpu_memory_total", "16GB"}});
+  const Repository repository({{"m", model}});
+  const TempDirectory out;
+  const Analysis analysis =
+      Analyze(repository, out.path(),
+              {"--batch", "1,4,8", "--concurrency", "2,4,8", "--model-names", "m", "--export",
+               "--compat", "seed-000", "--base-duration", "300ms"});
+  ASSERT_EQ(analysis.result.exit_code, 0) << analysis.result.out << analysis.result.err;
+  const std::string text = *ReadFile(out.File("metrics-model.csv"));
+  EXPECT_EQ(text.substr(0, text.find_first_of("\r\n")),
+            "Model,Batch,Concurrency,Throughput,MaxMemoryUtil(%),MaxGpuUtil(%),_MaxBar1(MB),"
+            "MaxFramebuffer(MB)");
+  EXPECT_EQ(CountOf(text, "\nm,"), 9u) << text;
+  EXPECT_EQ(CountOf(text, " infer/sec,"), 9u) << text;
+  for (const char* row : {"\nm,1,2,", "\nm,4,4,", "\nm,8,8,"})
+    EXPECT_NE(text.find(row), std::string::npos) << text;
+  EXPECT_EQ(CountOf(text, ",1000\n") + CountOf(text, ",1000\r\n"), 9u) << text;
+  const std::string server = *ReadFile(out.File("metrics-server-only.csv"));
+  EXPECT_NE(server.find("\ntriton-server,0,0,0 infer/sec,"), std::string::npos) << server;
+}
+
+TEST(ConfigurationsThatCrashHangOrAreRefused, AreRowsAndTheRestIsMeasured) {
+  const Repository repository({{"m", Taking("5ms")}});
+  const TempDirectory out;
+  const Analysis analysis = Analyze(repository, out.path(),
+                                    {"--set", "parameters[error_rate]=0,crash:1,hang:1,nonsense:1",
+                                     "-c", "4", "--timeout", "1s"});
+  ASSERT_EQ(analysis.result.exit_code, 0) << analysis.result.out << analysis.result.err;
+  std::map<std::string, std::string> status, error;
+  for (const analyze::PointRecord& point : analysis.journal.sessions.at(0).points) {
+    if (point.settings.empty()) continue;
+    const std::string value(point.settings[0].value.AsString().value_or("0"));
+    status.emplace(value, analyze::StatusName(point.measured.status));
+    error.emplace(value, point.measured.error);
+  }
+  EXPECT_EQ(status["0"], "measured");
+  EXPECT_EQ(status["crash:1"], "refused");
+  EXPECT_NE(error["crash:1"].find("simulated crash"), std::string::npos) << error["crash:1"];
+  EXPECT_EQ(status["hang:1"], "failed") << error["hang:1"];
+  EXPECT_EQ(status["nonsense:1"], "refused");
+  EXPECT_NE(error["nonsense:1"].find("nonsense"), std::string::npos) << error["nonsense:1"];
+  EXPECT_EQ(ChildrenOfServers(), 0u);
+}
+
+TEST(AKilledAnalysis, GoesOnWhereItWas) {
+  const Repository repository({{"m", Taking("5ms")}});
+  const TempDirectory out;
+  const std::vector<std::string> more{"--set", "instances=1,2,3", "-c",
+                                      "1,4",   "--search",        "exhaustive"};
+  size_t killed_at = 0;
+  {
+    Command command(Arguments(repository, out.path(), more));
+    const std::string file = out.File("journal.jsonl");
+    ASSERT_TRUE(WaitFor(std::chrono::seconds(60), [&] {
+      const auto text = ReadFile(file);
+      killed_at = text.has_value() ? CountOf(*text, "\"type\":\"point\"") : 0;
+      return killed_at >= 3;
+    }));
+    command.process().Signal(SIGKILL);
+    command.process().Wait(std::chrono::seconds(5));
+  }
+  // Its server goes with it.
+  EXPECT_TRUE(WaitFor(std::chrono::seconds(5), [] { return ChildrenOfServers() == 0; }));
+  const Analysis refused = Analyze(repository, out.path(), more);
+  EXPECT_EQ(refused.result.exit_code, 1);
+  EXPECT_NE(refused.result.err.find("--resume"), std::string::npos) << refused.result.err;
+  std::vector<std::string> resume = more;
+  resume.emplace_back("--resume");
+  const Analysis analysis = Analyze(repository, out.path(), resume);
+  ASSERT_EQ(analysis.result.exit_code, 0) << analysis.result.out << analysis.result.err;
+  EXPECT_NE(analysis.result.out.find("points of the journal are used again"), std::string::npos);
+  // No point of the first life was measured again.
+  std::set<std::pair<std::string, int>> seen;
+  for (const analyze::Session& session : analysis.journal.sessions) {
+    for (const analyze::PointRecord& point : session.points)
+      EXPECT_TRUE(
+          seen.emplace(point.configuration + analyze::DescribeLoad(point.load), point.take).second);
+  }
+  EXPECT_GE(analysis.journal.sessions.at(0).points.size(), killed_at);
+  // Another server, another measurement.
+  const Analysis other = Analyze(repository, out.path(), [&] {
+    std::vector<std::string> out2 = resume;
+    out2.insert(out2.end(), {"-i", "grpc"});
+    return out2;
+  }());
+  EXPECT_NE(other.result.err.find("protocol: http then, grpc now"), std::string::npos)
+      << other.result.err;
+}
+
+TEST(AServerThatIsThere, IsLeftAsItWasFound) {
+  Serve serve({{"m", Taking("5ms").Config()}},
+              {"--model-control-mode", "explicit", "--load-model", "m"});
+  const TempDirectory out;
+  const Analysis analysis = Read(
+      RunSextant({"analyze", "-m", "m", "-u", serve.Url("http"), "--set", "instances=1,4", "-c",
+                  "8", "-e", out.path(), "--shortest-window", "200ms", "--longest-window", "500ms",
+                  "--metrics-url", Format("http://127.0.0.1:{}/metrics", serve.metrics_port())}),
+      out.path());
+  ASSERT_EQ(analysis.result.exit_code, 0) << analysis.result.out << analysis.result.err;
+  EXPECT_EQ(analysis.Ranked(0).Find("settings")->Find("instance_group.count")->AsInt(), 4);
+  const PerfResult after =
+      RunPerf(Against(serve, "http", "m", {"--concurrency-range=8", "--duration=1s"}));
+  ASSERT_EQ(after.exit_code, 0) << after.err;
+  EXPECT_NEAR(after.level().throughput.value, 200, 30);
+}
+
+TEST(AServerWithoutModelControl, HasItsLoadsSearchedAndSaysSo) {
+  Serve serve({{"m", Taking("5ms").Config()}});
+  const TempDirectory out;
+  const Analysis analysis =
+      Read(RunSextant({"analyze", "-m", "m", "-u", serve.Url("http"), "-c", "1,2", "-e", out.path(),
+                       "--shortest-window", "200ms", "--longest-window", "500ms"}),
+           out.path());
+  EXPECT_EQ(analysis.result.exit_code, 0) << analysis.result.err;
+  EXPECT_NE(analysis.result.out.find("only the load is searched"), std::string::npos);
+  const PerfResult refused = RunSextant({"analyze", "-m", "m", "-u", serve.Url("http"), "--set",
+                                         "instances=1,2", "-e", out.File("other")});
+  EXPECT_EQ(refused.exit_code, 2);
+  EXPECT_NE(refused.err.find("--model-control-mode=explicit"), std::string::npos) << refused.err;
+}
+
+TEST(Constraints, ThatNothingSatisfiesEndWithAVerdict) {
+  const Repository repository({{"m", Taking("20ms")}});
+  const TempDirectory out;
+  const Analysis none = Analyze(repository, out.File("a"), {"-c", "2", "--constraint", "p99<1ms"});
+  EXPECT_EQ(none.result.exit_code, 3) << none.result.out << none.result.err;
+  EXPECT_NE(none.result.out.find("infeasible"), std::string::npos) << none.result.out;
+  // There is no GPU: what is not known does not hold.
+  const Analysis unknown =
+      Analyze(repository, out.File("b"), {"-c", "2", "--constraint", "gpu_memory<8GiB"});
+  EXPECT_EQ(unknown.result.exit_code, 3) << unknown.result.out;
+  EXPECT_NE(unknown.result.out.find("gpu_memory_used is missing"), std::string::npos)
+      << unknown.result.out;
+}
+
+TEST(TheDriversFigures, AreInEveryPointWithTheirSource) {
+  const Repository repository({{"m", Taking("5ms")}});
+  const TempDirectory out;
+  const std::string scenario = out.Write("sim.txt",
+                                         "driver 550.90\n"
+                                         "gpu uuid=GPU-a name=NVIDIA_H200 memory=141GiB\n"
+                                         "utilization constant 0.5\n"
+                                         "memory_used constant 10GiB\n"
+                                         "power constant 300\n"
+                                         "throttle constant 4\n");
+  const Analysis analysis =
+      Analyze(repository, out.File("a"),
+              {"-c", "4", "--nvml-library", SEXTANT_NVML_SIM_LIBRARY, "--gpu-hour-price", "3.6"},
+              {{"SEXTANT_NVML_SIM", scenario}});
+  ASSERT_EQ(analysis.result.exit_code, 0) << analysis.result.out << analysis.result.err;
+  EXPECT_NE(analysis.result.out.find("GPU figures: NVML"), std::string::npos);
+  const analyze::PointRecord& point = analysis.journal.sessions.at(0).points.at(0);
+  ASSERT_EQ(point.measured.devices.size(), 1u);
+  EXPECT_EQ(point.measured.devices[0].source, "nvml");
+  EXPECT_EQ(point.measured.devices[0].scope, "device");
+  const auto figure = [&](const char* name) {
+    const auto found = point.measured.figures.find(name);
+    return found == point.measured.figures.end() ? -1 : found->second.value;
+  };
+  EXPECT_NEAR(figure("gpu_utilization"), 0.5, 1e-6);
+  EXPECT_NEAR(figure("gpu_memory_used"), 10.0 * (1 << 30), 1);
+  EXPECT_NEAR(figure("energy_per_inference"), 300 / figure("throughput"), 0.3);
+  EXPECT_NEAR(figure("cost_per_million"), 1000 / figure("throughput"), 1e-6);
+  EXPECT_TRUE(std::any_of(point.measured.flags.begin(), point.measured.flags.end(),
+                          [](const auto& flag) { return flag.find("slowed") != flag.npos; }));
+}
+
+TEST(ADriverThatHangs, CostsItsFiguresAndNotTheRun) {
+  const Repository repository({{"m", Taking("5ms")}});
+  const TempDirectory out;
+  const std::string scenario = out.Write("sim.txt",
+                                         "gpu uuid=GPU-a name=A memory=16GiB\n"
+                                         "utilization constant 0.5\n"
+                                         "hang nvmlDeviceGetUtilizationRates 1\n");
+  const Analysis analysis = Analyze(repository, out.File("a"),
+                                    {"-c", "1,2,4", "--nvml-library", SEXTANT_NVML_SIM_LIBRARY},
+                                    {{"SEXTANT_NVML_SIM", scenario}});
+  EXPECT_EQ(analysis.result.exit_code, 0) << analysis.result.out << analysis.result.err;
+  EXPECT_GE(analysis.points(), 3u);
+}
+
+TEST(ModelAnalyzersYaml, IsAnalyzedAndWhatMeansNothingIsNamed) {
+  const Repository repository({{"m", Taking("5ms")}});
+  const TempDirectory out;
+  const std::string file = out.Write("ma.yaml",
+                                     "profile_models:\n"
+                                     "  m:\n"
+                                     "    parameters: {concurrency: [1, 8]}\n"
+                                     "    model_config_parameters:\n"
+                                     "      instance_group: [{kind: KIND_CPU, count: [1, 4]}]\n"
+                                     "    constraints: {perf_latency_p99: {max: 500}}\n"
+                                     "client_protocol: http\n"
+                                     "dcgm_disable: true\n");
+  const PerfResult result = RunSextant(
+      {"analyze", "--model-analyzer-config", file, "--launch", "embedded", "--model-repository",
+       repository.path(), "--export-path", out.File("a"), "--shortest-window", "200ms",
+       "--longest-window", "500ms", "--base-duration", "0s"});
+  // The file's own launch mode is local: what the command line says goes before it.
+  const Analysis analysis = Read(result, out.File("a"));
+  ASSERT_EQ(result.exit_code, 0) << result.out << result.err;
+  EXPECT_EQ(analysis.Ranked(0).Find("settings")->Find("instance_group.count")->AsInt(), 4);
+  EXPECT_NE(result.err.find("dcgm_disable"), std::string::npos) << result.err;
+  EXPECT_TRUE(FileExists(out.File("a/metrics-model-inference.csv")));
+}
+
+TEST(PlansAndMistakes, AreSaidBeforeAnythingIsMeasured) {
+  const Repository repository({{"m", Taking("5ms")}});
+  const TempDirectory out;
+  const PerfResult plan =
+      RunSextant({"analyze", "-m", "m", "--model-repository", repository.path(), "--set",
+                  "instances=1..4", "-c", "log2(1..8)", "--plan", "-e", out.File("plan")});
+  EXPECT_EQ(plan.exit_code, 0) << plan.err;
+  EXPECT_NE(plan.out.find("4 configurations, 16 points"), std::string::npos) << plan.out;
+  EXPECT_FALSE(FileExists(out.File("plan/journal.jsonl")));
+  const PerfResult wrong = RunSextant({"analyze", "-m", "m", "--set", "instances=", "--objective",
+                                       "speed", "--constraint", "p99<50"});
+  EXPECT_EQ(wrong.exit_code, 2);
+  for (const char* text : {"--model-repository DIR is needed", "instances=", "speed", "p99<50"})
+    EXPECT_NE(wrong.err.find(text), std::string::npos) << text << "\n" << wrong.err;
+}
+
+TEST(ARunsOwnState, IsJsonLinesAndMetrics) {
+  const Repository repository({{"m", Taking("5ms")}});
+  const TempDirectory out;
+  const Analysis analysis =
+      Analyze(repository, out.path(),
+              {"-c", "1,2", "--progress", "json", "--listen-metrics", "127.0.0.1:0"});
+  ASSERT_EQ(analysis.result.exit_code, 0) << analysis.result.err;
+  EXPECT_NE(analysis.result.err.find("metrics on http://127.0.0.1:"), std::string::npos);
+  size_t points = 0;
+  for (const std::string_view line : Split(analysis.result.err, '\n')) {
+    if (!line.starts_with('{')) continue;
+    const auto json = text::ParseJson(line);
+    ASSERT_TRUE(json.has_value()) << line;
+    if (analysis.Text(*json, "event") == "point") ++points;
+  }
+  EXPECT_EQ(points, analysis.points());
+}
+
+}  // namespace
+}  // namespace sextant::e2e
