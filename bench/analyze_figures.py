@@ -49,7 +49,7 @@ class Space:
         return len(self.instances) * len(self.batch_sizes) * len(self.concurrencies)
 
 
-WHOLE = Space((1, 2, 3, 4), (2, 4, 8, 16), (16, 32, 64),
+WHOLE = Space((2, 3, 4), (4, 8, 16), (1, 2, 4, 8, 16, 32, 64),
               {'best_instances': 3, 'best_batch_size': 8, 'fixed_ms': 20, 'item_ms': 2})
 SMALL = Space((1, 2), (2,), (8,),
               {'best_instances': 3, 'best_batch_size': 8, 'fixed_ms': 20, 'item_ms': 2})
@@ -103,8 +103,12 @@ def run_all_of_it(command, log, timeout):
     return seconds
 
 
-def loads_in(log):
-    return len(re.findall(r"successfully loaded 'known'", log.read_text(errors='replace')))
+def loads_in(folder):
+    """How often Triton's logs in there say that it has loaded the model."""
+    texts = [log.read_text(errors='replace') for log in folder.rglob('server.log*')]
+    if not texts:
+        raise Failure(f"no log of Triton's in {folder}")
+    return sum(len(re.findall(r"successfully loaded 'known'", text)) for text in texts)
 
 
 def ours(bench, space):
@@ -124,7 +128,7 @@ def ours(bench, space):
     best = found['ranking'][0]['settings']
     shutil.copy(out / 'journal.jsonl', bench.keep('analyze_journal.jsonl'))
     return Search(seconds, len(found['points']), len({p['configuration'] for p in found['points']}),
-                  loads_in(out / 'server.log'),
+                  loads_in(folder),
                   (int(best.get('instance_group.count', 1)), int(best.get('max_batch_size', 1))))
 
 
@@ -171,7 +175,7 @@ run_config_search_max_concurrency: {max(space.concurrencies)}
         raise Failure(f'Model Analyzer measured nothing: {(folder / "log").read_text()[-1500:]}')
     best = rows[0]  # the best is the first
     return Search(seconds, len(rows), len({row['Model Config Path'] for row in rows}),
-                  loads_in(folder / 'server.log'),
+                  loads_in(folder),
                   (int(best['Instance Group'].split(':')[0]), int(best['Max Batch Size'])))
 
 
