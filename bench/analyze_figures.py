@@ -133,11 +133,16 @@ def ours(bench, space):
 
 
 def free_ports(count):
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for s in sockets:
-            s.bind(('127.0.0.1', 0))
-        return [s.getsockname()[1] for s in sockets]
+    """Below those that the kernel gives to clients: the server comes and goes for minutes, and one
+    of its clients could have its port meanwhile."""
+    found = []
+    for port in range(18000, 32000):
+        with contextlib.suppress(OSError), socket.socket() as s:
+            s.bind(('127.0.0.1', port))
+            found.append(port)
+        if len(found) == count:
+            return found
+    raise Failure(f'{count} free ports could not be found')
 
 
 def model_analyzer(bench, space, mode):
@@ -167,8 +172,13 @@ run_config_search_max_model_batch_size: {max(space.batch_sizes)}
 run_config_search_min_concurrency: {min(space.concurrencies)}
 run_config_search_max_concurrency: {max(space.concurrencies)}
 ''')
-    seconds = run_all_of_it([PEERS / 'model_analyzer.sh', 'profile', '-f', folder / 'config.yaml'],
-                            folder / 'log', 1800)
+    shutil.rmtree(bench.keep(f'model_analyzer_{mode}'), ignore_errors=True)
+    try:
+        seconds = run_all_of_it([PEERS / 'model_analyzer.sh', 'profile', '-f',
+                                 folder / 'config.yaml'], folder / 'log', 1800)
+    finally:
+        shutil.copytree(folder, bench.keep(f'model_analyzer_{mode}'), symlinks=True,
+                        ignore=shutil.ignore_patterns('variants', 'models'))
     with open(folder / 'out' / 'results' / 'metrics-model-inference.csv') as file:
         rows = list(csv.DictReader(file))
     if not rows:
