@@ -49,7 +49,7 @@ class Space:
         return len(self.instances) * len(self.batch_sizes) * len(self.concurrencies)
 
 
-WHOLE = Space((1, 2, 3, 4), (2, 4, 8, 16), (16, 32, 64),
+WHOLE = Space((2, 3, 4), (4, 8, 16), (1, 2, 4, 8, 16, 32, 64),
               {'best_instances': 3, 'best_batch_size': 8, 'fixed_ms': 20, 'item_ms': 2})
 SMALL = Space((1, 2), (2,), (8,),
               {'best_instances': 3, 'best_batch_size': 8, 'fixed_ms': 20, 'item_ms': 2})
@@ -103,8 +103,12 @@ def run_all_of_it(command, log, timeout):
     return seconds
 
 
-def loads_in(log):
-    return len(re.findall(r"successfully loaded 'known'", log.read_text(errors='replace')))
+def loads_in(folder):
+    """How often Triton's logs in there say that it has loaded the model."""
+    texts = [log.read_text(errors='replace') for log in folder.rglob('server.log*')]
+    if not texts:
+        raise Failure(f"no log of Triton's in {folder}")
+    return sum(len(re.findall(r"successfully loaded 'known'", text)) for text in texts)
 
 
 def ours(bench, space):
@@ -124,16 +128,21 @@ def ours(bench, space):
     best = found['ranking'][0]['settings']
     shutil.copy(out / 'journal.jsonl', bench.keep('analyze_journal.jsonl'))
     return Search(seconds, len(found['points']), len({p['configuration'] for p in found['points']}),
-                  loads_in(out / 'server.log'),
+                  loads_in(folder),
                   (int(best.get('instance_group.count', 1)), int(best.get('max_batch_size', 1))))
 
 
 def free_ports(count):
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for s in sockets:
-            s.bind(('127.0.0.1', 0))
-        return [s.getsockname()[1] for s in sockets]
+    """Below those that the kernel gives to clients: the server comes and goes for minutes, and one
+    of its clients could have its port meanwhile."""
+    found = []
+    for port in range(18000, 32000):
+        with contextlib.suppress(OSError), socket.socket() as s:
+            s.bind(('127.0.0.1', port))
+            found.append(port)
+        if len(found) == count:
+            return found
+    raise Failure(f'{count} free ports could not be found')
 
 
 def model_analyzer(bench, space, mode):
@@ -163,15 +172,20 @@ run_config_search_max_model_batch_size: {max(space.batch_sizes)}
 run_config_search_min_concurrency: {min(space.concurrencies)}
 run_config_search_max_concurrency: {max(space.concurrencies)}
 ''')
-    seconds = run_all_of_it([PEERS / 'model_analyzer.sh', 'profile', '-f', folder / 'config.yaml'],
-                            folder / 'log', 1800)
+    shutil.rmtree(bench.keep(f'model_analyzer_{mode}'), ignore_errors=True)
+    try:
+        seconds = run_all_of_it([PEERS / 'model_analyzer.sh', 'profile', '-f',
+                                 folder / 'config.yaml'], folder / 'log', 1800)
+    finally:
+        shutil.copytree(folder, bench.keep(f'model_analyzer_{mode}'), symlinks=True,
+                        ignore=shutil.ignore_patterns('variants', 'models'))
     with open(folder / 'out' / 'results' / 'metrics-model-inference.csv') as file:
         rows = list(csv.DictReader(file))
     if not rows:
         raise Failure(f'Model Analyzer measured nothing: {(folder / "log").read_text()[-1500:]}')
     best = rows[0]  # the best is the first
     return Search(seconds, len(rows), len({row['Model Config Path'] for row in rows}),
-                  loads_in(folder / 'server.log'),
+                  loads_in(folder),
                   (int(best['Instance Group'].split(':')[0]), int(best['Max Batch Size'])))
 
 

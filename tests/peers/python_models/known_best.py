@@ -5,7 +5,7 @@ it longer by the share `crowding`, and a max_batch_size beyond best_batch_size d
 for that time, so the machine's cores have no say in it.
 
 What `fault` says befalls the configuration: "refused": it cannot be initialized; "kills": its first
-execution ends the server; "hangs": its executions do not end.
+execution ends the server; "hangs": its executions do not end; "slow": they take twice as long.
 """
 
 import json
@@ -27,6 +27,8 @@ class TritonPythonModel:
         crowding = float(known.get("crowding", 0.6))
         slow_down = 1 + crowding * max(0, count - int(known["best_instances"]))
         if config["max_batch_size"] > int(known["best_batch_size"]):
+            slow_down *= 2
+        if self.fault == "slow":
             slow_down *= 2
         self.fixed_s = float(known["fixed_ms"]) / 1000 * slow_down
         self.item_s = float(known["item_ms"]) / 1000 * slow_down
