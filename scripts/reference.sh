@@ -14,7 +14,7 @@ if [[ -n $check ]]; then
   trap 'rm -rf "$out"' EXIT
 fi
 mkdir -p "$out"
-for command in perf serve doctor docs completion; do
+for command in perf analyze serve doctor docs completion; do
   "$sextant" docs --command "$command" --format markdown >"$out/$command.md"
   "$sextant" docs --command "$command" --format schema >"$out/$command.schema.json"
 done
