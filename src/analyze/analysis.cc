@@ -98,7 +98,10 @@ class Driver {
       // its cost a budget would end it elsewhere than without the interruption.
       point.load_cost_s = assumed_ == configuration ? 0 : report->cost_s;
       for (const std::string& note : report->notes) watcher_.Note(note);
-      for (const Baseline& baseline : report->baselines) SEXTANT_TRY(journal_.Append(baseline));
+      for (Baseline& baseline : report->baselines) {
+        baseline.configuration = point.configuration;
+        SEXTANT_TRY(journal_.Append(baseline));
+      }
       return {};
     }
     if (report.error().code() == ErrorCode::kUnavailable) return std::move(report).error();

@@ -66,12 +66,16 @@ Json BaselineToJson(const Baseline& baseline) {
   Json out{Json::Object()};
   out.Set("type", "baseline");
   out.Set("kind", baseline.kind);
+  if (!baseline.configuration.empty()) out.Set("configuration", baseline.configuration);
   out.Set("figures", ToJson(baseline.figures));
   out.Set("devices", ToJson(baseline.devices));
   return out;
 }
 Result<Baseline> BaselineFromJson(const Json& json) {
-  Baseline out{.kind = Text(json, "kind"), .figures = {}, .devices = {}};
+  Baseline out{.kind = Text(json, "kind"),
+               .configuration = Text(json, "configuration"),
+               .figures = {},
+               .devices = {}};
   SEXTANT_ASSIGN(out.figures, FiguresFromJson(json.Find("figures")));
   SEXTANT_ASSIGN(out.devices, DevicesFromJson(json.Find("devices")));
   return out;

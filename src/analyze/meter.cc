@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <set>
+#include <thread>
 
 #include "base/strings.h"
 #include "stats/interval.h"
@@ -234,6 +235,15 @@ Baseline Meter::Take(std::vector<std::string>& flags) {
   if (collector_) AddMetrics(out);
   AddTotals(out.devices, out.figures);
   return out;
+}
+
+size_t Meter::CountDevices() {
+  if (!nvml_ && (!collector_ || collector_->DeviceFamilies().empty())) return 0;
+  Begin();
+  std::this_thread::sleep_for(2 * options_.interval);
+  End();
+  std::vector<std::string> ignored;
+  return Take(ignored).devices.size();
 }
 
 std::string Meter::Describe() const {

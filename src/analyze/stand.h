@@ -25,7 +25,8 @@ struct DeviceFigures {
 // What was seen while no load of ours ran: the server alone, a model loaded and idle, after it was
 // unloaded.
 struct Baseline {
-  std::string kind;  // "server_only", "loaded", "unloaded"
+  std::string kind;                // "server_only", "loaded", "unloaded"
+  std::string configuration = {};  // that is loaded, or about to be; empty: of the server
   Figures figures;
   std::vector<DeviceFigures> devices;
 };

@@ -97,7 +97,7 @@ class ModelAnalysis {
     analyze::AutomaticSpace automatic =
         analyze::CompleteSpace(plan_.space, stand_->base(),
                                {.cores = std::max(1, ReadHostFacts().cores_usable),
-                                .gpus = 0,
+                                .gpus = static_cast<int>(meter_.CountDevices()),
                                 .bounds = plan_.bounds,
                                 .can_configure = can_configure() && (configured || !loads_given),
                                 .rates = plan_.rates});

@@ -5,6 +5,7 @@
 
 #include "base/files.h"
 #include "base/host.h"
+#include "base/units.h"
 #include "base/version.h"
 #include "net/digest.h"
 
@@ -81,6 +82,8 @@ analyze::Identity MakeIdentity(const AnalyzeOptions& options, const std::string&
       {"model_version", options.model_version},
       {"base_configuration", brief(kserve::ModelConfigToJson(stand.base()))},
       {"data", HashData(options)},
+      {"measurement", Format("warm-up {}, percentiles {}, timeout {}", options.warmup.text,
+                             options.percentiles, FormatDuration(options.timeout))},
       {"client_machine", Format("{}, {} cores", host.cpu_model, host.cores_usable)}};
   const std::string files = JoinPath(options.repository, model);
   out["model_files"] = !options.repository.empty() && IsDirectory(files)

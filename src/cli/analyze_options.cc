@@ -63,7 +63,7 @@ void AddServerRows(options::Table<O>& t) {
                      .value = "HOW",
                      .help = "embedded: sextant serve, as a child; local: a tritonserver program "
                              "(--server-program); container: podman or docker (--image); remote: a "
-                             "server that is there (-u). docker is container with that engine.",
+                             "server that is there (-u). docker is another word for container.",
                      .default_text = "remote with -u, local with --server-program, container with "
                                      "--image, else embedded"});
   t.Add(&O::repository, {.name = "model-repository",
