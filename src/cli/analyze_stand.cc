@@ -499,7 +499,7 @@ analyze::Measured ModelStand::Measure(const analyze::Trial& trial) {
   }
   if (server_ != nullptr && !server_->Alive()) {
     out.status = analyze::Outcome::Status::kRefused;
-    out.error = Refusal(Internal("the server died under this load")).message();
+    out.error = Refusal(Internal("the load was not answered to its end")).message();
   }
   out.level = std::move(level);
   return out;
