@@ -34,7 +34,8 @@ std::vector<std::string> Lines(std::string_view text) {
 TEST(Help, ListsCommandsAndOptionsWithDefaultsAndExitCodes) {
   const PerfResult program = RunSextant({"--help"});
   EXPECT_EQ(program.exit_code, kOk);
-  for (const std::string_view command : {"perf", "analyze", "serve", "doctor", "docs", "completion"})
+  for (const std::string_view command :
+       {"perf", "analyze", "serve", "doctor", "docs", "completion"})
     EXPECT_NE(program.out.find(Format("\n  {} ", command)), std::string::npos) << command;
   const PerfResult perf = RunSextant({"perf", "--help"});
   EXPECT_EQ(perf.exit_code, kOk);
