@@ -70,7 +70,8 @@ std::string WithInterval(const Figure& figure, const Field& field) {
   std::string out = ShowValue(figure.value, field.unit);
   if (!figure.lower || !figure.upper || figure.value == 0) return out;
   const double half = (*figure.upper - *figure.lower) / 2;
-  AppendFormat(out, " ±{:.2g} %", half / std::abs(figure.value) * 100);
+  const double share = half / std::abs(figure.value) * 100;
+  out += share < 10 ? Format(" ±{:.2g} %", share) : Format(" ±{:.0f} %", share);
   return out;
 }
 
@@ -365,6 +366,49 @@ std::string FormatRanking(const Report& report, bool color) {
   }
   AppendFormat(out, "\nVerdict: {}\n", conclusion.verdict);
   return out;
+}
+
+namespace {
+
+// What a reader of the figures must know, in words; the sentences are in the files.
+std::string ShortFlags(const std::vector<std::string>& flags) {
+  std::string out;
+  const auto add = [&](std::string_view word) {
+    if (out.find(word) == std::string::npos)
+      AppendFormat(out, "{}{}", out.empty() ? "" : ", ", word);
+  };
+  for (const std::string& flag : flags) {
+    if (flag.starts_with("client:")) add("client-limited");
+    if (flag == "drifting") add("drifting");
+    if (flag.find("slowed down") != std::string::npos) add("gpu throttled");
+    if (flag.find("other process") != std::string::npos) add("foreign processes");
+  }
+  return out;
+}
+
+// The first line.
+std::string WordsOfOne(const std::string& error) {
+  return Printable(error.substr(0, error.find('\n')), 120);
+}
+
+}  // namespace
+
+std::string FormatLoads(const Report& report) {
+  const std::vector<const Field*> fields = ShownFields(report);
+  std::vector<Column> columns{{"Load", true, {}}};
+  for (const Field* field : fields) columns.push_back({std::string(field->name), false, {}});
+  columns.push_back({"", true, {}});
+  for (const PointRecord* point : LastTakes(report)) {
+    columns[0].cells.push_back(DescribeLoad(point->load));
+    for (size_t i = 0; i < fields.size(); ++i) {
+      const Figure* figure = Find(point->measured.figures, fields[i]->name);
+      columns[i + 1].cells.push_back(figure == nullptr ? "" : WithInterval(*figure, *fields[i]));
+    }
+    columns.back().cells.push_back(point->measured.status == Outcome::Status::kMeasured
+                                       ? ShortFlags(point->measured.flags)
+                                       : WordsOfOne(point->measured.error));
+  }
+  return Aligned(columns);
 }
 
 std::string FormatPointsCsv(const Report& report) {

@@ -30,6 +30,9 @@ struct Report {
 // One aligned table, best first, with the verdict below it.
 std::string FormatRanking(const Report& report, bool color);
 
+// A line per load, of an analysis of one configuration.
+std::string FormatLoads(const Report& report);
+
 // One row per point and device, or per point where there are no devices: every field in a column of
 // its own, with the ends of its interval where there are some.
 std::string FormatPointsCsv(const Report& report);

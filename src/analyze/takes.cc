@@ -62,14 +62,24 @@ Figure CombineOne(const Field* field, std::span<const Value> values) {
                ? *std::min_element(values.begin(), values.end(), by_value)->figure
                : *std::max_element(values.begin(), values.end(), by_value)->figure;
   }
-  std::vector<double> within;
+  // Takes too short for an interval of their own say little beside those that have one.
+  std::vector<Value> known;
   for (const Value& value : values) {
+    if (value.figure->lower && value.figure->upper) known.push_back(value);
+  }
+  if (known.empty()) return Weighted(values);
+  if (known.size() == 1) return *known[0].figure;
+  std::vector<double> within;
+  for (const Value& value : known) {
     const Figure& figure = *value.figure;
-    if (!figure.lower || !figure.upper) return Weighted(values);
     const double spread = (*figure.upper - *figure.lower) / 2 / kNormal95;
     within.push_back(std::max(spread * spread, 1e-12 * figure.value * figure.value + 1e-300));
   }
-  return RandomEffects(values, within);
+  Figure out = RandomEffects(known, within);
+  // No figure of ours goes below zero, and shares not above one.
+  out.lower = std::max(0.0, *out.lower);
+  if (field != nullptr && field->unit == "ratio") out.upper = std::min(1.0, *out.upper);
+  return out;
 }
 
 }  // namespace

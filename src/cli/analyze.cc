@@ -56,7 +56,20 @@ class ModelAnalysis {
   }
 
  private:
+  // A name that the repository does not have needs no server to be told.
+  Result<void> CheckName() const {
+    if (options_.repository.empty() || IsDirectory(JoinPath(options_.repository, model_)))
+      return {};
+    SEXTANT_ASSIGN(const std::vector<std::string> names, ListDirectory(options_.repository));
+    const std::vector<std::string_view> views(names.begin(), names.end());
+    const auto nearest = NearestName(model_, views);
+    return InvalidArgument(Format("model '{}': there is none in {}{}", Printable(model_, 60),
+                                  options_.repository,
+                                  nearest ? Format("; did you mean '{}'?", *nearest) : ""));
+  }
+
   Result<void> Learn() {
+    SEXTANT_TRY(CheckName());
     SEXTANT_ASSIGN(stand_,
                    ModelStand::Open({.options = options_,
                                      .server = server_,
@@ -104,7 +117,16 @@ class ModelAnalysis {
     automatic_ = std::move(automatic.why);
     if (can_configure() && loads_given && !configured)
       automatic_ = {"only the load is varied: --set gives fields of config.pbtxt to try as well"};
-    SEXTANT_ASSIGN(space_, analyze::MakeSpace(automatic.spec, analyze::ModelOf(stand_->base())));
+    analyze::SpaceModel model = analyze::ModelOf(stand_->base());
+    model.arrivals = load::ArrivalLawName(options_.distribution);
+    SEXTANT_ASSIGN(space_, analyze::MakeSpace(automatic.spec, model));
+    if (space_.points() == 0) {
+      return InvalidArgument(Format(
+          "nothing is left to try: {}",
+          space_.notes.empty() ? "no configuration takes such a load (a batch is at most the "
+                                 "model's max_batch_size)"
+                               : Join(space_.notes, "; ")));
+    }
     for (size_t i = 0; i < space_.configurations.size(); ++i)
       names_.push_back(analyze::ConfigurationName(model_, i));
     search_ = plan_.search;
@@ -164,7 +186,9 @@ class ModelAnalysis {
 
   Result<void> Search() {
     std::printf("GPU figures: %s\n", meter_.Describe().c_str());
-    for (const std::string& complaint : meter_.Complaints()) PrintWarning("analyze", complaint);
+    if (!options_.metrics_urls.empty()) {
+      for (const std::string& complaint : meter_.Complaints()) PrintWarning("analyze", complaint);
+    }
     for (const std::string& why : automatic_) std::printf("  %s\n", why.c_str());
     for (const std::string& note : space_.notes) std::printf("  %s\n", note.c_str());
     std::printf("%zu configurations, %zu points\n\n", space_.configurations.size(),
@@ -225,6 +249,8 @@ class ModelAnalysis {
 
   Result<void> Write() {
     const analyze::Report report = MakeReport();
+    if (space_.configurations.size() == 1)
+      std::printf("%s\n", analyze::FormatLoads(report).c_str());
     std::printf("%s\n", analyze::FormatRanking(report, isatty(STDOUT_FILENO) != 0).c_str());
     std::fflush(stdout);
     const auto file = [&](const std::string& name, const std::string& text) {
@@ -241,10 +267,15 @@ class ModelAnalysis {
       SEXTANT_TRY(file(options_.filename_server_only, analyze::ServerOnlyCsv(report)));
     }
     SEXTANT_TRY(WriteConfigurations(report));
+    const std::string best = result_.conclusion.ranking.empty()
+                                 ? ""
+                                 : JoinPath(JoinPath(directory_, "configurations"),
+                                            names_[result_.conclusion.ranking[0].configuration]);
     std::printf(
-        "Written to %s: journal.jsonl, results.json, points.csv, configurations/ "
-        "(config.pbtxt and Helm values of the best)\n",
-        directory_.c_str());
+        "Written to %s: journal.jsonl, results.json, points.csv%s\n", directory_.c_str(),
+        options_.results_for == ResultsFor::kSextant ? "" : " and the CSV files of --compat");
+    if (IsDirectory(best))
+      std::printf("The best: %s/config.pbtxt, with Helm values beside it\n", best.c_str());
     return {};
   }
 
@@ -305,6 +336,11 @@ Result<std::unique_ptr<analyze::ModelServer>> StartOwnServer(const AnalyzeOption
   return analyze::StartServer(launch);
 }
 
+struct LinksGone {
+  std::string path;
+  ~LinksGone() { [[maybe_unused]] const auto removed = RemoveAll(path); }
+};
+
 // `options`: of the server, which all models share.
 Result<int> Analyze(const AnalyzeOptions& options, const AnalyzePlan& plan) {
   SEXTANT_ASSIGN(const StopSignals stop, StopSignals::Install());
@@ -319,6 +355,8 @@ Result<int> Analyze(const AnalyzeOptions& options, const AnalyzePlan& plan) {
                                         .interval = std::chrono::milliseconds(options.frequency_ms),
                                         .metrics_urls = options.metrics_urls,
                                         .tls = TlsOptionsOf(options, /*grpc=*/false)}));
+  // The links are of no use to anybody afterwards; the server's log stays.
+  const LinksGone links{JoinPath(JoinPath(work, "server"), "repository")};
   int worst = kExitOk;
   for (const ModelPlan& model : plan.models) {
     ModelAnalysis analysis(model, DirectoryFor(plan, model), server.get(), *meter, stop);

@@ -82,8 +82,16 @@ analyze::Identity MakeIdentity(const AnalyzeOptions& options, const std::string&
       {"model_version", options.model_version},
       {"base_configuration", brief(kserve::ModelConfigToJson(stand.base()))},
       {"data", HashData(options)},
-      {"measurement", Format("warm-up {}, percentiles {}, timeout {}", options.warmup.text,
-                             options.percentiles, FormatDuration(options.timeout))},
+      {"measurement",
+       Format("warm-up {}, percentiles {}, timeout {}, arrivals {}, streaming {}, sequences {}, "
+              "parameters {}, GPUs by {} {}",
+              options.warmup.text, options.percentiles, FormatDuration(options.timeout),
+              load::ArrivalLawName(options.distribution), options.streaming, options.sequences,
+              Join(options.request_parameters, " "), static_cast<int>(options.gpu_source),
+              Join(options.gpus, " "))},
+      {"launch",
+       brief(Format("{} {} {} {}", options.image, options.server_program,
+                    Join(options.server_arguments, " "), Join(options.server_environment, " ")))},
       {"client_machine", Format("{}, {} cores", host.cpu_model, host.cores_usable)}};
   const std::string files = JoinPath(options.repository, model);
   out["model_files"] = !options.repository.empty() && IsDirectory(files)

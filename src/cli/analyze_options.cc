@@ -238,9 +238,8 @@ void AddOutputRows(options::Table<O>& t) {
                              .value = "FILE",
                              .help = "Takes another journal's points as well. Repeats.",
                              .is_file = true});
-  t.Add(&O::write_files, {.name = "export",
-                          .help = "Writes the tables as CSV files too (with --export-path it "
-                                  "is on)."});
+  t.Add(&O::write_files,
+        {.name = "export", .help = "Accepted, and of no effect: results are always written."});
   t.Add(&O::export_path, {.name = "export-path",
                           .letter = 'e',
                           .value = "DIR",

@@ -160,6 +160,13 @@ void TakeFromFile(const analyze::ModelAnalyzerConfig& file, AnalyzeOptions& opti
         break;
     }
   }
+  // One server serves all models: what any of them asks of it is asked.
+  for (const analyze::ModelAnalyzerModel& model : file.models) {
+    for (const auto& [name, value] : model.server_flags)
+      options.server_arguments.push_back(Format("--{}={}", name, value));
+    for (const auto& [name, value] : model.server_environment)
+      options.server_environment.push_back(Format("{}={}", name, value));
+  }
   if (options.gpus.empty() && file.gpus != std::vector<std::string>{"all"}) {
     options.gpus = file.gpus;
     if (file.gpus.empty()) options.gpu_source = analyze::GpuSource::kNone;
@@ -242,6 +249,10 @@ std::vector<options::Mistake> MakeAnalyzePlan(AnalyzeOptions& options, AnalyzePl
         names.push_back(std::move(name));
     }
   }
+  if (names.empty() && options.model_analyzer_config.empty())
+    mistakes.push_back({"command line", "-m, --model-names NAMES is required", true});
+  // There is a constraint for it, and it costs nothing.
+  if (options.percentiles == AnalyzeOptions().percentiles) options.percentiles += ",99.9";
   if (!options.model_analyzer_config.empty()) ReadModelAnalyzerFile(options, names, plan, add);
   ChooseLaunch(options);
   CheckServer(options, add);
@@ -258,8 +269,6 @@ std::vector<options::Mistake> MakeAnalyzePlan(AnalyzeOptions& options, AnalyzePl
                            .rates = !options.rates.empty(),
                            .search = ReadSearch(options, once)});
   }
-  if (plan.models.empty() && mistakes.empty())
-    mistakes.push_back({"command line", "-m, --model-names NAMES is required", true});
   for (const std::string& url : options.metrics_urls) {
     if (const auto endpoint = metrics::ParseEndpoint(url); !endpoint.has_value())
       add("--metrics-url: " + endpoint.error().message());

@@ -43,6 +43,15 @@ std::vector<Recipe> MakeRecipes() {
   gpu(dcgm, "gpu_sm_active", "ratio", "DCGM_FI_PROF_SM_ACTIVE");
   gpu(dcgm, "gpu_tensor_active", "ratio", "DCGM_FI_PROF_PIPE_TENSOR_ACTIVE");
   gpu(dcgm, "gpu_dram_active", "ratio", "DCGM_FI_PROF_DRAM_ACTIVE");
+  const std::vector<std::string_view> agent{"uuid"};  // sextant profile
+  gpu(agent, "gpu_utilization", "ratio", "sextant_gpu_utilization_ratio");
+  gpu(agent, "gpu_memory_used", "bytes", "sextant_gpu_memory_used_bytes");
+  gpu(agent, "gpu_memory_total", "bytes", "sextant_gpu_memory_total_bytes");
+  gpu(agent, "gpu_power", "W", "sextant_gpu_power_watts");
+  gpu(agent, "gpu_energy", "J", "sextant_gpu_energy_joules_total");
+  gpu(agent, "gpu_sm_active", "ratio", "sextant_gpu_sm_active_ratio");
+  gpu(agent, "gpu_tensor_active", "ratio", "sextant_gpu_tensor_active_ratio");
+  gpu(agent, "gpu_dram_active", "ratio", "sextant_gpu_dram_active_ratio");
   out.push_back({.quantity = "gpu_memory_total",
                  .unit = "bytes",
                  .device = dcgm,

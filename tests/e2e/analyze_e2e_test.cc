@@ -96,13 +96,14 @@ Analysis Analyze(const Repository& repository, const std::string& directory,
               directory);
 }
 
-size_t ChildrenOfServers() {
+// Servers that an analysis in this directory started, and that still run.
+size_t ServersOf(const std::string& directory) {
   size_t out = 0;
   const auto processes = ListDirectory("/proc");
   for (const std::string& pid : *processes) {
     const auto command = ReadFile("/proc/" + pid + "/cmdline");
-    if (command.has_value() && command->find(Format("{}{}", Program(), '\0')) == 0 &&
-        command->find("serve") != std::string::npos)
+    if (command.has_value() && command->find("serve") != std::string::npos &&
+        command->find(directory + "/") != std::string::npos)
       ++out;
   }
   return out;
@@ -127,7 +128,7 @@ TEST(AnalyzingAModel, NamesTheConfigurationThatIsBestByConstruction) {
   EXPECT_NE(config->find("count: 4"), std::string::npos) << *config;
   EXPECT_EQ(*ReadFile(repository.path() + "/m/config.pbtxt"), before);
   EXPECT_EQ(ListDirectory(repository.path() + "/m")->size(), 2u);
-  EXPECT_EQ(ChildrenOfServers(), 0u);
+  EXPECT_EQ(ServersOf(out.path()), 0u);
 }
 
 // Seed 000: its command, its files, its header; the maxima are maxima.
@@ -177,7 +178,7 @@ TEST(ConfigurationsThatCrashHangOrAreRefused, AreRowsAndTheRestIsMeasured) {
   EXPECT_EQ(status["hang:1"], "failed") << error["hang:1"];
   EXPECT_EQ(status["nonsense:1"], "refused");
   EXPECT_NE(error["nonsense:1"].find("nonsense"), std::string::npos) << error["nonsense:1"];
-  EXPECT_EQ(ChildrenOfServers(), 0u);
+  EXPECT_EQ(ServersOf(out.path()), 0u);
 }
 
 TEST(AKilledAnalysis, GoesOnWhereItWas) {
@@ -198,7 +199,7 @@ TEST(AKilledAnalysis, GoesOnWhereItWas) {
     command.process().Wait(std::chrono::seconds(5));
   }
   // Its server goes with it.
-  EXPECT_TRUE(WaitFor(std::chrono::seconds(5), [] { return ChildrenOfServers() == 0; }));
+  EXPECT_TRUE(WaitFor(std::chrono::seconds(5), [&] { return ServersOf(out.path()) == 0; }));
   const Analysis refused = Analyze(repository, out.path(), more);
   EXPECT_EQ(refused.result.exit_code, 1);
   EXPECT_NE(refused.result.err.find("--resume"), std::string::npos) << refused.result.err;
@@ -251,6 +252,8 @@ TEST(AServerWithoutModelControl, HasItsLoadsSearchedAndSaysSo) {
            out.path());
   EXPECT_EQ(analysis.result.exit_code, 0) << analysis.result.err;
   EXPECT_NE(analysis.result.out.find("only the load is searched"), std::string::npos);
+  for (const char* load : {"batch 1, concurrency 1", "batch 1, concurrency 2"})
+    EXPECT_NE(analysis.result.out.find(load), std::string::npos) << analysis.result.out;
   const PerfResult refused = RunSextant({"analyze", "-m", "m", "-u", serve.Url("http"), "--set",
                                          "instances=1,2", "-e", out.File("other")});
   EXPECT_EQ(refused.exit_code, 2);
