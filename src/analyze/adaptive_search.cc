@@ -270,7 +270,7 @@ class AdaptiveSearch final : public RacingSearch {
     const size_t configurations = space_.configurations.size();
     // What a search takes at most, by experience: some waves around the leader.
     const size_t wave = std::min(configurations, 2 + 2 * lattice_.axes() * (lattice_.axes() + 1));
-    const size_t looks = std::min(PointsOf(space_), 6 + 3 * wave * 3);
+    const size_t looks = std::min(space_.points(), 6 + 3 * wave * 3);
     const size_t done = std::min<size_t>(looks, static_cast<size_t>(seen_));
     out.trials = looks - done;
     out.time = FromSeconds(

@@ -15,7 +15,7 @@ constexpr double kShare = 0.6;
 class ExhaustiveSearch final : public RacingSearch {
  public:
   ExhaustiveSearch(const Space& space, const SearchOptions& options)
-      : RacingSearch(space, options), left_(PointsOf(space)) {
+      : RacingSearch(space, options), left_(space.points()) {
     const Nanos shortest = options.shortest_window, longest = options.longest_window;
     window_ = std::min(longest, kWindows * shortest);
     if (!options.budget || left_ == 0) return;

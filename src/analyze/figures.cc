@@ -77,6 +77,11 @@ constexpr Short kShort[] = {
 
 }  // namespace
 
+const Figure* FindFigure(const Figures& figures, std::string_view name) {
+  const auto found = figures.find(name);
+  return found == figures.end() || !std::isfinite(found->second.value) ? nullptr : &found->second;
+}
+
 std::span<const Field> Fields() { return kFields; }
 
 const Field* FindField(std::string_view name) {

@@ -22,6 +22,8 @@ struct Figure {
 };
 // By the field's name.
 using Figures = std::map<std::string, Figure, std::less<>>;
+// Null where it is missing or no number.
+const Figure* FindFigure(const Figures& figures, std::string_view name);
 
 enum class Better : uint8_t { kHigher, kLower, kNeither };
 

@@ -194,16 +194,20 @@ std::vector<Setting> InOneOrder(const std::vector<Setting>& settings) {
 
 }  // namespace
 
+Json ToJson(const Figure& figure) {
+  if (!std::isfinite(figure.value)) return {};
+  const auto finite = [](const std::optional<double>& v) { return v && std::isfinite(*v); };
+  Json out{Json::Object()};
+  out.Set("value", figure.value);
+  if (finite(figure.lower)) out.Set("lower", *figure.lower);
+  if (finite(figure.upper)) out.Set("upper", *figure.upper);
+  return out;
+}
+
 Json ToJson(const Figures& figures) {
   Json out{Json::Object()};
-  const auto finite = [](const std::optional<double>& v) { return v && std::isfinite(*v); };
   for (const auto& [name, figure] : figures) {
-    if (!std::isfinite(figure.value)) continue;
-    Json one{Json::Object()};
-    one.Set("value", figure.value);
-    if (finite(figure.lower)) one.Set("lower", *figure.lower);
-    if (finite(figure.upper)) one.Set("upper", *figure.upper);
-    out.Set(name, std::move(one));
+    if (Json one = ToJson(figure); !one.IsNull()) out.Set(name, std::move(one));
   }
   return out;
 }

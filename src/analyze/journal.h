@@ -60,6 +60,7 @@ struct JournalContents {
 Result<JournalContents> ParseJournal(std::string_view text);
 
 // As they stand in the journal and in results.
+text::Json ToJson(const Figure& figure);  // null where it is not finite
 text::Json ToJson(const Figures& figures);
 text::Json ToJson(const std::vector<DeviceFigures>& devices);
 text::Json ToJson(const std::vector<Setting>& settings);

@@ -14,8 +14,8 @@ void Put(Figures& figures, std::string_view name, std::optional<double> value) {
   if (value) figures[std::string(name)] = {*value, {}, {}};
 }
 std::optional<double> Get(const Figures& figures, std::string_view name) {
-  const auto found = figures.find(name);
-  return found == figures.end() ? std::nullopt : std::optional(found->second.value);
+  const Figure* figure = FindFigure(figures, name);
+  return figure == nullptr ? std::nullopt : std::optional(figure->value);
 }
 
 // A signal's statistic as a figure.

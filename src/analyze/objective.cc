@@ -147,11 +147,6 @@ Difference Relative(const Figure& a, const Figure& b) {
   return out;
 }
 
-const Figure* Find(const Figures& figures, std::string_view name) {
-  const auto found = figures.find(name);
-  return found == figures.end() || !std::isfinite(found->second.value) ? nullptr : &found->second;
-}
-
 // At least as good as `b` in every field; points differ somewhere when it is called.
 bool Covers(std::span<const double> a, std::span<const double> b) {
   return std::equal(a.begin(), a.end(), b.begin(), [](double x, double y) { return x >= y; });
@@ -163,7 +158,8 @@ std::optional<std::vector<double>> Goodness(std::span<const std::string> fields,
   std::vector<double> out;
   for (const std::string& name : fields) {
     const Field* field = FindField(name);
-    const Figure* figure = Find(figures, field == nullptr ? std::string_view(name) : field->name);
+    const Figure* figure =
+        FindFigure(figures, field == nullptr ? std::string_view(name) : field->name);
     if (figure == nullptr) return std::nullopt;
     const bool less = field != nullptr && field->better == Better::kLower;
     out.push_back(less ? -figure->value : figure->value);
@@ -190,7 +186,7 @@ Result<std::vector<Constraint>> ParseConstraints(std::string_view text) {
 }
 
 Holds Check(const Constraint& constraint, const Figures& figures) {
-  const Figure* figure = Find(figures, constraint.field);
+  const Figure* figure = FindFigure(figures, constraint.field);
   if (figure == nullptr) return Holds::kUnknown;
   const auto within = [&](double value) {
     return constraint.at_most ? value <= constraint.limit : value >= constraint.limit;
@@ -219,8 +215,8 @@ std::optional<Figure> Advantage(std::span<const Objective> objectives, const Fig
   double weights = 0, sum = 0, variance = 0;
   bool known = true;
   for (const Objective& objective : objectives) {
-    const Figure* of_a = Find(a, objective.field);
-    const Figure* of_b = Find(b, objective.field);
+    const Figure* of_a = FindFigure(a, objective.field);
+    const Figure* of_b = FindFigure(b, objective.field);
     if (of_a == nullptr || of_b == nullptr) return std::nullopt;
     const Difference difference = Relative(*of_a, *of_b);
     const double sign = objective.better == Better::kLower ? -1 : 1;

@@ -58,7 +58,6 @@ class RacingSearch : public Search {
   bool budget_spent_ = false;
 };
 
-size_t PointsOf(const Space& space);
 std::unique_ptr<Search> MakeExhaustiveSearch(const Space& space, const SearchOptions& options);
 std::unique_ptr<Search> MakeAdaptiveSearch(const Space& space, const SearchOptions& options);
 

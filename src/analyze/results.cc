@@ -14,126 +14,19 @@ using text::Json;
 
 constexpr double kMegabyte = 1e6;  // as both Model Analyzers count
 
-const Figure* Find(const Figures& figures, std::string_view name) {
-  const auto found = figures.find(name);
-  return found == figures.end() ? nullptr : &found->second;
-}
 std::string Number(double value) { return Format("{:.10g}", value); }
 std::string Cell(const Figures& figures, std::string_view name, double scale = 1) {
-  const Figure* figure = Find(figures, name);
+  const Figure* figure = FindFigure(figures, name);
   return figure == nullptr ? "" : Number(figure->value * scale);
 }
 std::string Rounded(const Figures& figures, std::string_view name, double scale) {
-  const Figure* figure = Find(figures, name);
+  const Figure* figure = FindFigure(figures, name);
   return figure == nullptr ? "" : Format("{:.1f}", figure->value * scale);
 }
 
 std::string ValueText(const Json& value) {
   if (const auto text = value.AsString()) return std::string(*text);
   return text::FormatJson(value);
-}
-
-// ---- the ranking
-
-struct Column {
-  std::string title;
-  bool left = false;
-  std::vector<std::string> cells;
-};
-
-// Width on a terminal: "±" is one column and two bytes.
-size_t Width(std::string_view text) {
-  return static_cast<size_t>(
-      std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; }));
-}
-
-std::string Aligned(const std::vector<Column>& columns) {
-  std::string out;
-  const size_t rows = columns.empty() ? 0 : columns[0].cells.size();
-  for (size_t row = 0; row <= rows; ++row) {
-    std::string line;
-    for (const Column& column : columns) {
-      size_t width = Width(column.title);
-      for (const std::string& cell : column.cells) width = std::max(width, Width(cell));
-      const std::string& text = row == 0 ? column.title : column.cells[row - 1];
-      const std::string pad(width - Width(text), ' ');
-      line += (line.empty() ? "" : "  ") + (column.left ? text + pad : pad + text);
-    }
-    line.erase(line.find_last_not_of(' ') + 1);
-    out += "  " + line + "\n";
-  }
-  return out;
-}
-
-// "1,234/s ±1.2 %", "12.3 ms (11.9..12.8)"
-std::string WithInterval(const Figure& figure, const Field& field) {
-  std::string out = ShowValue(figure.value, field.unit);
-  if (!figure.lower || !figure.upper || figure.value == 0) return out;
-  const double half = (*figure.upper - *figure.lower) / 2;
-  const double share = half / std::abs(figure.value) * 100;
-  out += share < 10 ? Format(" ±{:.2g} %", share) : Format(" ±{:.0f} %", share);
-  return out;
-}
-
-// Objectives and constraints first, then what everybody looks at.
-std::vector<const Field*> ShownFields(const Report& report) {
-  std::vector<const Field*> out;
-  const auto add = [&](std::string_view name) {
-    const Field* field = FindField(name);
-    if (field != nullptr && std::find(out.begin(), out.end(), field) == out.end())
-      out.push_back(field);
-  };
-  for (const Objective& objective : report.goal.objectives) add(objective.field);
-  for (const Constraint& constraint : report.goal.constraints) add(constraint.field);
-  for (const char* name :
-       {"throughput", "latency_p99", "gpu_utilization", "gpu_memory_used", "memory_server"})
-    add(name);
-  std::erase_if(out, [&](const Field* field) {
-    return std::none_of(report.result.conclusion.ranking.begin(),
-                        report.result.conclusion.ranking.end(),
-                        [&](const Standing& s) { return Find(s.figures, field->name) != nullptr; });
-  });
-  return out;
-}
-
-std::string GainText(const Standing& standing) {
-  if (standing.configuration == 0) return "-";
-  if (standing.load == std::nullopt) return "";
-  const Figure& gain = standing.gain;
-  if (!gain.lower || !gain.upper) return Format("{:+.1f} %", gain.value * 100);
-  return Format("{:+.1f} % ({:+.1f}..{:+.1f})", gain.value * 100, *gain.lower * 100,
-                *gain.upper * 100);
-}
-
-// Of each configuration and load the last take that was measured, or, where none was, the first
-// attempt.
-std::vector<const PointRecord*> LastTakes(const Report& report) {
-  std::map<std::pair<std::string, std::string>, const PointRecord*> last;
-  std::vector<std::pair<std::string, std::string>> order;
-  for (const PointRecord& point : report.result.points) {
-    const auto key = std::pair(point.configuration, DescribeLoad(point.load));
-    if (!last.contains(key)) order.push_back(key);
-    if (point.measured.status == Outcome::Status::kMeasured || !last.contains(key))
-      last[key] = &point;
-  }
-  std::vector<const PointRecord*> out;
-  for (const auto& key : order) out.push_back(last[key]);
-  return out;
-}
-
-// What was said when this configuration could not be loaded or measured, on one line.
-std::string WordsOfFailure(const Report& report, size_t configuration) {
-  std::string_view error;
-  for (const PointRecord& point : report.result.points) {
-    if (point.configuration == report.names[configuration] && !point.measured.error.empty())
-      error = point.measured.error;
-  }
-  std::string out;
-  for (const std::string_view line : Split(error, '\n')) {
-    const std::string_view words = TrimSpace(line);
-    if (!words.empty()) AppendFormat(out, "{}{}", out.empty() ? "" : " ", words);
-  }
-  return Printable(out);
 }
 
 bool HasRate(const Report& report) {
@@ -212,7 +105,7 @@ size_t DevicesUsed(const Report& report, const std::string& configuration) {
     for (const DeviceFigures& device : point.measured.devices) {
       seen.insert(device.device);
       if (device.scope == "device") whole.insert(device.device);
-      const Figure* memory = Find(device.figures, "gpu_memory_process");
+      const Figure* memory = FindFigure(device.figures, "gpu_memory_process");
       if (memory != nullptr && memory->value > 0) used.insert(device.device);
     }
   }
@@ -223,9 +116,9 @@ Json HelmResources(const Report& report, const Standing& standing) {
   Json out{Json::Object()}, limits{Json::Object()}, requests{Json::Object()};
   const size_t gpus = DevicesUsed(report, report.names[standing.configuration]);
   if (gpus > 0) limits.Set("nvidia.com/gpu", static_cast<uint64_t>(gpus));
-  if (const Figure* memory = Find(standing.figures, "memory_server"))
+  if (const Figure* memory = FindFigure(standing.figures, "memory_server"))
     requests.Set("memory", Format("{:.0f}Mi", memory->value * 1.25 / 1048576 + 64));
-  if (const Figure* cpu = Find(standing.figures, "cpu_server"))
+  if (const Figure* cpu = FindFigure(standing.figures, "cpu_server"))
     requests.Set("cpu", Format("{:.0f}m", std::max(100.0, cpu->value * 1100)));
   if (!limits.object().empty()) out.Set("limits", std::move(limits));
   if (!requests.object().empty()) out.Set("requests", std::move(requests));
@@ -303,7 +196,7 @@ std::vector<std::string> PointCells(const PointRecord& point, const PointColumns
     return figure == nullptr || !(figure->*which) ? "" : Number(*(figure->*which));
   };
   for (const std::string& name : columns.of_points) {
-    const Figure* figure = Find(measured.figures, name);
+    const Figure* figure = FindFigure(measured.figures, name);
     out.push_back(Cell(measured.figures, name));
     if (!columns.bounded.contains(name)) continue;
     out.push_back(end(figure, &Figure::lower));
@@ -326,89 +219,18 @@ std::string Satisfies(const Report& report, const Figures& figures) {
 
 }  // namespace
 
-std::string FormatRanking(const Report& report, bool color) {
-  const Conclusion& conclusion = report.result.conclusion;
-  std::vector<Column> columns{
-      {"#", false, {}}, {"Configuration", true, {}}, {"Settings", true, {}}, {"Load", true, {}}};
-  const std::vector<const Field*> fields = ShownFields(report);
-  const std::set<size_t> pareto(conclusion.pareto.begin(), conclusion.pareto.end());
-  for (const Field* field : fields) columns.push_back({std::string(field->name), false, {}});
-  columns.push_back({"vs default", false, {}});
-  columns.push_back({"Pareto", true, {}});
-  columns.push_back({"", true, {}});
-  for (size_t i = 0; i < conclusion.ranking.size(); ++i) {
-    const Standing& s = conclusion.ranking[i];
-    size_t c = 0;
-    columns[c++].cells.push_back(Format("{}", i + 1));
-    columns[c++].cells.push_back(report.names[s.configuration]);
-    columns[c++].cells.push_back(DescribeConfiguration(report.space, s.configuration));
-    columns[c++].cells.push_back(s.load ? DescribeLoad(report.space.loads[*s.load]) : "");
-    for (const Field* field : fields) {
-      const Figure* figure = Find(s.figures, field->name);
-      columns[c++].cells.push_back(figure == nullptr ? "" : WithInterval(*figure, *field));
-    }
-    columns[c++].cells.push_back(GainText(s));
-    columns[c++].cells.emplace_back(pareto.contains(i) ? "*" : "");
-    std::string standing(StandingName(s.kind));
-    if (color && s.kind == Standing::Kind::kWins) standing = "\033[1;32m" + standing + "\033[0m";
-    columns[c++].cells.push_back(std::move(standing));
+std::vector<const PointRecord*> LastTakes(const Report& report) {
+  std::map<std::pair<std::string, std::string>, const PointRecord*> last;
+  std::vector<std::pair<std::string, std::string>> order;
+  for (const PointRecord& point : report.result.points) {
+    const auto key = std::pair(point.configuration, DescribeLoad(point.load));
+    if (!last.contains(key)) order.push_back(key);
+    if (point.measured.status == Outcome::Status::kMeasured || !last.contains(key))
+      last[key] = &point;
   }
-  std::string out = Aligned(columns);
-  for (const Standing& s : conclusion.ranking) {
-    if (s.kind != Standing::Kind::kFailed && s.kind != Standing::Kind::kUnknown &&
-        s.kind != Standing::Kind::kInfeasible)
-      continue;
-    const std::string words =
-        s.kind == Standing::Kind::kFailed ? WordsOfFailure(report, s.configuration) : "";
-    if (!s.why.empty())
-      AppendFormat(out, "  {}: {}{}{}\n", report.names[s.configuration], s.why,
-                   words.empty() ? "" : ": ", words);
-  }
-  AppendFormat(out, "\nVerdict: {}\n", conclusion.verdict);
+  std::vector<const PointRecord*> out;
+  for (const auto& key : order) out.push_back(last[key]);
   return out;
-}
-
-namespace {
-
-// What a reader of the figures must know, in words; the sentences are in the files.
-std::string ShortFlags(const std::vector<std::string>& flags) {
-  std::string out;
-  const auto add = [&](std::string_view word) {
-    if (out.find(word) == std::string::npos)
-      AppendFormat(out, "{}{}", out.empty() ? "" : ", ", word);
-  };
-  for (const std::string& flag : flags) {
-    if (flag.starts_with("client:")) add("client-limited");
-    if (flag == "drifting") add("drifting");
-    if (flag.find("slowed down") != std::string::npos) add("gpu throttled");
-    if (flag.find("other process") != std::string::npos) add("foreign processes");
-  }
-  return out;
-}
-
-// The first line.
-std::string WordsOfOne(const std::string& error) {
-  return Printable(error.substr(0, error.find('\n')), 120);
-}
-
-}  // namespace
-
-std::string FormatLoads(const Report& report) {
-  const std::vector<const Field*> fields = ShownFields(report);
-  std::vector<Column> columns{{"Load", true, {}}};
-  for (const Field* field : fields) columns.push_back({std::string(field->name), false, {}});
-  columns.push_back({"", true, {}});
-  for (const PointRecord* point : LastTakes(report)) {
-    columns[0].cells.push_back(DescribeLoad(point->load));
-    for (size_t i = 0; i < fields.size(); ++i) {
-      const Figure* figure = Find(point->measured.figures, fields[i]->name);
-      columns[i + 1].cells.push_back(figure == nullptr ? "" : WithInterval(*figure, *fields[i]));
-    }
-    columns.back().cells.push_back(point->measured.status == Outcome::Status::kMeasured
-                                       ? ShortFlags(point->measured.flags)
-                                       : WordsOfOne(point->measured.error));
-  }
-  return Aligned(columns);
 }
 
 std::string FormatPointsCsv(const Report& report) {
@@ -471,9 +293,7 @@ Json ResultsJson(const Report& report) {
     if (s.load_beyond) one.Set("load_beyond", *s.load_beyond);
     one.Set("takes", s.takes);
     one.Set("figures", ToJson(s.figures));
-    const Json gain = ToJson(Figures{{"over_default", s.gain}});
-    if (const Json* found = gain.Find("over_default"); s.load && found != nullptr)
-      one.Set("gain", *found);
+    if (Json gain = ToJson(s.gain); s.load && !gain.IsNull()) one.Set("gain", std::move(gain));
     one.Set("why", s.why);
     ranking.push_back(std::move(one));
   }
@@ -512,7 +332,7 @@ std::string SeedModelCsv(const Report& report) {
   AppendRow(out, kSeedHeader);
   for (const PointRecord* point : LastTakes(report)) {
     const Figures& figures = point->measured.figures;
-    const Figure* throughput = Find(figures, "throughput");
+    const Figure* throughput = FindFigure(figures, "throughput");
     AppendSeedRow(out, point->model, Format("{}", point->load.point.batch_size),
                   Number(point->load.point.value),
                   throughput == nullptr ? "" : Format("{:.6g} infer/sec", throughput->value),
@@ -614,7 +434,8 @@ std::string HelmValues(const Report& report, const Standing& standing,
     rest.Set("resources", std::move(resources));
   if (standing.load) measured.Set("load", ToJson(report.space.loads[*standing.load]));
   for (const char* name : {"throughput", "latency_p99", "gpu_memory_used"}) {
-    if (const Figure* figure = Find(standing.figures, name)) measured.Set(name, figure->value);
+    if (const Figure* figure = FindFigure(standing.figures, name))
+      measured.Set(name, figure->value);
   }
   measured.Set("standing", StandingName(standing.kind));
   rest.Set("measured", std::move(measured));

@@ -27,6 +27,10 @@ struct Report {
   std::vector<Setting> base;  // fields that the default has without being set, for tables
 };
 
+// Of each configuration and load the last take that was measured, or, where none was, the first
+// attempt; in the order in which they were first asked for.
+std::vector<const PointRecord*> LastTakes(const Report& report);
+
 // One aligned table, best first, with the verdict below it.
 std::string FormatRanking(const Report& report, bool color);
 

@@ -10,21 +10,15 @@ namespace {
 constexpr size_t kFew = 16;
 
 bool Fits(const Space& space, const SearchOptions& options) {
-  if (!options.budget) return PointsOf(space) <= kFew;
+  if (!options.budget) return space.points() <= kFew;
   const double least =
       static_cast<double>(space.configurations.size()) * Seconds(options.load_cost) +
-      static_cast<double>(PointsOf(space)) * Seconds(options.warmup_cost + options.shortest_window);
+      static_cast<double>(space.points()) * Seconds(options.warmup_cost + options.shortest_window);
   // The confirmation wants its part.
   return least <= 0.6 * Seconds(*options.budget);
 }
 
 }  // namespace
-
-size_t PointsOf(const Space& space) {
-  size_t points = 0;
-  for (const auto& loads : space.loads_of) points += loads.size();
-  return points;
-}
 
 std::string_view StandingName(Standing::Kind kind) {
   switch (kind) {

@@ -134,13 +134,18 @@ class ModelAnalysis {
     return stand_->Use(space_);
   }
 
+  // Of the space: what was chosen and what was left out.
+  void PrintNotes() const {
+    for (const std::string& why : automatic_) std::printf("  %s\n", why.c_str());
+    for (const std::string& note : space_.notes) std::printf("  %s\n", note.c_str());
+  }
+
   void PrintPlan() const {
     const analyze::PlanEstimate estimate =
         analyze::EstimatePlan(space_, {.load = plan_.search.load_cost,
                                        .warmup = plan_.search.warmup_cost,
                                        .window = plan_.search.shortest_window});
-    for (const std::string& why : automatic_) std::printf("  %s\n", why.c_str());
-    for (const std::string& note : space_.notes) std::printf("  %s\n", note.c_str());
+    PrintNotes();
     for (const analyze::Axis& axis : space_.axes) {
       std::string values;
       for (const text::Json& value : axis.values)
@@ -189,8 +194,7 @@ class ModelAnalysis {
     if (!options_.metrics_urls.empty()) {
       for (const std::string& complaint : meter_.Complaints()) PrintWarning("analyze", complaint);
     }
-    for (const std::string& why : automatic_) std::printf("  %s\n", why.c_str());
-    for (const std::string& note : space_.notes) std::printf("  %s\n", note.c_str());
+    PrintNotes();
     std::printf("%zu configurations, %zu points\n\n", space_.configurations.size(),
                 space_.points());
     std::fflush(stdout);

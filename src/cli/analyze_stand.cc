@@ -74,17 +74,22 @@ Result<std::unique_ptr<ModelStand>> ModelStand::Open(const Parts& parts, const s
   return stand;
 }
 
-Result<void> ModelStand::Connect() {
+Result<void> ModelStand::Replan() {
   generator_.reset();
   data_.clear();
   signature_.clear();
+  plan_ = Plan();
+  if (const auto mistakes = MakePlan(perf_, plan_); !mistakes.empty())
+    return InvalidArgument(mistakes.front().text);
+  return {};
+}
+
+Result<void> ModelStand::Connect() {
   if (server_ != nullptr) {
     const analyze::ServerPlaces& places = server_->places();
     perf_.urls = {perf_.protocol == kserve::Protocol::kHttp ? places.http : places.grpc};
   }
-  plan_ = Plan();
-  if (const auto mistakes = MakePlan(perf_, plan_); !mistakes.empty())
-    return InvalidArgument(mistakes.front().text);
+  SEXTANT_TRY(Replan());
   credentials_.reset();
   SEXTANT_ASSIGN(credentials_, Credentials::Create(perf_, plan_.target, [](const Error& error) {
                    PrintWarning("analyze", error.message());
@@ -217,7 +222,6 @@ Result<void> ModelStand::Use(const analyze::Space& space) {
   perf_.batch.values.clear();
   double most = 1;
   bool rates = false;
-  std::vector<double> values;
   for (const analyze::Load& load : space.loads) {
     const auto batch = static_cast<double>(load.point.batch_size);
     if (std::find(perf_.batch.values.begin(), perf_.batch.values.end(), batch) ==
@@ -225,7 +229,6 @@ Result<void> ModelStand::Use(const analyze::Space& space) {
       perf_.batch.values.push_back(batch);
     most = std::max(most, load.point.value);
     rates |= load.point.mode == run::LoadMode::kRequestRate;
-    values.push_back(load.point.value);
   }
   if (rates) {
     perf_.rate = load::RateList{.values = {most}, .text = Format("{:g}", most), .range = {}};
@@ -235,7 +238,7 @@ Result<void> ModelStand::Use(const analyze::Space& space) {
         load::CountList{.values = {most}, .text = Format("{:g}", most), .range = {}};
     perf_.rate.reset();
   }
-  return Connect();
+  return Replan();
 }
 
 analyze::Baseline ModelStand::Sample(Nanos duration, std::string kind) {
@@ -252,8 +255,8 @@ analyze::Baseline ModelStand::Sample(Nanos duration, std::string kind) {
 Result<analyze::Baseline> ModelStand::MeasureIdle(Nanos duration) {
   SEXTANT_TRY(Unload());
   analyze::Baseline out = Sample(duration, "server_only");
-  const auto memory = out.figures.find("gpu_memory_used");
-  if (memory != out.figures.end()) idle_memory_ = memory->second.value;
+  if (const auto* memory = analyze::FindFigure(out.figures, "gpu_memory_used"))
+    idle_memory_ = memory->value;
   return out;
 }
 
@@ -311,10 +314,10 @@ Result<void> ModelStand::EnsureServer(analyze::LoadReport& report) {
 Result<void> ModelStand::CheckMemory(analyze::LoadReport& report) {
   if (!idle_memory_) return {};
   analyze::Baseline after = Sample(kRest, "unloaded");
-  const auto memory = after.figures.find("gpu_memory_used");
-  const bool kept = memory != after.figures.end() &&
-                    memory->second.value > *idle_memory_ * (1 + kKeptShare) + kKeptBytes;
-  const double extra = kept ? memory->second.value - *idle_memory_ : 0;
+  const analyze::Figure* memory = analyze::FindFigure(after.figures, "gpu_memory_used");
+  const bool kept =
+      memory != nullptr && memory->value > *idle_memory_ * (1 + kKeptShare) + kKeptBytes;
+  const double extra = kept ? memory->value - *idle_memory_ : 0;
   report.baselines.push_back(std::move(after));
   if (!kept) return {};
   if (server_ == nullptr) {

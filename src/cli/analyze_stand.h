@@ -61,6 +61,8 @@ class ModelStand final : public analyze::Stand {
  private:
   ModelStand(const Parts& parts, const std::string& model);
 
+  // The plan of perf_; what was made for another goes.
+  Result<void> Replan();
   Result<void> Connect();
   Result<void> FindModelControl();
   Result<void> AskForControl();

@@ -1,7 +1,5 @@
 #include "cli/analyze_view.h"
 
-#include <unistd.h>
-
 #include <cstdio>
 #include <mutex>
 
@@ -11,15 +9,6 @@
 #include "text/prometheus.h"
 
 namespace sextant::cli {
-namespace {
-
-Progress Resolve(Progress how) {
-  if (how != Progress::kAuto) return how;
-  return isatty(STDERR_FILENO) != 0 ? Progress::kLine : Progress::kNone;
-}
-
-}  // namespace
-
 // The text of the last change, served as it is.
 struct AnalyzeView::Endpoint final : net::HttpHandler {
   void OnRequest(const net::HttpRequest& request, net::HttpReply reply) override {
@@ -39,8 +28,8 @@ struct AnalyzeView::Endpoint final : net::HttpHandler {
 };
 
 AnalyzeView::AnalyzeView(Progress how, const analyze::Space& space, std::string model)
-    : how_(Resolve(how)), space_(space), model_(std::move(model)) {}
-AnalyzeView::~AnalyzeView() { ClearLine(); }
+    : how_(ResolveProgress(how)), space_(space), model_(std::move(model)) {}
+AnalyzeView::~AnalyzeView() { line_.Clear(); }
 
 Result<void> AnalyzeView::Listen(const std::string& address) {
   SEXTANT_ASSIGN(const net::HostPort where, net::ParseHostPort(address, 0), "--listen-metrics");
@@ -58,17 +47,7 @@ Result<void> AnalyzeView::Listen(const std::string& address) {
 }
 
 void AnalyzeView::Line(const std::string& text) {
-  if (how_ != Progress::kLine) return;
-  std::fprintf(stderr, "\r\033[K%s", text.substr(0, 170).c_str());
-  std::fflush(stderr);
-  line_shown_ = true;
-}
-
-void AnalyzeView::ClearLine() {
-  if (!line_shown_) return;
-  std::fputs("\r\033[K", stderr);
-  std::fflush(stderr);
-  line_shown_ = false;
+  if (how_ == Progress::kLine) line_.Show(text, 170);
 }
 
 std::string AnalyzeView::EtaText() const {
@@ -90,7 +69,6 @@ void AnalyzeView::Loading(const std::string& configuration) {
 
 void AnalyzeView::Begins(const analyze::PointRecord& point) {
   current_ = Format("{}, {}", point.configuration, analyze::DescribeLoad(point.load));
-  reason_ = point.reason;
   Publish();
 }
 
@@ -109,19 +87,20 @@ void AnalyzeView::Ended(const analyze::PointRecord& point, bool from_journal,
   if (from_journal) ++reused_;
   if (point.measured.status != analyze::Outcome::Status::kMeasured) ++failed_;
   remaining_ = search.Estimate();
-  // The leader by what has been told so far; cheap next to a measurement, not for replayed ones.
-  if (!from_journal) {
+  // The leader by what has been told so far, where somebody looks; cheap next to a measurement, not
+  // next to a replayed one.
+  if (!from_journal && (how_ != Progress::kNone || endpoint_)) {
     const analyze::Conclusion now = search.Conclude();
     if (!now.ranking.empty() && now.ranking.front().load) {
       const analyze::Standing& first = now.ranking.front();
-      const auto throughput = first.figures.find("throughput");
+      const analyze::Figure* throughput = analyze::FindFigure(first.figures, "throughput");
       best_.configuration = analyze::DescribeConfiguration(space_, first.configuration);
       best_.load = analyze::DescribeLoad(space_.loads[*first.load]);
-      best_.value = throughput == first.figures.end() ? 0 : throughput->second.value;
+      best_.value = throughput == nullptr ? 0 : throughput->value;
       best_.text = Format("{} {}", best_.configuration, analyze::ShowValue(best_.value, "1/s"));
     }
   }
-  ClearLine();
+  line_.Clear();
   if (how_ == Progress::kJson) {
     text::JsonWriter out;
     out.BeginObject()
@@ -151,7 +130,7 @@ void AnalyzeView::Ended(const analyze::PointRecord& point, bool from_journal,
 }
 
 void AnalyzeView::Note(const std::string& text) {
-  ClearLine();
+  line_.Clear();
   if (how_ == Progress::kJson) {
     text::JsonWriter out;
     out.BeginObject().Member("event", "note").Member("text", text).EndObject();
@@ -162,7 +141,7 @@ void AnalyzeView::Note(const std::string& text) {
 }
 
 void AnalyzeView::Finish() {
-  ClearLine();
+  line_.Clear();
   remaining_ = {};
   Publish();
 }

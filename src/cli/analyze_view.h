@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "analyze/analysis.h"
-#include "cli/perf_options.h"
+#include "cli/perf_progress.h"
 #include "load/measurement.h"
 
 namespace sextant::cli {
@@ -37,7 +37,6 @@ class AnalyzeView final : public analyze::Watcher {
     double value = 0;
   };
   void Line(const std::string& text);
-  void ClearLine();
   void Publish();
   std::string EtaText() const;
 
@@ -48,9 +47,9 @@ class AnalyzeView final : public analyze::Watcher {
   Instant begin_ = SteadyNow(), last_line_{};
   uint64_t done_ = 0, reused_ = 0, failed_ = 0, loads_ = 0;
   analyze::Search::Remaining remaining_;
-  std::string current_, reason_;
+  std::string current_;
   Best best_;
-  bool line_shown_ = false;
+  StatusLine line_;
 };
 
 }  // namespace sextant::cli

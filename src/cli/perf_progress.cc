@@ -10,10 +10,26 @@
 
 namespace sextant::cli {
 
-ProgressPrinter::ProgressPrinter(Progress how, size_t levels) : how_(how), levels_(levels) {
-  if (how_ == Progress::kAuto)
-    how_ = isatty(STDERR_FILENO) != 0 ? Progress::kLine : Progress::kNone;
+Progress ResolveProgress(Progress how) {
+  if (how != Progress::kAuto) return how;
+  return isatty(STDERR_FILENO) != 0 ? Progress::kLine : Progress::kNone;
 }
+
+void StatusLine::Show(std::string_view text, size_t most) {
+  std::fprintf(stderr, "\r\033[K%s", std::string(text.substr(0, most)).c_str());
+  std::fflush(stderr);
+  shown_ = true;
+}
+
+void StatusLine::Clear() {
+  if (!shown_) return;
+  std::fputs("\r\033[K", stderr);
+  std::fflush(stderr);
+  shown_ = false;
+}
+
+ProgressPrinter::ProgressPrinter(Progress how, size_t levels)
+    : how_(ResolveProgress(how)), levels_(levels) {}
 
 void ProgressPrinter::StartLevel(const run::LoadPoint& point) {
   point_ = point;
@@ -48,9 +64,7 @@ void ProgressPrinter::Show(const load::LiveFigures& f) {
     if (eta >= 0)
       line +=
           Format("  ETA {}", HumanDuration(std::chrono::seconds(static_cast<int64_t>(eta + 0.5))));
-    std::fprintf(stderr, "\r\033[K%s", line.substr(0, 150).c_str());
-    std::fflush(stderr);
-    line_shown_ = true;
+    line_.Show(line, 150);
   } else if (how_ == Progress::kJson) {
     text::JsonWriter out;
     out.BeginObject().Member("event", "progress").Member("level", static_cast<uint64_t>(done_ + 1));
@@ -71,7 +85,7 @@ void ProgressPrinter::Show(const load::LiveFigures& f) {
 
 void ProgressPrinter::EndLevel(const run::Level& level) {
   ++done_;
-  ClearLine();
+  line_.Clear();
   if (how_ != Progress::kJson) return;
   text::JsonWriter out;
   out.BeginObject().Member("event", "level").Member("level", static_cast<uint64_t>(done_));
@@ -85,13 +99,6 @@ void ProgressPrinter::EndLevel(const run::Level& level) {
       .Member("state", run::StateText(level))
       .EndObject();
   std::fprintf(stderr, "%s\n", out.text().c_str());
-}
-
-void ProgressPrinter::ClearLine() {
-  if (!line_shown_) return;
-  std::fputs("\r\033[K", stderr);
-  std::fflush(stderr);
-  line_shown_ = false;
 }
 
 }  // namespace sextant::cli

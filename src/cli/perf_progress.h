@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "base/clock.h"
 #include "cli/perf_options.h"
@@ -9,6 +10,20 @@
 #include "run/level.h"
 
 namespace sextant::cli {
+
+// kAuto made definite: a line if stderr is a terminal, else nothing.
+Progress ResolveProgress(Progress how);
+
+// A line on stderr that is kept current.
+class StatusLine {
+ public:
+  // At most so many bytes of it, so that it stays one line.
+  void Show(std::string_view text, size_t most);
+  void Clear();
+
+ private:
+  bool shown_ = false;
+};
 
 class ProgressPrinter {
  public:
@@ -20,15 +35,14 @@ class ProgressPrinter {
   void EndLevel(const run::Level& level);
 
  private:
-  void ClearLine();
   double Eta(const load::LiveFigures& figures) const;  // seconds, negative: unknown
 
-  Progress how_;
+  const Progress how_;
   const size_t levels_;
   size_t done_ = 0;
   run::LoadPoint point_;
   Instant begin_ = SteadyNow(), level_begin_ = SteadyNow();
-  bool line_shown_ = false;
+  StatusLine line_;
 };
 
 }  // namespace sextant::cli
