@@ -8,11 +8,13 @@
 
 namespace {
 
-void Make(const sextant::analyze::SpaceSpec& spec) {
+// Of one model, or of two together.
+void Make(const sextant::analyze::SpaceSpec& spec, bool together = false) {
   using namespace sextant;  // NOLINT
   static const kserve::ModelConfig config =
       kserve::ParseModelConfig("max_batch_size: 8 instance_group { count: 2 }").value();
-  analyze::SpaceModel model = analyze::ModelOf(config);
+  static const std::vector<analyze::NamedConfig> two{{"a", config}, {"b-2", {}}};
+  analyze::SpaceModel model = together ? analyze::ModelOf(two) : analyze::ModelOf(config);
   model.most_points = 500;
   const auto space = analyze::MakeSpace(spec, model);
   if (!space.has_value()) return;
@@ -43,6 +45,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     }
   }
   if (const auto spec = analyze::ParseSpace(set, where); spec.has_value()) Make(*spec);
+  static const std::vector<std::string> models{"a", "b-2"};
+  if (const auto spec = analyze::ParseSpace(set, where, models); spec.has_value())
+    Make(*spec, true);
   if (const auto yaml = text::ParseYaml(text); yaml.has_value()) {
     if (const auto spec = analyze::ParseSpaceYaml(*yaml, text); spec.has_value()) Make(*spec);
   }

@@ -37,12 +37,16 @@ bool OnCpuOnly(const ModelConfig& config, const AutomaticOptions& options) {
 // Several models have so many configurations at most that nobody asked for.
 constexpr size_t kMostTogether = 20'000;
 
-// What one of the models wants, under its name; empty: there is one.
+Unowned UnownedOf(std::span<const NamedConfig> models) {
+  return models.front().name.empty() ? Unowned::kMain : Unowned::kAll;
+}
+
+// What one of the models wants, under its name.
 class Completer {
  public:
-  Completer(AutomaticSpace& out, std::string_view owner, const ModelConfig& config,
+  Completer(AutomaticSpace& out, std::string_view owner, Unowned unowned, const ModelConfig& config,
             const AutomaticOptions& options)
-      : out_(out), owner_(owner), config_(config), options_(options) {}
+      : out_(out), owner_(owner), unowned_(unowned), config_(config), options_(options) {}
 
   // A model that is analyzed with others has its batch sizes in fewer steps.
   void CompleteConfiguration(bool wanted, int64_t batch_factor) {
@@ -50,6 +54,8 @@ class Completer {
     if (wanted) AddConfiguration();
     AddKind();
   }
+
+  bool IsEnsemble() const { return config_.has_ensemble_scheduling(); }
 
   // Twice what is worked on at once keeps every instance busy; twice that again shows the queue.
   struct InFlight {
@@ -77,7 +83,7 @@ class Completer {
   // Of this model, or of all.
   const AxisSpec* Find(std::string_view name) const {
     const AxisSpec* own = out_.spec.Find(WithOwner(owner_, name));
-    return own != nullptr ? own : out_.spec.Find(name);
+    return own != nullptr || unowned_ == Unowned::kMain ? own : out_.spec.Find(name);
   }
 
   void AddConfiguration() {
@@ -87,9 +93,10 @@ class Completer {
                  "that it is given");
     }
     if (config_.has_ensemble_scheduling()) {
-      return Say("configuration",
-                 "only the load is varied, for an ensemble has no instances and no "
-                 "batcher of its own; its parts are models that can be analysed");
+      return Say(
+          "configuration",
+          "an ensemble has no instances and no batcher of its own: those of the models in it "
+          "are varied, where they are known (--model-repository, --bls-composing-models)");
     }
     AddInstances();
     AddBatching();
@@ -155,6 +162,7 @@ class Completer {
 
   AutomaticSpace& out_;
   const std::string_view owner_;
+  const Unowned unowned_;
   const ModelConfig& config_;
   const AutomaticOptions& options_;
   int64_t batch_factor_ = 2;
@@ -174,6 +182,8 @@ void AddLoad(std::span<const Completer> models, const AutomaticOptions& options,
   }
   Completer::InFlight all;
   for (const Completer& model : models) {
+    // An ensemble works on nothing itself.
+    if (model.IsEnsemble() && models.size() > 1) continue;
     const Completer::InFlight one = model.Enough();
     all.enough += one.enough, all.instances += one.instances;
     all.batch = std::max(all.batch, one.batch);
@@ -223,8 +233,8 @@ AutomaticSpace CompleteSpace(SpaceSpec given, std::span<const NamedConfig> model
   const bool several = models.size() > 1;
   std::vector<Completer> completers;
   for (const NamedConfig& model : models) {
-    completers.emplace_back(out, several ? std::string_view(model.name) : "", model.config,
-                            options);
+    completers.emplace_back(out, several ? std::string_view(model.name) : "", UnownedOf(models),
+                            model.config, options);
     completers.back().CompleteConfiguration(!has_configuration, several ? 4 : 2);
   }
   if (several && !has_configuration) LimitTogether(out);
@@ -274,21 +284,22 @@ SpaceModel ModelOf(std::span<const NamedConfig> models) {
     each.push_back({model.name, ModelOf(model.config)});
     out.models.push_back(model.name);
   }
-  out.present = [each](const std::string& path) -> Json {
+  const Unowned unowned = UnownedOf(models);
+  out.present = [each, unowned](const std::string& path) -> Json {
     const OwnedName split = SplitOwner(path);
     Json::Array values;
     for (const One& one : each) {
-      if (split.model.empty() || split.model == one.name)
+      if (split.model == one.name || (split.model.empty() && unowned == Unowned::kAll))
         values.push_back(one.model.present(std::string(split.name)));
     }
     const bool same = std::all_of(values.begin(), values.end(),
                                   [&](const Json& value) { return value == values.front(); });
     return same && !values.empty() ? values.front() : Json(std::move(values));
   };
-  out.refuses = [each](std::span<const Setting> settings) -> std::optional<std::string> {
+  out.refuses = [each, unowned](std::span<const Setting> settings) -> std::optional<std::string> {
     for (const One& one : each) {
-      if (auto why = one.model.refuses(SettingsOf(settings, one.name)))
-        return Format("{}: {}", one.name, *why);
+      if (auto why = one.model.refuses(SettingsOf(settings, one.name, unowned)))
+        return one.name.empty() ? *why : Format("{}: {}", one.name, *why);
     }
     return std::nullopt;
   };

@@ -41,7 +41,7 @@ AutomaticSpace CompleteSpace(SpaceSpec given, const kserve::ModelConfig& config,
 
 // One of the models that are served together, or the only one.
 struct NamedConfig {
-  std::string name;
+  std::string name;  // empty: the one that is measured, and the others are behind it
   kserve::ModelConfig config;
 };
 // Of several models: axes of each, under its name ("resnet:max_batch_size"), and one load.

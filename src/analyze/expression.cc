@@ -214,7 +214,7 @@ class ExpressionParser {
     size_t length = 0;
     for (const std::string& model : models_) {
       const std::string_view rest = text_.substr(at_);
-      if (rest.starts_with(model) && rest.substr(model.size()).starts_with(':'))
+      if (!model.empty() && rest.starts_with(model) && rest.substr(model.size()).starts_with(':'))
         length = std::max(length, model.size() + 1);
     }
     return length;

@@ -1,6 +1,7 @@
 #include "analyze/meter.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 #include <thread>
 
@@ -326,6 +327,13 @@ Figures FiguresOf(const run::Level& level) {
       Put(out, "between_responses", level.responses->between.Quantile(0.5) * 1e-9);
   }
   AddServerTimes(level.server, out);
+  std::map<std::string, std::vector<run::ServerRecord>> behind;
+  for (const run::ServerRecord& server : level.composing) behind[server.model].push_back(server);
+  for (const auto& [model, versions] : behind) {
+    Figures own;
+    AddServerTimes(versions, own);
+    for (auto& [name, figure] : own) out.emplace(WithOwner(model, name), figure);
+  }
   for (const run::Level& model : level.models) {
     if (!model.part) continue;
     for (auto& [name, figure] : FiguresOf(model))

@@ -15,15 +15,16 @@ std::string WithOwner(std::string_view model, std::string_view name) {
 }
 
 std::vector<kserve::FieldSetting> SettingsOf(std::span<const kserve::FieldSetting> settings,
-                                             std::string_view model) {
+                                             std::string_view model, Unowned unowned) {
   std::vector<kserve::FieldSetting> out;
-  for (const bool own : {false, true}) {
+  const auto take = [&](std::string_view owner) {
     for (const kserve::FieldSetting& setting : settings) {
       const OwnedName split = SplitOwner(setting.path);
-      if (own ? !split.model.empty() && split.model == model : split.model.empty())
-        out.push_back({std::string(split.name), setting.value});
+      if (split.model == owner) out.push_back({std::string(split.name), setting.value});
     }
-  }
+  };
+  if (unowned == Unowned::kAll && !model.empty()) take("");
+  take(model);
   return out;
 }
 

@@ -2,6 +2,7 @@
 // "resnet:latency_p99". A name without a model is all models'. Pure.
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
@@ -20,9 +21,15 @@ OwnedName SplitOwner(std::string_view name);
 // The name itself where there is no model.
 std::string WithOwner(std::string_view model, std::string_view name);
 
-// What is said of this model and of all, without the model's name; what is said of it alone goes
-// last, so that it is what counts.
+// What names without a model are of.
+enum class Unowned : uint8_t {
+  kAll,   // of all models, which are measured together
+  kMain,  // of the model that is measured; the others are behind it (an ensemble's steps)
+};
+
+// What is said of this model, without its name; what is said of all goes first, so that what is
+// said of it alone counts. The main model's name is empty.
 std::vector<kserve::FieldSetting> SettingsOf(std::span<const kserve::FieldSetting> settings,
-                                             std::string_view model);
+                                             std::string_view model, Unowned unowned);
 
 }  // namespace sextant::analyze

@@ -43,6 +43,13 @@ Space Make(const std::vector<NamedConfig>& models, const Words& set, const Words
   return space.has_value() ? *std::move(space) : Space();
 }
 
+Words AxisNames(const AutomaticSpace& space) {
+  Words out;
+  for (const AxisSpec& axis : space.spec.axes)
+    out.push_back(Format("{}*{}", axis.name, axis.values.size()));
+  return out;
+}
+
 TEST(OwnedNames, AreSplitBeforeAnyBracket) {
   const auto split = [](std::string_view name) {
     const OwnedName out = SplitOwner(name);
@@ -59,11 +66,14 @@ TEST(OwnedNames, AreSplitBeforeAnyBracket) {
 TEST(OwnedNames, OfAModelCountMoreThanThoseOfAll) {
   const std::vector<kserve::FieldSetting> settings{
       {"a:max_batch_size", Json(2)}, {"max_batch_size", Json(8)}, {"b:x", Json(3)}};
-  const auto of_a = SettingsOf(settings, "a");
+  const auto of_a = SettingsOf(settings, "a", Unowned::kAll);
   ASSERT_EQ(of_a.size(), 2U);
   EXPECT_EQ(of_a[1].path, "max_batch_size");
   EXPECT_EQ(of_a[1].value, Json(2));
-  EXPECT_EQ(SettingsOf(settings, "c").size(), 1U);
+  EXPECT_EQ(SettingsOf(settings, "c", Unowned::kAll).size(), 1U);
+  // Behind a model, what has no name is that model's.
+  EXPECT_EQ(SettingsOf(settings, "a", Unowned::kMain).size(), 1U);
+  EXPECT_EQ(SettingsOf(settings, "", Unowned::kMain).front().value, Json(8));
 }
 
 TEST(SpaceOfSeveralModels, HasAxesOfEachAndOfAll) {
@@ -107,8 +117,9 @@ TEST(SpaceOfSeveralModels, LeavesOutWhatAServerWouldRefuseOfOneOfThem) {
 }
 
 TEST(SpaceOfSeveralModels, NamesWhatIsNoModel) {
-  EXPECT_NE(Faults({"bert:instances=1"}).find("there is no model 'bert' in --mix (resnet, 2d-cnn)"),
-            std::string::npos)
+  EXPECT_NE(
+      Faults({"bert:instances=1"}).find("there is no model 'bert' among them (resnet, 2d-cnn)"),
+      std::string::npos)
       << Faults({"bert:instances=1"});
   EXPECT_NE(Faults({"resnet:instances=1"}, {}, {}).find("--mix"), std::string::npos);
   EXPECT_NE(Faults({"resnet:instances=1", "instances=2"}).find("exclude each other"),
@@ -118,11 +129,25 @@ TEST(SpaceOfSeveralModels, NamesWhatIsNoModel) {
   EXPECT_EQ(Faults({"resnet:instances=1", "2d-cnn:instances=2"}), "");
 }
 
-Words AxisNames(const AutomaticSpace& space) {
-  Words out;
-  for (const AxisSpec& axis : space.spec.axes)
-    out.push_back(Format("{}*{}", axis.name, axis.values.size()));
-  return out;
+TEST(ModelsBehindOne, HaveAxesOfTheirOwnAndWhatHasNoNameIsTheModels) {
+  std::vector<NamedConfig> models{Model("", "max_batch_size: 8"),
+                                  Model("resnet", "max_batch_size: 4")};
+  const auto make = [&](const Words& set) {
+    const auto spec = ParseSpace(set, {}, std::vector<std::string>{"", "resnet"});
+    EXPECT_TRUE(spec.has_value());
+    return MakeSpace(*spec, ModelOf(models)).value();
+  };
+  EXPECT_EQ(
+      Configurations(make({"instances=1,2", "resnet:instances=2"})),
+      (Words{"default", "instances=1, resnet:instances=2", "instances=2, resnet:instances=2"}))
+      << "a name alone is not all models'";
+  const Space space = make({"max_batch_size=16", "batch=1,4,16"});
+  EXPECT_EQ(space.loads[space.loads_of[1].back()].point.batch_size, 4)
+      << "the model behind takes no more";
+  models.front().config = kserve::ParseModelConfig("ensemble_scheduling {}").value();
+  EXPECT_EQ(AxisNames(CompleteSpace({}, models, {.cores = 2})),
+            (Words{"resnet:instance_group.count*2", "resnet:max_batch_size*4",
+                   "resnet:dynamic_batching*1", "concurrency*10"}));
 }
 
 TEST(SpaceOfSeveralModels, IsMadeOfWhatEachAllows) {

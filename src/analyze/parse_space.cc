@@ -109,10 +109,11 @@ class AxisParser {
     const OwnedName split = SplitOwner(axis_.name);
     if (!split.model.empty() && !IsModel(split.model)) {
       return InvalidArgument(
-          models_.empty() ? Format("'{}' stands before a field of one of several models (--mix)",
-                                   Printable(split.model, 60))
-                          : Format("there is no model '{}' in --mix ({})",
-                                   Printable(split.model, 60), Join(models_, ", ")));
+          models_.empty()
+              ? Format("'{}' stands before a field of one of several models (--mix)",
+                       Printable(split.model, 60))
+              : Format("there is no model '{}' among them ({})", Printable(split.model, 60),
+                       Join(models_.subspan(models_.front().empty() ? 1 : 0), ", ")));
     }
     const Result<Json> known = kserve::GetField({}, split.name);
     if (known.has_value()) return {};
@@ -319,7 +320,8 @@ void AddWhere(std::string_view text, Models models, SpaceSpec& spec,
   spec.where.push_back(*std::move(condition));
 }
 
-Result<SpaceSpec> Finish(SpaceSpec spec, std::vector<std::string> faults) {
+Result<SpaceSpec> Finish(SpaceSpec spec, Models models, std::vector<std::string> faults) {
+  const bool together = !models.empty() && !models.front().empty();
   for (size_t i = 0; i < spec.axes.size(); ++i) {
     for (size_t j = 0; j < i; ++j) {
       if (spec.axes[i].name == spec.axes[j].name)
@@ -327,7 +329,7 @@ Result<SpaceSpec> Finish(SpaceSpec spec, std::vector<std::string> faults) {
             Format("{} is given twice; put all its values into one", spec.axes[i].name));
     }
     const OwnedName own = SplitOwner(spec.axes[i].name);
-    if (!own.model.empty() && spec.Find(own.name) != nullptr) {
+    if (together && !own.model.empty() && spec.Find(own.name) != nullptr) {
       faults.push_back(Format("{} and {} exclude each other: the second is of all models",
                               spec.axes[i].name, own.name));
     }
@@ -409,7 +411,7 @@ Result<SpaceSpec> ParseSpace(std::span<const std::string> set, std::span<const s
       spec.axes.push_back(*std::move(axis));
   }
   for (const std::string& text : where) AddWhere(text, models, spec, faults);
-  return Finish(std::move(spec), std::move(faults));
+  return Finish(std::move(spec), models, std::move(faults));
 }
 
 Result<SpaceSpec> ParseSpaceYaml(const Json& space, std::string_view source, Models models) {
@@ -429,7 +431,7 @@ Result<SpaceSpec> ParseSpaceYaml(const Json& space, std::string_view source, Mod
       AddYamlAxis(member, source, models, spec, faults);
     }
   }
-  return Finish(std::move(spec), std::move(faults));
+  return Finish(std::move(spec), models, std::move(faults));
 }
 
 }  // namespace sextant::analyze

@@ -7,7 +7,8 @@
 //                  ranges 1..8, 0..1000:100 (a step), 1..64*4 (a factor), log2(1..128);
 //                  or one expression over other axes and fields: 2*instances*max_batch_size
 //
-// `models`: the names of several that are served together; none: there is one.
+// `models`: the names of several that are served together; those behind one, after an empty name;
+// none: there is one.
 // Errors: kInvalidArgument, all mistakes at once, one a line, each with its place.
 #pragma once
 

@@ -70,7 +70,8 @@ std::string FieldText(const Report& report, const PointRecord& point, std::strin
     const std::string own = WithOwner(model, path);
     for (const auto* settings : {&point.settings, &report.base}) {
       for (const Setting& setting : *settings) {
-        if (setting.path == own || setting.path == path) return ValueText(setting.value);
+        const bool of_all = !report.parts.empty() && setting.path == path;
+        if (setting.path == own || of_all) return ValueText(setting.value);
       }
     }
     return {};
@@ -273,7 +274,9 @@ Json ResultsJson(const Report& report) {
   out.Set("version", 1);
   out.Set("model", report.model);
   if (!report.models.empty()) {
-    Json::Array models(report.models.begin(), report.models.end());
+    Json::Array models;
+    for (const std::string& model : report.models)
+      models.emplace_back(model.empty() ? report.model : model);
     out.Set("models", std::move(models));
   }
   for (const auto& [name, value] : report.identity) identity.Set(name, value);

@@ -25,8 +25,9 @@ struct Report {
   Identity identity;
   std::vector<Baseline> baselines;
   std::vector<Setting> base;  // fields that the default has without being set, for tables
-  // Several models together: those whose configurations are set, and those whose parts of a load
-  // have figures (more, where versions of one model are). Empty: one model.
+  // Several models: those whose configurations are set, as they stand before the names of fields
+  // (empty: the one that is measured), and those whose parts of a load have figures. None: one
+  // model.
   std::vector<std::string> models = {}, parts = {};
 };
 

@@ -417,8 +417,10 @@ class Builder {
     for (const std::string& model : models) {
       const std::string name = WithOwner(model, kField);
       BatchLimit limit{.axis = {}, .present = OperandOf(Present(name))};
+      const bool of_all = !models.front().empty();
       for (size_t i = 0; i < axes_.size(); ++i) {
-        if (axes_[i].spec->name == name || axes_[i].spec->name == kField) limit.axis = i;
+        const std::string& axis = axes_[i].spec->name;
+        if (axis == name || (of_all && axis == kField)) limit.axis = i;
       }
       batch_limits_.push_back(limit);
     }

@@ -76,7 +76,8 @@ struct SpaceSpec {
 
 // What the space needs to know of the model (ModelOf in automatic_space.h makes it).
 struct SpaceModel {
-  // Several that are served together; then paths may have a model's name before them. Empty: one.
+  // Several that are served together; then paths may have a model's name before them. The first is
+  // empty where the others are behind it. None: one model.
   std::vector<std::string> models;
   // The present value of a field as kserve::GetField gives it, null where it is absent; of all
   // models where these differ, an array of theirs.

@@ -40,7 +40,7 @@ class ModelAnalysis {
       : options_(plan.options),
         plan_(plan),
         model_(plan.name),
-        together_(plan.models.size() > 1 || !plan.options.mix.empty()),
+        several_(plan.models.size() > 1),
         directory_(std::move(directory)),
         server_(server),
         meter_(meter),
@@ -82,7 +82,8 @@ class ModelAnalysis {
                                          }},
                                     plan_.models));
     const kserve::ServerMetadata& server = stand_->subject().server;
-    std::printf("%s %s on %s %s (%s)\n", together_ ? "Models, together:" : "Model", model_.c_str(),
+    const bool mixed = !options_.mix.empty();
+    std::printf("%s %s on %s %s (%s)\n", mixed ? "Models, together:" : "Model", model_.c_str(),
                 server.name.empty() ? "a server without metadata" : server.name.c_str(),
                 server.version.c_str(),
                 server_ == nullptr ? options_.urls.front().c_str() : server_->Describe().c_str());
@@ -92,6 +93,10 @@ class ModelAnalysis {
           "only the load is searched.\n");
     }
     for (const std::string& line : stand_->subject().banner) std::printf("%s", line.c_str());
+    if (several_ && !mixed) {
+      const std::vector<std::string> behind(plan_.models.begin() + 1, plan_.models.end());
+      std::printf("Models behind it: %s\n", Join(behind, ", ").c_str());
+    }
     std::fflush(stdout);
     return {};
   }
@@ -174,7 +179,7 @@ class ModelAnalysis {
     SEXTANT_ASSIGN(analyze::Journal journal,
                    analyze::Journal::Open(
                        {.path = path, .resume = options_.resume, .also = options_.merge_journals},
-                       MakeIdentity(options_, *stand_, server_ == nullptr)));
+                       MakeIdentity(options_, plan_.models, *stand_, server_ == nullptr)));
     journal_.emplace(std::move(journal));
     for (const std::string& note : journal_->notes()) PrintWarning("analyze", note);
     if (journal_->reusable() > 0)
@@ -220,10 +225,16 @@ class ModelAnalysis {
       for (const char* path : {"instance_group.count", "max_batch_size"}) {
         Result<text::Json> value = kserve::GetField(base.config, path);
         if (value.has_value() && !value->IsNull())
-          out.push_back({analyze::WithOwner(together_ ? base.name : "", path), *std::move(value)});
+          out.push_back({analyze::WithOwner(base.name, path), *std::move(value)});
       }
     }
     return out;
+  }
+
+  std::vector<std::string> Owners() const {
+    std::vector<std::string> out;
+    for (const analyze::NamedConfig& base : stand_->bases()) out.push_back(base.name);
+    return several_ ? out : std::vector<std::string>();
   }
 
   analyze::Report MakeReport() const {
@@ -236,7 +247,7 @@ class ModelAnalysis {
             .identity = journal_->identity(),
             .baselines = journal_->baselines(),
             .base = PresentValues(),
-            .models = together_ ? plan_.models : std::vector<std::string>(),
+            .models = Owners(),
             .parts = stand_->PartLabels()};
   }
 
@@ -254,7 +265,7 @@ class ModelAnalysis {
                        stand_->ConfigOf(standing.configuration, i));
         models.push_back({plan_.models[i], kserve::FormatModelConfig(config)});
         // Several lie as in a repository.
-        const std::string place = together_ ? JoinPath(directory, plan_.models[i]) : directory;
+        const std::string place = several_ ? JoinPath(directory, plan_.models[i]) : directory;
         SEXTANT_TRY(MakeDirectories(place));
         SEXTANT_TRY(WriteFileAtomic(JoinPath(place, "config.pbtxt"), models.back().config_pbtxt));
       }
@@ -293,7 +304,7 @@ class ModelAnalysis {
         options_.results_for == ResultsFor::kSextant ? "" : " and the CSV files of --compat");
     if (IsDirectory(best))
       std::printf("The best: %s/%sconfig.pbtxt, with Helm values beside it\n", best.c_str(),
-                  together_ ? "MODEL/" : "");
+                  several_ ? "MODEL/" : "");
     return {};
   }
 
@@ -311,7 +322,7 @@ class ModelAnalysis {
   const AnalyzeOptions& options_;
   const ModelPlan& plan_;
   const std::string model_;  // or several models'
-  const bool together_;
+  const bool several_;       // of whose configurations are set
   const std::string directory_;
   analyze::ModelServer* const server_;
   analyze::Meter& meter_;

@@ -70,7 +70,8 @@ std::string HashData(const AnalyzeOptions& options) {
 
 }  // namespace
 
-analyze::Identity MakeIdentity(const AnalyzeOptions& options, const ModelStand& stand,
+analyze::Identity MakeIdentity(const AnalyzeOptions& options,
+                               const std::vector<std::string>& models, const ModelStand& stand,
                                bool remote) {
   const kserve::ServerMetadata& server = stand.subject().server;
   const HostFacts host = ReadHostFacts();
@@ -97,7 +98,7 @@ analyze::Identity MakeIdentity(const AnalyzeOptions& options, const ModelStand& 
   std::vector<std::string> configurations, files;
   for (const analyze::NamedConfig& base : stand.bases()) {
     configurations.push_back(brief(kserve::ModelConfigToJson(base.config)));
-    const std::string folder = JoinPath(options.repository, base.name);
+    const std::string folder = JoinPath(options.repository, models[files.size()]);
     files.push_back(!options.repository.empty() && IsDirectory(folder) ? HashFiles(folder)
                                                                        : brief(stand.metadata()));
   }

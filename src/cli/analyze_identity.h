@@ -11,6 +11,8 @@ namespace sextant::cli {
 
 // Tool, server, protocol, the models' files, data, and the machine that the load comes from; of a
 // remote server its URL.
-analyze::Identity MakeIdentity(const AnalyzeOptions& options, const ModelStand& stand, bool remote);
+analyze::Identity MakeIdentity(const AnalyzeOptions& options,
+                               const std::vector<std::string>& models, const ModelStand& stand,
+                               bool remote);
 
 }  // namespace sextant::cli

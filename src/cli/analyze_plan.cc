@@ -96,7 +96,9 @@ analyze::SpaceSpec ReadSpace(const AnalyzeOptions& options, std::span<const std:
   return out;
 }
 
-analyze::SearchOptions ReadSearch(const AnalyzeOptions& options, const AddMistake& add) {
+// `behind`: models whose statistics goals may speak of.
+analyze::SearchOptions ReadSearch(const AnalyzeOptions& options,
+                                  std::span<const std::string> behind, const AddMistake& add) {
   analyze::SearchOptions search;
   search.kind = options.search;
   if (auto objectives = analyze::ParseObjectives(options.objectives); objectives.has_value()) {
@@ -128,7 +130,7 @@ analyze::SearchOptions ReadSearch(const AnalyzeOptions& options, const AddMistak
   search.shortest_window = options.shortest_window;
   search.longest_window = std::max(options.longest_window, options.shortest_window);
   search.seed = *options.seed;
-  CheckOwners(options, search, add);
+  CheckOwners(options, behind, search, add);
   return search;
 }
 
@@ -183,17 +185,29 @@ void TakeFromFile(const analyze::ModelAnalyzerConfig& file, AnalyzeOptions& opti
   take(options.results_for, kDefault.results_for, ResultsFor::kModelAnalyzer);
 }
 
+// One model, with those behind it.
+ModelPlan PlanOne(const AnalyzeOptions& options, const std::string& name, const AddMistake& add) {
+  std::vector<std::string> models = WithModelsBehind(options, name);
+  // As names are written: those behind it.
+  std::vector<std::string> owners = models;
+  owners.front().clear();
+  const auto behind = std::span<const std::string>(models).subspan(1);
+  return {.name = name,
+          .models = models,
+          .options = options,
+          .space = ReadSpace(options, behind.empty() ? behind : owners, add),
+          .bounds = {},
+          .rates = !options.rates.empty(),
+          .search = ReadSearch(options, behind, add)};
+}
+
 // One model of the file: its axes, its goal, and its words of a command line.
 void AddFileModel(const analyze::ModelAnalyzerConfig& file,
                   const analyze::ModelAnalyzerModel& model, const AnalyzeOptions& options,
                   AnalyzePlan& plan, const AddMistake& add) {
-  ModelPlan out{.name = model.name,
-                .models = {model.name},
-                .options = options,
-                .space = ReadSpace(options, {}, add),
-                .bounds = file.bounds,
-                .rates = file.rate_search || !options.rates.empty(),
-                .search = ReadSearch(options, add)};
+  ModelPlan out = PlanOne(options, model.name, add);
+  out.bounds = file.bounds;
+  out.rates |= file.rate_search;
   for (const analyze::AxisSpec& axis : model.axes) {
     out.rates |= axis.name == "rate";
     if (out.space.Find(axis.name) == nullptr) out.space.axes.push_back(axis);
@@ -253,7 +267,7 @@ void AddMix(const AnalyzeOptions& options, AnalyzePlan& plan, const AddMistake& 
                 .space = ReadSpace(options, models, add),
                 .bounds = {},
                 .rates = !options.rates.empty(),
-                .search = ReadSearch(options, add)};
+                .search = ReadSearch(options, {}, add)};
   AddOwnLoad(options, out.space);
   plan.models.push_back(std::move(out));
 }
@@ -284,20 +298,14 @@ std::vector<options::Mistake> MakeAnalyzePlan(AnalyzeOptions& options, AnalyzePl
   CheckServer(options, add);
   if (!options.mix.empty()) AddMix(options, plan, add);
   for (const std::string& name : names) {
-    const bool planned =
-        std::any_of(plan.models.begin(), plan.models.end(), [&](const ModelPlan& model) {
-          return std::find(model.models.begin(), model.models.end(), name) != model.models.end();
-        });
-    if (planned || !options.mix.empty()) continue;
+    // By the file, alone or with others.
+    const bool planned = std::any_of(
+        plan.models.begin(), plan.models.end(),
+        [&](const ModelPlan& model) { return model.name == name || !model.options.mix.empty(); });
+    if (planned) continue;
     // What is wrong with the options is said once.
     const AddMistake once = plan.models.empty() ? add : [](const std::string&) {};
-    plan.models.push_back({.name = name,
-                           .models = {name},
-                           .options = options,
-                           .space = ReadSpace(options, {}, once),
-                           .bounds = {},
-                           .rates = !options.rates.empty(),
-                           .search = ReadSearch(options, once)});
+    plan.models.push_back(PlanOne(options, name, once));
   }
   for (const std::string& url : options.metrics_urls) {
     if (const auto endpoint = metrics::ParseEndpoint(url); !endpoint.has_value())

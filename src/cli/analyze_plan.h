@@ -11,9 +11,10 @@
 namespace sextant::cli {
 
 struct ModelPlan {
-  std::string name;                 // several: "resnet+bert"
-  std::vector<std::string> models;  // whose configurations are set: one, or several together
-  AnalyzeOptions options;           // with what a configuration file says of this model
+  std::string name;  // several: "resnet+bert"
+  // Whose configurations are set: one; several together; or one and those behind it.
+  std::vector<std::string> models;
+  AnalyzeOptions options;    // with what a configuration file says of this model
   analyze::SpaceSpec space;  // as it was given; what it lacks is chosen when the model is known
   analyze::SearchBounds bounds;
   bool rates = false;  // load is a rate

@@ -126,19 +126,19 @@ Result<void> ModelStand::FindModelControl() {
   if (!options_.work_repository.empty()) {
     control_mode_ = ModelControl::kPoll;
     work_repository_.emplace(options_.repository, options_.work_repository);
-    // A model appears there with a configuration.
-    SEXTANT_TRY(FindBases());
   } else if (server_ != nullptr) {
     control_mode_ = ModelControl::kExplicit;
   } else {
     SEXTANT_TRY(AskForControl());
   }
-  for (size_t i = 0; i < models_.size(); ++i) {
-    if (control_mode_ == ModelControl::kNone || models_[i].was_loaded) continue;
-    if (const auto loaded = Load(i, {}); !loaded.has_value())
-      return Refusal(loaded.error()).In(Format("model '{}'", models_[i].name));
-  }
+  // Of the repository; a server tells the configuration of what is loaded.
   SEXTANT_TRY(FindBases());
+  const bool all_there = std::all_of(models_.begin(), models_.end(),
+                                     [](const Served& model) { return model.was_loaded; });
+  if (control_mode_ != ModelControl::kNone && !all_there) {
+    if (const auto loaded = LoadAll({}); !loaded.has_value()) return Refusal(loaded.error());
+    SEXTANT_TRY(FindBases());
+  }
   if (plan_.mix.empty()) {
     SEXTANT_ASSIGN(subject_, ExplainFailure(AskServer(perf_, plan_, *control_), perf_, plan_.target,
                                             connection_.endpoints.front(), *control_));
@@ -169,35 +169,59 @@ Result<void> ModelStand::AskForControl() {
   return {};
 }
 
-Result<void> ModelStand::Load(size_t model, const std::optional<kserve::ModelConfig>& config) {
-  Served& served = models_[model];
-  if (work_repository_) {
-    SEXTANT_TRY(work_repository_->Put(
-        served.name, kserve::FormatModelConfig(config ? *config : bases_[model].config)));
-    return AwaitPolled(served);
-  }
+analyze::Unowned ModelStand::unowned() const {
+  return perf_.mix.empty() ? analyze::Unowned::kMain : analyze::Unowned::kAll;
+}
+
+Result<std::optional<kserve::ModelConfig>> ModelStand::Changed(std::optional<size_t> configuration,
+                                                               size_t model) const {
+  std::optional<kserve::ModelConfig> out;
+  if (!configuration) return out;
+  const auto& settings = space_->configurations[*configuration].settings;
+  if (analyze::SettingsOf(settings, bases_[model].name, unowned()).empty()) return out;
+  Result<kserve::ModelConfig> config = ConfigOf(*configuration, model);
+  if (!config.has_value()) return Internal(config.error().message());
+  out = *std::move(config);
+  return out;
+}
+
+Result<void> ModelStand::LoadOne(std::optional<size_t> configuration, size_t model) {
+  SEXTANT_ASSIGN(const auto changed, Changed(configuration, model));
   std::optional<std::string> json;
-  if (config) json = kserve::ModelConfigToJson(*config);
-  return control_->LoadModel(served.name, json, options_.load_timeout);
+  if (changed) json = kserve::ModelConfigToJson(*changed);
+  const std::string& name = models_[model].name;
+  Result<void> loaded = control_->LoadModel(name, json, options_.load_timeout);
+  if (loaded.has_value()) return loaded;
+  return std::move(loaded).error().In(Format("model '{}'", name));
 }
 
 // One after the other, so that a refusal is of one of them.
 Result<void> ModelStand::LoadAll(std::optional<size_t> configuration) {
-  for (size_t i = 0; i < models_.size(); ++i) {
-    std::optional<kserve::ModelConfig> changed;
-    if (configuration &&
-        !analyze::SettingsOf(space_->configurations[*configuration].settings, bases_[i].name)
-             .empty()) {
-      Result<kserve::ModelConfig> config = ConfigOf(*configuration, i);
-      if (!config.has_value()) return Internal(config.error().message());
-      changed = *std::move(config);
-    }
-    Result<void> loaded = Load(i, changed);
-    if (loaded.has_value()) continue;
-    return models_.size() == 1
-               ? std::move(loaded)
-               : std::move(loaded).error().In(Format("model '{}'", models_[i].name));
+  if (work_repository_) return PollAll(configuration);
+  if (!bases_.front().config.has_ensemble_scheduling()) {
+    // What a model calls is there before it.
+    for (size_t i = models_.size(); i-- > 0;) SEXTANT_TRY(LoadOne(configuration, i));
+    return {};
   }
+  // Loading an ensemble makes Triton load its steps as the repository has them, whatever they were
+  // loaded with before; they may be exchanged below it.
+  SEXTANT_TRY(LoadOne(configuration, 0));
+  for (size_t i = 1; i < models_.size(); ++i) {
+    SEXTANT_ASSIGN(const bool ready, control_->ModelReady(models_[i].name, ""));
+    SEXTANT_ASSIGN(const auto changed, Changed(configuration, i));
+    if (!ready || changed) SEXTANT_TRY(LoadOne(configuration, i));
+  }
+  return {};
+}
+
+// All appear before any is awaited: an ensemble needs its steps.
+Result<void> ModelStand::PollAll(std::optional<size_t> configuration) {
+  for (size_t i = 0; i < models_.size(); ++i) {
+    SEXTANT_ASSIGN(const auto changed, Changed(configuration, i));
+    SEXTANT_TRY(work_repository_->Put(
+        models_[i].name, kserve::FormatModelConfig(changed ? *changed : bases_[i].config)));
+  }
+  for (Served& model : models_) SEXTANT_TRY(AwaitPolled(model));
   return {};
 }
 
@@ -245,7 +269,8 @@ Result<void> ModelStand::FindBases() {
   bases_.clear();
   for (const Served& model : models_) {
     SEXTANT_ASSIGN(kserve::ModelConfig config, FindBase(model.name));
-    bases_.push_back({.name = model.name, .config = std::move(config)});
+    const bool main = perf_.mix.empty() && bases_.empty();
+    bases_.push_back({.name = main ? "" : model.name, .config = std::move(config)});
   }
   return {};
 }
@@ -269,9 +294,9 @@ std::vector<std::string> ModelStand::PartLabels() const {
 }
 
 Result<kserve::ModelConfig> ModelStand::ConfigOf(size_t configuration, size_t model) const {
-  return kserve::WithSettings(
-      bases_[model].config,
-      analyze::SettingsOf(space_->configurations[configuration].settings, bases_[model].name));
+  return kserve::WithSettings(bases_[model].config,
+                              analyze::SettingsOf(space_->configurations[configuration].settings,
+                                                  bases_[model].name, unowned()));
 }
 
 Result<void> ModelStand::Use(const analyze::Space& space) {

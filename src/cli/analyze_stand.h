@@ -14,6 +14,7 @@
 #include "analyze/automatic_space.h"
 #include "analyze/meter.h"
 #include "analyze/model_server.h"
+#include "analyze/owned_name.h"
 #include "analyze/stand.h"
 #include "analyze/work_repository.h"
 #include "cli/analyze_options.h"
@@ -40,8 +41,8 @@ class ModelStand final : public analyze::Stand {
     std::function<bool()> stop;
     std::function<void(const load::LiveFigures&)> progress;
   };
-  // Reaches the server, loads the models as they are, and learns what they are. Several are served
-  // and measured together (--mix).
+  // Reaches the server, loads the models as they are, and learns what they are. With --mix all are
+  // measured together, else the first, and the others are behind it.
   static Result<std::unique_ptr<ModelStand>> Open(const Parts& parts,
                                                   const std::vector<std::string>& models);
   // Leaves the models as they were found, where the server is not ours.
@@ -91,8 +92,13 @@ class ModelStand final : public analyze::Stand {
   Result<void> AwaitGone(const std::string& model);
   // All models with this configuration; nothing: as they are.
   Result<void> LoadAll(std::optional<size_t> configuration);
-  Result<void> Load(size_t model, const std::optional<kserve::ModelConfig>& config);
+  Result<void> LoadOne(std::optional<size_t> configuration, size_t model);
+  Result<void> PollAll(std::optional<size_t> configuration);
   Result<void> AwaitPolled(Served& model);
+  // What the model is loaded with; nothing: as it is.
+  Result<std::optional<kserve::ModelConfig>> Changed(std::optional<size_t> configuration,
+                                                     size_t model) const;
+  analyze::Unowned unowned() const;
   // The options for one data set.
   Result<PerfOptions> OptionsFor(const std::string& data) const;
   Error Refusal(const Error& error);

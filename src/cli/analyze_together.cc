@@ -3,11 +3,15 @@
 #include <algorithm>
 
 #include "analyze/owned_name.h"
+#include "base/files.h"
+#include "cli/perf_composing.h"
 #include "cli/perf_mix.h"
+#include "kserve/model_config.h"
 
 namespace sextant::cli {
 namespace {
 
+using analyze::OwnedName;
 using analyze::SplitOwner;
 using analyze::WithOwner;
 
@@ -98,22 +102,59 @@ void AddOwnLoad(const AnalyzeOptions& options, analyze::SpaceSpec& space) {
   space.axes.push_back({.name = "concurrency", .values = {text::Json(total)}, .expression = {}});
 }
 
-void CheckOwners(const AnalyzeOptions& options, const analyze::SearchOptions& search,
-                 const AddMistake& add) {
-  std::vector<std::string> labels;
+void CheckOwners(const AnalyzeOptions& options, std::span<const std::string> behind,
+                 const analyze::SearchOptions& search, const AddMistake& add) {
+  std::vector<std::string> labels(behind.begin(), behind.end());
   for (const MixEntry& entry : EntriesOf(options)) labels.push_back(entry.label);
   const auto check = [&](std::string_view option, std::string_view field) {
-    const std::string model(SplitOwner(field).model);
-    if (model.empty() || std::find(labels.begin(), labels.end(), model) != labels.end()) return;
-    add(options.mix.empty()
-            ? Format("{} '{}': '{}:' stands before figures of one of several models (--mix)",
-                     option, Printable(field, 60), Printable(model, 60))
-            : Format("{} '{}': there is no model '{}' in --mix ({})", option, Printable(field, 60),
-                     Printable(model, 60), Join(labels, ", ")));
+    const OwnedName split = SplitOwner(field);
+    const std::string model(split.model);
+    if (model.empty()) return;
+    const auto fault = [&](std::string_view what) {
+      add(Format("{} '{}': {}", option, Printable(field, 60), what));
+    };
+    if (std::find(labels.begin(), labels.end(), model) == labels.end()) {
+      fault(labels.empty() ? Format("'{}:' stands before figures of one of several models (--mix)",
+                                    Printable(model, 60))
+                           : Format("there is no model '{}' among them ({})", Printable(model, 60),
+                                    Join(labels, ", ")));
+    } else if (options.mix.empty() && !split.name.starts_with("server_") &&
+               split.name != "batch_mean") {
+      fault(
+          "of a model behind another only the server's statistics are known: batch_mean, "
+          "server_queue, server_compute_infer, ...");
+    }
   };
   for (const analyze::Objective& o : search.goal.objectives) check("--objective", o.field);
   for (const analyze::Constraint& c : search.goal.constraints) check("--constraint", c.field);
   for (const std::string& field : search.pareto_fields) check("--pareto", field);
+}
+
+namespace {
+
+// Adds the model, once, and those behind it. A file that cannot be read is somebody else's to say.
+void AddWithSteps(const std::string& repository, const std::string& model,
+                  std::vector<std::string>& out) {
+  if (std::find(out.begin(), out.end(), model) != out.end()) return;
+  out.push_back(model);
+  if (repository.empty()) return;
+  const Result<std::string> text = ReadFile(JoinPath(JoinPath(repository, model), "config.pbtxt"));
+  if (!text.has_value()) return;
+  const Result<kserve::ModelConfig> config = kserve::ParseModelConfig(*text);
+  if (!config.has_value()) return;
+  for (const auto& step : config->ensemble_scheduling().step())
+    AddWithSteps(repository, step.model_name(), out);
+}
+
+}  // namespace
+
+std::vector<std::string> WithModelsBehind(const AnalyzeOptions& options, const std::string& model) {
+  std::vector<std::string> out;
+  AddWithSteps(options.repository, model, out);
+  const auto named = ParseComposingModels(options.bls_composing_models);
+  for (const ModelRef& behind : named.has_value() ? *named : std::vector<ModelRef>())
+    AddWithSteps(options.repository, behind.name, out);
+  return out;
 }
 
 ModelPlan JoinPlans(std::vector<ModelPlan> plans, const analyze::ModelAnalyzerConfig& file,

@@ -1,8 +1,10 @@
 // Several models on one server at once: what `--mix` and Model Analyzer's
-// run_config_profile_models_concurrently_enable say of an analysis.
+// run_config_profile_models_concurrently_enable say of an analysis; and the models behind one, an
+// ensemble's steps and those that a model calls by itself.
 #pragma once
 
 #include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -23,9 +25,14 @@ void CheckTogether(const AnalyzeOptions& options, const AddMistake& add);
 // The load of a mix whose models each have a concurrency of their own: that one.
 void AddOwnLoad(const AnalyzeOptions& options, analyze::SpaceSpec& space);
 
-// Goals may speak of parts of the mix, and of nothing else.
-void CheckOwners(const AnalyzeOptions& options, const analyze::SearchOptions& search,
-                 const AddMistake& add);
+// Goals may speak of parts of the mix, and of what the server tells of the models behind one.
+void CheckOwners(const AnalyzeOptions& options, std::span<const std::string> behind,
+                 const analyze::SearchOptions& search, const AddMistake& add);
+
+// The models whose configurations are set when this one is analyzed: itself, then those behind it,
+// as the repository's files and --bls-composing-models name them, ensembles within ensembles
+// resolved.
+std::vector<std::string> WithModelsBehind(const AnalyzeOptions& options, const std::string& model);
 
 // One plan of the plans of a file's models: fields and goals under their models' names, equal
 // shares of the requests. Notes say what cannot be kept apart.

@@ -125,9 +125,66 @@ TEST(ModelsTogether, TakeNoOptionsOfOne) {
                 "other:throughput", "--compat", "seed-000", "--data-set", "a=zero"}));
   EXPECT_EQ(result.exit_code, 2);
   for (const char* words :
-       {"--mix and -m", "there is no model 'other' in --mix (fast, slow)",
+       {"--mix and -m", "there is no model 'other' among them (fast, slow)",
         "--objective 'other:throughput'", "--mix and --compat seed-000", "--mix and --data-set"})
     EXPECT_NE(result.err.find(words), std::string::npos) << words << "\n" << result.err;
+}
+
+// An ensemble within an ensemble, whose slowest step decides.
+TEST(ModelsBehindOne, AreVariedWithIt) {
+  const TempDirectory models, out;
+  const auto write = [&](const std::string& name, const std::string& config) {
+    ASSERT_TRUE(MakeDirectories(models.File(name + "/1")).has_value());
+    models.Write(name + "/config.pbtxt", config);
+  };
+  const auto ensemble = [](const std::string& first, const std::string& second) {
+    const auto step = [](const std::string& model, const std::string& from, const std::string& to) {
+      return Format(
+          "{{ model_name: \"{}\" model_version: -1 input_map {{ key: \"X\" value: \"{}\" }} "
+          "output_map {{ key: \"Y\" value: \"{}\" }} }}",
+          model, from, to);
+    };
+    return "platform: \"ensemble\"\n"
+           "input [ { name: \"X\" data_type: TYPE_FP32 dims: [ 16 ] } ]\n"
+           "output [ { name: \"Y\" data_type: TYPE_FP32 dims: [ 16 ] } ]\n"
+           "ensemble_scheduling { step [ " +
+           step(first, "X", "between") + ", " + step(second, "between", "Y") + " ] }\n";
+  };
+  write("first", Taking("5ms").Config());
+  write("second", Taking("40ms").Config());
+  write("inner", ensemble("first", "second"));
+  write("outer", ensemble("inner", "first"));
+  std::vector<std::string> arguments{"analyze",
+                                     "-m",
+                                     "outer",
+                                     "--model-repository",
+                                     models.path(),
+                                     "--export-path",
+                                     out.path(),
+                                     "--shortest-window",
+                                     "200ms",
+                                     "--base-duration",
+                                     "0s",
+                                     "--warmup",
+                                     "100ms",
+                                     "-c",
+                                     "8",
+                                     "--set",
+                                     "second:instances=1,2,4",
+                                     "--constraint",
+                                     "second:server_queue<10s"};
+  const Analysis analysis = Read(RunSextant(arguments), out.path());
+  ASSERT_EQ(analysis.result.exit_code, 0) << analysis.result.out << analysis.result.err;
+  EXPECT_NE(analysis.result.out.find("Models behind it: inner, first, second"), std::string::npos)
+      << analysis.result.out;
+  const text::Json& best = analysis.Ranked(0);
+  EXPECT_EQ(Instances(best, "second"), 4) << analysis.result.out;
+  EXPECT_NEAR(Value(best, "throughput"), 100, 15);
+  const std::string place = "configurations/" + analysis.Text(best, "configuration");
+  const auto second = ReadFile(out.File(place + "/second/config.pbtxt"));
+  ASSERT_TRUE(second.has_value()) << analysis.result.out;
+  EXPECT_NE(second->find("count: 4"), std::string::npos) << *second;
+  EXPECT_TRUE(ReadFile(out.File(place + "/outer/config.pbtxt")).has_value());
 }
 
 // Model Analyzer's way to say it, with its weightings.

@@ -16,22 +16,31 @@ MODELS = {
 }
 
 
+def _write_models(repository):
+    for name, known in MODELS.items():
+        config = 'backend: "python"\nmax_batch_size: 1\n'
+        config += tensors("TYPE_FP32", LENGTH) + instances(1) + parameters(**known)
+        write_model(repository, name, config, PYTHON_FILE)
+
+
+def _analyze(sextant, repository, out, *options):
+    """The best of the ranking."""
+    done = Run([sextant, "analyze", "--model-repository", repository, "--launch", "local",
+                "--server-program", TRITON, "-d", "0s", "-e", out, *options]).wait(200)  # fmt: skip
+    print(done.text)
+    expect(done.exit_code == 0, f"exit code {done.exit_code}")
+    with open(os.path.join(out, "results.json")) as file:
+        return json.load(file)["ranking"][0]
+
+
 def names_the_best_of_both(sextant):
     """Both models' best instances are named, and each has the throughput that follows from them."""
     with tempfile.TemporaryDirectory(prefix="sextant_peers_") as folder:
         repository, out = os.path.join(folder, "models"), os.path.join(folder, "out")
-        for name, known in MODELS.items():
-            config = 'backend: "python"\nmax_batch_size: 1\n'
-            config += tensors("TYPE_FP32", LENGTH) + instances(1) + parameters(**known)
-            write_model(repository, name, config, PYTHON_FILE)
-        done = Run([sextant, "analyze", "--mix", "quick:concurrency=6,slow:concurrency=8",
-                    "--model-repository", repository, "--launch", "local", "--server-program",
-                    TRITON, "--set", "quick:instances=1,2", "--set", "slow:instances=2,3", "-d",
-                    "0s", "-e", out, "--constraint", "slow:p99<1s"]).wait(170)  # fmt: skip
-        print(done.text)
-        expect(done.exit_code == 0, f"exit code {done.exit_code}")
-        with open(os.path.join(out, "results.json")) as file:
-            best = json.load(file)["ranking"][0]
+        _write_models(repository)
+        best = _analyze(sextant, repository, out, "--mix", "quick:concurrency=6,slow:concurrency=8",
+                        "--set", "quick:instances=1,2", "--set", "slow:instances=2,3",
+                        "--constraint", "slow:p99<1s")  # fmt: skip
         right = {"quick:instance_group.count": 2, "slow:instance_group.count": 3}
         expect(best["settings"] == right and best["standing"] == "wins", f"named {best}")
         # Two instances with one inference in 22 ms, three with one in 42.
@@ -44,4 +53,35 @@ def names_the_best_of_both(sextant):
                 expect(f"count: {count}" in file.read(), path)
 
 
-CASES = {"analyze_names_the_best_of_both": names_the_best_of_both}
+ENSEMBLE = """platform: "ensemble"
+max_batch_size: 1
+input [ { name: "INPUT" data_type: TYPE_FP32 dims: [ 4 ] } ]
+output [ { name: "OUTPUT" data_type: TYPE_FP32 dims: [ 4 ] } ]
+ensemble_scheduling { step [
+  { model_name: "quick" model_version: -1
+    input_map { key: "INPUT" value: "INPUT" } output_map { key: "OUTPUT" value: "between" } },
+  { model_name: "slow" model_version: -1
+    input_map { key: "INPUT" value: "between" } output_map { key: "OUTPUT" value: "OUTPUT" } }
+] }
+"""
+
+
+def names_the_best_steps(sextant):
+    """The steps of an ensemble are loaded with configurations of their own, which stay with them
+    though Triton loads them again when it loads the ensemble."""
+    with tempfile.TemporaryDirectory(prefix="sextant_peers_") as folder:
+        repository, out = os.path.join(folder, "models"), os.path.join(folder, "out")
+        _write_models(repository)
+        write_model(repository, "both", ENSEMBLE)
+        os.makedirs(os.path.join(repository, "both", "1"), exist_ok=True)
+        best = _analyze(sextant, repository, out, "-m", "both", "--set", "quick:instances=1,2",
+                        "--set", "slow:instances=1,3", "-c", "12")  # fmt: skip
+        right = {"quick:instance_group.count": 2, "slow:instance_group.count": 3}
+        expect(best["settings"] == right, f"named {best}")
+        near("throughput", best["figures"]["throughput"]["value"], 3 / 0.042, 0.15)
+
+
+CASES = {
+    "analyze_names_the_best_of_both": names_the_best_of_both,
+    "analyze_names_the_best_steps": names_the_best_steps,
+}
