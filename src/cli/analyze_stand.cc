@@ -287,7 +287,9 @@ Error ModelStand::Refusal(const Error& error) {
   const std::string tail = server_->LogTail();
   return {ErrorCode::kInternal,
           Format("{}{}{}", error.message(), alive ? "" : " (the server died of it)",
-                 tail.empty() ? "" : "; the server's last words:\n" + tail)};
+                 !tail.empty() ? "; the server's last words:\n" + tail
+                 : alive       ? ""
+                               : "; it wrote nothing about it")};
 }
 
 // A server that died, or that we could not get rid of a model in, is started anew.
@@ -353,6 +355,8 @@ Result<analyze::LoadReport> ModelStand::LoadConfiguration(size_t configuration) 
       if (!config.has_value()) return Internal(config.error().message());
       changed = *std::move(config);
     }
+    // What it says from now on is of this configuration.
+    if (server_ != nullptr) server_->MarkLog();
     if (const Result<void> loaded = Load(changed); !loaded.has_value()) {
       Error refusal = Refusal(loaded.error());
       // Nobody knows what a load that did not end has left behind.
@@ -446,7 +450,9 @@ run::Level ModelStand::RunLevel(const analyze::Trial& trial, const analyze::Load
   bool begun = false, ended = false;
   const load::MeasureHooks hooks{
       .progress = progress_,
-      .stop = stop_,
+      // A server of ours that died answers nothing more: neither the window nor the requests that
+      // are open are waited for.
+      .stop = [&] { return stop_() || (server_ != nullptr && !server_->Alive()); },
       .edge =
           [&] {
             if (begun) {
