@@ -20,7 +20,7 @@ KNOWN = {"best_instances": 2, "best_batch_size": 4, "crowding": 1, "fixed_ms": 2
 MARK = "PEERS_MARK"  # in the environment of all that a case starts
 
 
-def _write_models(repository):
+def write_models(repository):
     config = 'backend: "python"\nmax_batch_size: 1\ndynamic_batching { }\n'
     config += tensors("TYPE_FP32", LENGTH) + instances(1) + parameters(**KNOWN)
     write_model(repository, MODEL, config, PYTHON_FILE)
@@ -41,7 +41,7 @@ def _contents(folder):
     return found
 
 
-def _marked(mark):
+def marked(mark):
     """The processes that have the mark, by id."""
     found = {}
     for pid in filter(str.isdigit, os.listdir("/proc")):
@@ -54,21 +54,43 @@ def _marked(mark):
     return found
 
 
-def _analyze(sextant, folder, *options):
-    """Runs it on the model; its results. What it must never do is looked at here: change the
-    repository, leave a process."""
+def command(sextant, folder, *options):
+    """An analysis of the model below the folder, with results there."""
     repository, out = os.path.join(folder, "models"), os.path.join(folder, "out")
-    _write_models(repository)
+    return [sextant, "analyze", "-m", MODEL, "--model-repository", repository, "-d", "0s", "-e",
+            out, *map(str, options)]  # fmt: skip
+
+
+def _counting_triton(folder):
+    """Triton, with a line in `starts` for each time that it is started."""
+    program = os.path.join(folder, "triton.sh")
+    with open(program, "w") as file:
+        file.write(f'#!/bin/bash\necho started >>"{folder}/starts"\nexec "{TRITON}" "$@"\n')
+    os.chmod(program, 0o755)
+    return ["--launch", "local", "--server-program", program]
+
+
+def _starts(folder):
+    with open(os.path.join(folder, "starts")) as file:
+        return len(file.readlines())
+
+
+def analyze(sextant, folder, *options, launch=None):
+    """Runs it on the model, with a Triton of its own unless `launch` says otherwise; its results.
+    What it must never do is looked at here: change the repository, leave a process or memory."""
+    launch = launch or _counting_triton(folder)
+    repository, out = os.path.join(folder, "models"), os.path.join(folder, "out")
+    write_models(repository)
     before = _contents(repository)
     os.environ[MARK] = mark = uuid.uuid4().hex
     begin = time.monotonic()
-    done = Run([sextant, "analyze", "-m", MODEL, "--model-repository", repository, "--launch",
-                "local", "--server-program", TRITON, "-d", "0s", "-e", out,
-                *map(str, options)]).wait(150)  # fmt: skip
+    done = Run(command(sextant, folder, *launch, *options)).wait(150)
     print(done.text)
     print(f"{time.monotonic() - begin:.1f} s")
-    left = _marked(mark)
+    left = marked(mark)
     expect(not left, f"left behind: {left}")
+    regions = [name for name in os.listdir("/dev/shm") if name.startswith("sextant-analyze-")]
+    expect(not regions, f"left in /dev/shm: {regions}")
     expect(done.exit_code == 0, f"exit code {done.exit_code}")
     expect(_contents(repository) == before, "the user's model repository is not as it was")
     with open(os.path.join(out, "results.json")) as file:
@@ -104,13 +126,14 @@ def names_the_best(sextant):
     """It names what is best by construction, and what it writes can be deployed."""
     with tempfile.TemporaryDirectory(prefix="sextant_peers_") as folder:
         options = ["--set", "instance_group.count=2,3", "--set", "max_batch_size=4,8", "-c", 16]
-        out, results = _analyze(sextant, folder, *options)
+        out, results = analyze(sextant, folder, *options)
         best = results["ranking"][0]
         named = best["settings"]
         right = {"instance_group.count": 2, "max_batch_size": 4}
         expect(named == right and best["standing"] == "wins", f"named {best}")
         # Two instances, each four inferences in 28 ms.
         near("throughput", best["figures"]["throughput"]["value"], 2 * 4 / 0.028, 0.08)
+        expect(_starts(folder) == 1, f"Triton was started {_starts(folder)} times")
         name = best["configuration"]
         expect(re.search(rf"\b{name}\b", results["verdict"]), f"verdict: {results['verdict']}")
         with open(os.path.join(out, "configurations", name, "config.pbtxt")) as file:
@@ -122,7 +145,7 @@ def survives_bad_configurations(sextant):
     is measured."""
     with tempfile.TemporaryDirectory(prefix="sextant_peers_") as folder:
         options = ["--set", "parameters[fault]=refused,kills,hangs,slow", "-c", 4, "--timeout", "2s"]
-        _, results = _analyze(sextant, folder, *options)
+        _, results = analyze(sextant, folder, *options)
         rows = {p["settings"].get("parameters[fault]", "default"): p for p in results["points"]}
         for fault, row in rows.items():
             print(f"{fault}: {row['status']}: {row.get('error', '')}")
@@ -139,6 +162,12 @@ def survives_bad_configurations(sextant):
         expect(rows["hangs"]["status"] == "failed", f"{rows['hangs']}")
         expect("no answer within the timeout" in rows["hangs"]["error"], f"{rows['hangs']}")
         expect(results["ranking"][0]["configuration"].endswith("_default"), f"{results['verdict']}")
+        # Anew for what died and for what hung, and for nothing else.
+        expect(_starts(folder) == 3, f"Triton was started {_starts(folder)} times")
+        # A death is noticed while the load runs.
+        near("seconds until the death was noticed", rows["kills"]["cost_s"], 0, 0, absolute=2)
+        # Its last words are about this configuration: nothing that was said of the one before.
+        expect(own_words not in rows["kills"]["error"], f"{rows['kills']['error']}")
 
 
 CASES = {

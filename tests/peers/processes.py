@@ -24,6 +24,10 @@ class Failure(Exception):
     """What a case expected and did not find."""
 
 
+class Unable(Exception):
+    """Why this machine cannot run a case, which is skipped then."""
+
+
 def expect(condition, text):
     if not condition:
         raise Failure(text)
