@@ -170,7 +170,44 @@ def survives_bad_configurations(sextant):
         expect(own_words not in rows["kills"]["error"], f"{rows['kills']['error']}")
 
 
+def searches_on_a_server_that_polls(sextant):
+    """Configurations appear in a directory that a Triton of somebody else polls, beside what is not
+    ours; afterwards it is as it was."""
+    with tempfile.TemporaryDirectory(prefix="sextant_peers_") as folder:
+        polled = os.path.join(folder, "polled")
+        config = 'backend: "python"\nmax_batch_size: 1\n' + tensors("TYPE_FP32", LENGTH)
+        config += instances(1) + parameters(**KNOWN)
+        write_model(polled, "foreign", config, PYTHON_FILE)
+        with open(os.path.join(polled, "notes.txt"), "w") as file:
+            file.write("somebody's\n")
+        with triton_on(
+            polled, ["--model-control-mode=poll", "--repository-poll-secs=1"]
+        ) as server:
+            before = _contents(polled)
+            url = f"127.0.0.1:{server.ports['http']}"
+            there = ["-u", url, "--work-repository", polled]
+            options = ["--set", "instance_group.count=2,3", "--set", "max_batch_size=4", "--set",
+                       "parameters[fault]=none,refused", "-c", 16, "--where",
+                       'instances==2 or parameters[fault]=="none"']  # fmt: skip
+            _, results = analyze(sextant, folder, *options, launch=there)
+            best = results["ranking"][0]
+            right = {"instance_group.count": 2, "max_batch_size": 4, "parameters[fault]": "none"}
+            expect(best["settings"] == right and best["standing"] == "wins", f"named {best}")
+            near("throughput", best["figures"]["throughput"]["value"], 2 * 4 / 0.028, 0.08)
+            refused = [p for p in results["points"] if p["status"] == "refused"]
+            settings = [p["settings"]["parameters[fault]"] for p in refused]
+            expect(settings == ["refused"], f"refused: {refused}")
+            expect("this model wants another configuration" in refused[0]["error"], f"{refused}")
+            # Nothing of the directory is ours any more, and the server, which is not ours, goes on.
+            expect(_contents(polled) == before, f"not as it was: {os.listdir(polled)}")
+            status, _ = server.get("/v2/models/foreign/ready")
+            expect(status == 200, f"the other model: HTTP {status}")
+            gone = lambda: server.get(f"/v2/models/{MODEL}/ready")[0] != 200
+            server.wait_for("end of the model that was analyzed", gone, 10)
+
+
 CASES = {
     "analyze_names_the_best": names_the_best,
     "analyze_survives_bad_configurations": survives_bad_configurations,
+    "analyze_on_a_server_that_polls": searches_on_a_server_that_polls,
 }
