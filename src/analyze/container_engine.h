@@ -39,8 +39,8 @@ class ContainerEngine {
 
   // Not an error when there is none.
   void Remove(const std::string& container) const;
-  // A program that removes the container when this process ends, however it ends, or when it is
-  // asked to by the end of the Process.
+  // A program that removes the container when its input is closed, or when this process ends,
+  // however it ends.
   Result<Process> GuardAgainstOurEnd(const std::string& container) const;
 
   // The container's first process, as this host numbers it, whose command line has `word` in it;

@@ -20,7 +20,7 @@ struct ProcessOptions {
   std::string directory;                           // working directory; empty: inherited
   bool merge_stderr = false;                       // stderr goes where stdout goes
   std::string stdin_text;                          // what the child reads; then end of file
-  // The end of file comes only with the end of the Process, or of this process however that ends:
+  // The end of file comes only with CloseInput(), or with the end of this process however that is:
   // for a child that has something to do then.
   bool hold_stdin = false;
   // Not empty: stdout and stderr are appended to this file instead of being collected, as for a
@@ -50,6 +50,8 @@ class Process {
   // nothing when the timeout passed first.
   std::optional<int> Wait(Nanos timeout);
   void Signal(int signal_number);
+  // With hold_stdin: now the input ends.
+  void CloseInput() { in_fd_.Reset(); }
   const std::string& out() const { return out_; }
   const std::string& err() const { return err_; }
 
