@@ -1,8 +1,11 @@
 #include "analyze/model_server.h"
 
+#include <condition_variable>
 #include <csignal>
 #include <filesystem>
+#include <mutex>
 #include <set>
+#include <thread>
 
 #include "analyze/container_engine.h"
 #include "analyze/server_directory.h"
@@ -16,6 +19,9 @@ namespace sextant::analyze {
 namespace {
 
 constexpr Nanos kPoll = 20ms;
+// How soon a death is noticed while nobody asks, and how long what is under way may take to end by
+// itself.
+constexpr Nanos kLook = 100ms, kPatience = 2s;
 constexpr size_t kTailLines = 12;
 
 // The word behind "SERVICE on " in a line of its own.
@@ -27,15 +33,30 @@ std::string AddressIn(std::string_view log, std::string_view service) {
   return std::string(log.substr(at, log.find('\n', at) - at));
 }
 
+// That it dies with its parent is true of a child alone. When this process is killed, what the
+// child had started ends through this one, and what it shared memory by is removed.
+Result<Process> GuardGroup(pid_t group, const std::string& name) {
+  return Process::Start(
+      {.argv = {"sh", "-c", "read -r line; kill -s KILL -- \"-$1\"; rm -f -- /dev/shm/\"${2:?}\"*",
+                "sh", Format("{}", group), name},
+       .hold_stdin = true,
+       .own_group = true});
+}
+
 class ChildServer : public ModelServer {
  public:
-  explicit ChildServer(LaunchOptions options) : options_(std::move(options)) {
-    log_ = JoinPath(options_.work_directory, "server.log");
+  explicit ChildServer(LaunchOptions options)
+      : options_(std::move(options)), log_(JoinPath(options_.work_directory, "server.log")) {}
+  ~ChildServer() override {
+    Stop(options_.stop_limit);
+    EndWatch();
   }
-  ~ChildServer() override { Stop(options_.stop_limit); }
 
   const ServerPlaces& places() const override { return places_; }
-  bool Alive() override { return child_ && !child_->Wait(Nanos(0)); }
+  bool Alive() override {
+    const std::lock_guard lock(mutex_);
+    return child_ && !child_->Wait(Nanos(0));
+  }
   Result<void> Restart() override {
     // One that has to be started anew had its chance: what hangs in it does not end in ten seconds
     // either.
@@ -43,6 +64,7 @@ class ChildServer : public ModelServer {
     return Start();
   }
   std::vector<uint32_t> Processes() const override {
+    const std::lock_guard lock(mutex_);
     if (!child_) return {};
     return {static_cast<uint32_t>(child_->pid())};
   }
@@ -68,7 +90,15 @@ class ChildServer : public ModelServer {
         process.environment[entry.substr(0, equals)] = entry.substr(equals + 1);
     }
     SEXTANT_ASSIGN(Process child, Process::Start(process));
-    child_.emplace(std::move(child));
+    {
+      const std::lock_guard lock(mutex_);
+      child_.emplace(std::move(child));
+    }
+    if (options_.kind == Launch::kLocal && !options_.name.empty()) {
+      SEXTANT_ASSIGN(Process guard, GuardGroup(child_->pid(), options_.name));
+      group_guard_.emplace(std::move(guard));
+    }
+    if (!watch_.joinable()) watch_ = std::thread([this] { Watch(); });
     return AwaitReady();
   }
 
@@ -78,6 +108,21 @@ class ChildServer : public ModelServer {
   // Whether it is ready, places_ known.
   virtual bool Ready() = 0;
   virtual void BeforeStop() {}
+  // So that what was asked of it ends; from the watching thread.
+  virtual void Kill() {
+    const std::lock_guard lock(mutex_);
+    if (child_) child_->Signal(SIGKILL);
+  }
+
+  // Before what Kill() needs goes.
+  void EndWatch() {
+    {
+      const std::lock_guard lock(mutex_);
+      watch_ends_ = true;
+    }
+    wake_.notify_all();
+    if (watch_.joinable()) watch_.join();
+  }
 
   std::string ReadLog() const {
     Result<std::string> text = ReadFile(log_);
@@ -88,11 +133,44 @@ class ChildServer : public ModelServer {
   ServerPlaces places_;
 
  private:
+  // Calls to a server may take as long as a load takes. Where it dies meanwhile, its Python models
+  // hold the connections open, so that nobody would learn of it; they end with the group when the
+  // child is reaped. And where somebody wants us to end, we are not kept by a load.
+  void Watch() {
+    std::optional<Instant> stopped;
+    std::unique_lock lock(mutex_);
+    while (!watch_ends_) {
+      if (child_) child_->Wait(Nanos(0));
+      if (options_.stop && options_.stop()) {
+        if (!stopped) stopped = SteadyNow();
+        if (child_ && !killed_ && SteadyNow() - *stopped > kPatience) {
+          killed_ = true;
+          lock.unlock();
+          Kill();
+          lock.lock();
+        }
+      }
+      wake_.wait_for(lock, kLook, [this] { return watch_ends_; });
+    }
+  }
+  // The exit code; nothing as long as it runs.
+  std::optional<int> Ended(Nanos limit) {
+    const Instant deadline = SteadyNow() + limit;
+    while (true) {
+      {
+        const std::lock_guard lock(mutex_);
+        if (const auto code = child_->Wait(Nanos(0))) return code;
+      }
+      if (SteadyNow() >= deadline) return std::nullopt;
+      std::this_thread::sleep_for(std::min(kPoll, limit));
+    }
+  }
+
   Result<void> AwaitReady() {
     const Instant deadline = SteadyNow() + options_.start_limit;
     while (!Ready()) {
-      if (const auto code = child_->Wait(kPoll)) {
-        child_.reset();
+      if (const auto code = Ended(kPoll)) {
+        Forget();
         return Unavailable(
             Format("{} ended with exit code {} before it was ready; its last words "
                    "({}):\n{}",
@@ -116,17 +194,33 @@ class ChildServer : public ModelServer {
   void Stop(Nanos limit) {
     if (!child_) return;
     BeforeStop();
-    child_->Signal(SIGTERM);
-    if (!child_->Wait(limit)) child_->Signal(SIGKILL);
-    child_->Wait(5s);
-    child_.reset();
+    Signal(SIGTERM);
+    if (!Ended(limit)) Signal(SIGKILL);
+    [[maybe_unused]] const auto ended = Ended(5s);
+    Forget();
     // Triton's Python models share regions of memory with it, which outlive a death by force.
     RemoveSharedMemory(options_.name);
   }
 
-  std::string log_;
+  void Signal(int number) {
+    const std::lock_guard lock(mutex_);
+    child_->Signal(number);
+  }
+  void Forget() {
+    group_guard_.reset();
+    const std::lock_guard lock(mutex_);
+    child_.reset();
+  }
+
+  const std::string log_;
   uintmax_t log_begin_ = 0;  // of what counts of it
-  std::optional<Process> child_;
+  std::optional<Process> group_guard_;
+
+  mutable std::mutex mutex_;
+  std::optional<Process> child_;  // only the driver's thread makes it and lets it go
+  bool watch_ends_ = false, killed_ = false;
+  std::condition_variable wake_;
+  std::thread watch_;
 };
 
 class EmbeddedServer final : public ChildServer {
@@ -215,7 +309,10 @@ class ContainerServer final : public TritonServer {
  public:
   explicit ContainerServer(LaunchOptions options)
       : TritonServer(std::move(options)), engine_(options_.program) {}
-  ~ContainerServer() override { BeforeStop(); }
+  ~ContainerServer() override {
+    EndWatch();
+    BeforeStop();
+  }
   // Not the engine's client, which is our child: what runs in the container is none of its
   // children.
   std::vector<uint32_t> Processes() const override {
@@ -260,6 +357,7 @@ class ContainerServer final : public TritonServer {
     out.insert(out.end(), options_.container_arguments.begin(), options_.container_arguments.end());
     return out;
   }
+  void Kill() override { engine_.Remove(options_.name); }
   void BeforeStop() override {
     if (!guard_) return;
     engine_.Remove(options_.name);

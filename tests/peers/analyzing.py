@@ -11,7 +11,7 @@ import time
 import uuid
 
 from processes import HERE, TRITON, Run, expect, instances, near, parameters, tensors
-from processes import triton_on, write_model
+from processes import triton_on, wait_until, write_model
 
 MODEL = "known"
 PYTHON_FILE = os.path.join(HERE, "python_models", "known_best.py")
@@ -83,14 +83,15 @@ def analyze(sextant, folder, *options, launch=None):
     write_models(repository)
     before = _contents(repository)
     os.environ[MARK] = mark = uuid.uuid4().hex
+    shared = set(os.listdir("/dev/shm"))
     begin = time.monotonic()
     done = Run(command(sextant, folder, *launch, *options)).wait(150)
     print(done.text)
     print(f"{time.monotonic() - begin:.1f} s")
     left = marked(mark)
     expect(not left, f"left behind: {left}")
-    regions = [name for name in os.listdir("/dev/shm") if name.startswith("sextant-analyze-")]
-    expect(not regions, f"left in /dev/shm: {regions}")
+    shared = set(os.listdir("/dev/shm")) - shared
+    expect(not any("sextant" in name for name in shared), f"left in /dev/shm: {shared}")
     expect(done.exit_code == 0, f"exit code {done.exit_code}")
     expect(_contents(repository) == before, "the user's model repository is not as it was")
     with open(os.path.join(out, "results.json")) as file:
@@ -141,15 +142,16 @@ def names_the_best(sextant):
 
 
 def survives_bad_configurations(sextant):
-    """One configuration is refused, one ends the server, one hangs: each has its row, and the rest
+    """One configuration is refused, two end the server, one hangs: each has its row, and the rest
     is measured."""
     with tempfile.TemporaryDirectory(prefix="sextant_peers_") as folder:
-        options = ["--set", "parameters[fault]=refused,kills,hangs,slow", "-c", 4, "--timeout", "2s"]
+        faults = "refused,kills_loading,kills,hangs,slow"
+        options = ["--set", f"parameters[fault]={faults}", "-c", 4, "--timeout", "2s"]
         _, results = analyze(sextant, folder, *options)
         rows = {p["settings"].get("parameters[fault]", "default"): p for p in results["points"]}
         for fault, row in rows.items():
             print(f"{fault}: {row['status']}: {row.get('error', '')}")
-        expect(set(rows) == {"default", "slow", "refused", "kills", "hangs"}, f"rows: {set(rows)}")
+        expect(set(rows) == {"default", *faults.split(",")}, f"rows: {set(rows)}")
         # One instance, one inference in 22 ms.
         for fault, truth in ("default", 1 / 0.022), ("slow", 0.5 / 0.022):
             expect(rows[fault]["status"] == "measured", f"{fault}: {rows[fault]}")
@@ -157,17 +159,35 @@ def survives_bad_configurations(sextant):
         expect(rows["refused"]["status"] == "refused", f"{rows['refused']}")
         own_words = "this model wants another configuration"
         expect(own_words in rows["refused"]["error"], f"no word of the server: {rows['refused']}")
-        expect(rows["kills"]["status"] == "refused", f"{rows['kills']}")
-        expect("the server died" in rows["kills"]["error"], f"{rows['kills']}")
+        for fault in "kills_loading", "kills":
+            expect(rows[fault]["status"] == "refused", f"{rows[fault]}")
+            expect("the server died" in rows[fault]["error"], f"{rows[fault]}")
         expect(rows["hangs"]["status"] == "failed", f"{rows['hangs']}")
         expect("no answer within the timeout" in rows["hangs"]["error"], f"{rows['hangs']}")
         expect(results["ranking"][0]["configuration"].endswith("_default"), f"{results['verdict']}")
         # Anew for what died and for what hung, and for nothing else.
-        expect(_starts(folder) == 3, f"Triton was started {_starts(folder)} times")
-        # A death is noticed while the load runs.
+        expect(_starts(folder) == 4, f"Triton was started {_starts(folder)} times")
+        # A death is noticed while the load runs, and while the model is loaded.
         near("seconds until the death was noticed", rows["kills"]["cost_s"], 0, 0, absolute=2)
+        near("and while loading", rows["kills_loading"]["load_cost_s"], 0, 0, absolute=8)
         # Its last words are about this configuration: nothing that was said of the one before.
         expect(own_words not in rows["kills"]["error"], f"{rows['kills']['error']}")
+
+
+def leaves_nothing_when_killed(sextant):
+    """Triton, its Python models and the memory that they share end with it."""
+    with tempfile.TemporaryDirectory(prefix="sextant_peers_") as folder:
+        write_models(os.path.join(folder, "models"))
+        os.environ[MARK] = mark = uuid.uuid4().hex
+        shared = set(os.listdir("/dev/shm"))
+        options = [*_counting_triton(folder), "--set", "parameters[fault]=hangs", "-c", 4]
+        run = Run(command(sextant, folder, *options))
+        regions = lambda: {n for n in set(os.listdir("/dev/shm")) - shared if "sextant" in n}
+        stubs = lambda: [line for line in marked(mark).values() if "python_backend_stub" in line]
+        wait_until("a Python model that runs", lambda: stubs() and regions(), 60)
+        run.kill()
+        wait_until("no process is left", lambda: not marked(mark), 10)
+        wait_until("no memory is left", lambda: not regions(), 10)
 
 
 def searches_on_a_server_that_polls(sextant):
@@ -209,5 +229,6 @@ def searches_on_a_server_that_polls(sextant):
 CASES = {
     "analyze_names_the_best": names_the_best,
     "analyze_survives_bad_configurations": survives_bad_configurations,
+    "analyze_killed": leaves_nothing_when_killed,
     "analyze_on_a_server_that_polls": searches_on_a_server_that_polls,
 }

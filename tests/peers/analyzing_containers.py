@@ -15,7 +15,7 @@ import time
 import uuid
 
 from analyzing import KNOWN, MARK, MODEL, analyze, command, marked, write_models
-from processes import HERE, Failure, Run, Unable, expect, near
+from processes import HERE, Failure, Run, Unable, expect, near, wait_until
 
 IMAGE = "localhost/sextant-peers:1"
 LABEL = "sextant=analyze"
@@ -95,13 +95,6 @@ def _podman():
                 engine.say("rm", "--force", "--time", "0", container)
 
 
-def _wait_until(what, condition, timeout):
-    deadline = time.monotonic() + timeout
-    while not condition():
-        expect(time.monotonic() < deadline, f"not within {timeout} s: {what}")
-        time.sleep(0.05)
-
-
 def measures_in_a_container(sextant):
     """The sweep names what is best by construction, with figures of the processes inside."""
     with _podman() as (engine, folder):
@@ -169,7 +162,7 @@ def is_guarded(sextant):
         def start(others=()):
             run = Run(command(sextant, folder, *options))
             new = lambda: set(engine.say(*labelled).split()) - set(others)
-            _wait_until("a container of its own", new, 30)
+            wait_until("a container of its own", new, 30)
             guards = [pid for pid, line in marked(mark).items() if line.startswith("sh -c read")]
             expect(len(guards) == 1, f"guards: {guards} of {marked(mark)}")
             return run, guards[0]
@@ -177,9 +170,9 @@ def is_guarded(sextant):
         run, _ = start()
         begin = time.monotonic()
         run.kill()
-        _wait_until("the container is gone", lambda: not engine.containers(), 20)
+        wait_until("the container is gone", lambda: not engine.containers(), 20)
         print(f"gone after {time.monotonic() - begin:.1f} s")
-        _wait_until("no process is left", lambda: not marked(mark), 10)
+        wait_until("no process is left", lambda: not marked(mark), 10)
 
         run, guard = start()
         os.kill(guard, signal.SIGKILL)

@@ -33,6 +33,13 @@ def expect(condition, text):
         raise Failure(text)
 
 
+def wait_until(what, condition, timeout):
+    deadline = time.monotonic() + timeout
+    while not condition():
+        expect(time.monotonic() < deadline, f"not within {timeout} s: {what}")
+        time.sleep(0.05)
+
+
 def near(what, value, truth, relative, absolute=0.0):
     """Fails unless the value is as close to the truth as it must be; prints both."""
     allowed = abs(truth) * relative + absolute
