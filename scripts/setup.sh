@@ -27,6 +27,7 @@ test_packages=(
   wrk nghttp2-client curl jq openssl
   libb64-0d       # perf_analyzer
   'libpython3.11' # Triton's Python backend
+  'podman>=4.3' 'runc>=1.1' # Triton in a container
 )
 
 fail() {

@@ -1,10 +1,14 @@
 #include "analyze/model_server.h"
 
-#include <unistd.h>
+#include <condition_variable>
 #include <csignal>
+#include <filesystem>
+#include <mutex>
 #include <set>
 #include <thread>
 
+#include "analyze/container_engine.h"
+#include "analyze/server_directory.h"
 #include "base/files.h"
 #include "base/process.h"
 #include "base/strings.h"
@@ -15,6 +19,9 @@ namespace sextant::analyze {
 namespace {
 
 constexpr Nanos kPoll = 20ms;
+// How soon a death is noticed while nobody asks, and how long what is under way may take to end by
+// itself.
+constexpr Nanos kLook = 100ms, kPatience = 2s;
 constexpr size_t kTailLines = 12;
 
 // The word behind "SERVICE on " in a line of its own.
@@ -26,28 +33,52 @@ std::string AddressIn(std::string_view log, std::string_view service) {
   return std::string(log.substr(at, log.find('\n', at) - at));
 }
 
+// That it dies with its parent is true of a child alone. When this process is killed, what the
+// child had started ends through this one, and what it shared memory by is removed.
+Result<Process> GuardGroup(pid_t group, const std::string& name) {
+  return Process::Start(
+      {.argv = {"sh", "-c", "read -r line; kill -s KILL -- \"-$1\"; rm -f -- /dev/shm/\"${2:?}\"*",
+                "sh", Format("{}", group), name},
+       .hold_stdin = true,
+       .own_group = true});
+}
+
 class ChildServer : public ModelServer {
  public:
-  explicit ChildServer(LaunchOptions options) : options_(std::move(options)) {
-    log_ = JoinPath(options_.work_directory, "server.log");
+  explicit ChildServer(LaunchOptions options)
+      : options_(std::move(options)), log_(JoinPath(options_.work_directory, "server.log")) {}
+  ~ChildServer() override {
+    Stop(options_.stop_limit);
+    EndWatch();
   }
-  ~ChildServer() override { Stop(); }
 
   const ServerPlaces& places() const override { return places_; }
-  bool Alive() override { return child_ && !child_->Wait(Nanos(0)); }
+  bool Alive() override {
+    const std::lock_guard lock(mutex_);
+    return child_ && !child_->Wait(Nanos(0));
+  }
   Result<void> Restart() override {
-    Stop();
+    // One that has to be started anew had its chance: what hangs in it does not end in ten seconds
+    // either.
+    Stop(options_.restart_limit);
     return Start();
   }
   std::vector<uint32_t> Processes() const override {
+    const std::lock_guard lock(mutex_);
     if (!child_) return {};
     return {static_cast<uint32_t>(child_->pid())};
   }
-  std::string LogTail() const override { return TailOf(log_, kTailLines); }
+  void MarkLog() override {
+    std::error_code unknown;
+    const uintmax_t size = std::filesystem::file_size(log_, unknown);
+    log_begin_ = unknown ? 0 : size;
+  }
+  std::string LogTail() const override { return TailOf(log_, kTailLines, log_begin_); }
 
   Result<void> Start() {
     // Each life has a log of its own; that of the one before is kept beside it.
     if (FileExists(log_)) rename(log_.c_str(), (log_ + ".before").c_str());
+    log_begin_ = 0;
     SEXTANT_ASSIGN(ProcessOptions process, Prepare());
     process.output_file = log_;
     process.dies_with_parent = true;
@@ -59,7 +90,15 @@ class ChildServer : public ModelServer {
         process.environment[entry.substr(0, equals)] = entry.substr(equals + 1);
     }
     SEXTANT_ASSIGN(Process child, Process::Start(process));
-    child_.emplace(std::move(child));
+    {
+      const std::lock_guard lock(mutex_);
+      child_.emplace(std::move(child));
+    }
+    if (options_.kind == Launch::kLocal && !options_.name.empty()) {
+      SEXTANT_ASSIGN(Process guard, GuardGroup(child_->pid(), options_.name));
+      group_guard_.emplace(std::move(guard));
+    }
+    if (!watch_.joinable()) watch_ = std::thread([this] { Watch(); });
     return AwaitReady();
   }
 
@@ -69,6 +108,21 @@ class ChildServer : public ModelServer {
   // Whether it is ready, places_ known.
   virtual bool Ready() = 0;
   virtual void BeforeStop() {}
+  // So that what was asked of it ends; from the watching thread.
+  virtual void Kill() {
+    const std::lock_guard lock(mutex_);
+    if (child_) child_->Signal(SIGKILL);
+  }
+
+  // Before what Kill() needs goes.
+  void EndWatch() {
+    {
+      const std::lock_guard lock(mutex_);
+      watch_ends_ = true;
+    }
+    wake_.notify_all();
+    if (watch_.joinable()) watch_.join();
+  }
 
   std::string ReadLog() const {
     Result<std::string> text = ReadFile(log_);
@@ -79,18 +133,55 @@ class ChildServer : public ModelServer {
   ServerPlaces places_;
 
  private:
+  // Calls to a server may take as long as a load takes. Where it dies meanwhile, its Python models
+  // hold the connections open, so that nobody would learn of it; they end with the group when the
+  // child is reaped. And where somebody wants us to end, we are not kept by a load.
+  void Watch() {
+    std::optional<Instant> stopped;
+    std::unique_lock lock(mutex_);
+    while (!watch_ends_) {
+      if (child_) child_->Wait(Nanos(0));
+      if (options_.stop && options_.stop()) {
+        if (!stopped) stopped = SteadyNow();
+        if (child_ && !killed_ && SteadyNow() - *stopped > kPatience) {
+          killed_ = true;
+          lock.unlock();
+          Kill();
+          lock.lock();
+        }
+      }
+      wake_.wait_for(lock, kLook, [this] { return watch_ends_; });
+    }
+  }
+  // The exit code; nothing as long as it runs.
+  std::optional<int> Ended(Nanos limit) {
+    const Instant deadline = SteadyNow() + limit;
+    while (true) {
+      {
+        const std::lock_guard lock(mutex_);
+        if (const auto code = child_->Wait(Nanos(0))) return code;
+      }
+      if (SteadyNow() >= deadline) return std::nullopt;
+      std::this_thread::sleep_for(std::min(kPoll, limit));
+    }
+  }
+
   Result<void> AwaitReady() {
     const Instant deadline = SteadyNow() + options_.start_limit;
     while (!Ready()) {
-      if (const auto code = child_->Wait(kPoll)) {
-        child_.reset();
+      if (const auto code = Ended(kPoll)) {
+        Forget();
         return Unavailable(
             Format("{} ended with exit code {} before it was ready; its last words "
                    "({}):\n{}",
                    Describe(), *code, log_, LogTail()));
       }
+      if (options_.stop && options_.stop()) {
+        Stop(options_.restart_limit);
+        return Error(ErrorCode::kCancelled, "stopped while the server was starting");
+      }
       if (SteadyNow() > deadline) {
-        Stop();
+        Stop(options_.restart_limit);
         return Unavailable(
             Format("{} was not ready within {:.0f} s (--server-start-timeout); its "
                    "last words ({}):\n{}",
@@ -100,17 +191,36 @@ class ChildServer : public ModelServer {
     return {};
   }
 
-  void Stop() {
+  void Stop(Nanos limit) {
     if (!child_) return;
     BeforeStop();
-    child_->Signal(SIGTERM);
-    if (!child_->Wait(options_.stop_limit)) child_->Signal(SIGKILL);
-    child_->Wait(5s);
+    Signal(SIGTERM);
+    if (!Ended(limit)) Signal(SIGKILL);
+    [[maybe_unused]] const auto ended = Ended(5s);
+    Forget();
+    // Triton's Python models share regions of memory with it, which outlive a death by force.
+    RemoveSharedMemory(options_.name);
+  }
+
+  void Signal(int number) {
+    const std::lock_guard lock(mutex_);
+    child_->Signal(number);
+  }
+  void Forget() {
+    group_guard_.reset();
+    const std::lock_guard lock(mutex_);
     child_.reset();
   }
 
-  std::string log_;
-  std::optional<Process> child_;
+  const std::string log_;
+  uintmax_t log_begin_ = 0;  // of what counts of it
+  std::optional<Process> group_guard_;
+
+  mutable std::mutex mutex_;
+  std::optional<Process> child_;  // only the driver's thread makes it and lets it go
+  bool watch_ends_ = false, killed_ = false;
+  std::condition_variable wake_;
+  std::thread watch_;
 };
 
 class EmbeddedServer final : public ChildServer {
@@ -164,6 +274,10 @@ class TritonServer : public ChildServer {
         "--http-address=127.0.0.1",         "--grpc-address=127.0.0.1",
         "--metrics-address=127.0.0.1",      Format("--http-port={}", ports[0]),
         Format("--grpc-port={}", ports[1]), Format("--metrics-port={}", ports[2])};
+    port_argument_ = Format("--http-port={}", ports[0]);
+    // So that what a death by force leaves in /dev/shm can be told from what is others'.
+    if (!options_.name.empty())
+      out.push_back("--backend-config=python,shm-region-prefix-name=" + options_.name);
     out.insert(out.end(), options_.arguments.begin(), options_.arguments.end());
     return out;
   }
@@ -179,6 +293,8 @@ class TritonServer : public ChildServer {
     return ready.has_value() && *ready;
   }
 
+  std::string port_argument_;  // by which its command line is known
+
  private:
   Result<ProcessOptions> Prepare() override {
     SEXTANT_ASSIGN(const std::vector<std::string> arguments, ServerArguments(options_.repository));
@@ -192,21 +308,16 @@ class TritonServer : public ChildServer {
 class ContainerServer final : public TritonServer {
  public:
   explicit ContainerServer(LaunchOptions options)
-      : TritonServer(std::move(options)), name_(Format("sextant-analyze-{}", getpid())) {}
-  ~ContainerServer() override { BeforeStop(); }
+      : TritonServer(std::move(options)), engine_(options_.program) {}
+  ~ContainerServer() override {
+    EndWatch();
+    BeforeStop();
+  }
   // Not the engine's client, which is our child: what runs in the container is none of its
-  // children. Unknown where the engine's host is another machine.
+  // children.
   std::vector<uint32_t> Processes() const override {
-    ProcessOptions inspect{.argv = Engine()};
-    inspect.argv.insert(inspect.argv.end(), {"inspect", "--format", "{{.State.Pid}}", name_});
-    const Result<ProcessResult> result = RunProcess(inspect, 10s);
-    if (!result.has_value() || result->exit_code != 0) return {};
-    const auto pid = ParseUint(TrimSpace(result->out));
-    if (!pid || *pid <= 1 || *pid > INT32_MAX) return {};
-    // A process of that number in the container's likeness, or another machine's number.
-    const Result<std::string> command = ReadFile(Format("/proc/{}/cmdline", *pid));
-    if (!command.has_value() || command->find("tritonserver") == std::string::npos) return {};
-    return {static_cast<uint32_t>(*pid)};
+    const auto process = engine_.FirstProcess(options_.name, port_argument_);
+    return process ? std::vector{*process} : std::vector<uint32_t>();
   }
   std::string Describe() const override {
     return Format("{} run {}", options_.program, options_.image);
@@ -214,72 +325,58 @@ class ContainerServer final : public TritonServer {
 
  private:
   Result<ProcessOptions> Prepare() override {
-    SEXTANT_TRY(ProbePath());
+    if (!probed_) {
+      SEXTANT_TRY(engine_.EnsureImage(options_.image, options_.note, options_.stop));
+      SEXTANT_TRY(engine_.ProbeDirectory(options_.repository, options_.image, RunArguments()));
+      probed_ = true;
+    }
+    // The container would go on when we, and with us the engine's client, are killed.
+    SEXTANT_ASSIGN(Process guard, engine_.GuardAgainstOurEnd(options_.name));
+    guard_.emplace(std::move(guard));
+    // What is loaded in a server of ours is of no use to anybody: it is not waited for long.
+    std::vector<std::string> words{
+        "run", "--rm", "--name", options_.name, "--label", "sextant=analyze", "--stop-timeout",
+        "2"};
+    const std::vector<std::string> run = RunArguments();
+    words.insert(words.end(), run.begin(), run.end());
+    words.insert(words.end(), {options_.image, "tritonserver"});
     SEXTANT_ASSIGN(const std::vector<std::string> arguments, ServerArguments(options_.repository));
-    ProcessOptions out{.argv = Run()};
-    out.argv.emplace_back(options_.image);
-    out.argv.emplace_back("tritonserver");
-    out.argv.insert(out.argv.end(), arguments.begin(), arguments.end());
-    return out;
+    words.insert(words.end(), arguments.begin(), arguments.end());
+    return ProcessOptions{.argv = engine_.With(words)};
   }
-  std::vector<std::string> Run() const {
-    std::vector<std::string> out = Engine();
-    out.insert(out.end(), {"run", "--rm", "--name", name_, "--network", "host"});
-    const std::vector<std::string> volumes = Volumes();
-    out.insert(out.end(), volumes.begin(), volumes.end());
+  // What decides whether a container runs here and what it sees: the same for the probe.
+  std::vector<std::string> RunArguments() const {
+    std::vector<std::string> out{"--network", "host", "--volume",
+                                 Format("{0}:{0}", options_.repository)};
+    if (!options_.source.empty())
+      out.insert(out.end(), {"--volume", Format("{0}:{0}:ro", options_.source)});
+    for (const std::string& entry : options_.environment) {
+      // The value comes from the client's environment: a command line is for all to read.
+      out.insert(out.end(), {"--env", entry.substr(0, entry.find('='))});
+    }
     out.insert(out.end(), options_.container_arguments.begin(), options_.container_arguments.end());
     return out;
   }
-  std::vector<std::string> Volumes() const {
-    std::vector<std::string> out{"--volume", Format("{0}:{0}", options_.repository)};
-    if (!options_.source.empty())
-      out.insert(out.end(), {"--volume", Format("{0}:{0}:ro", options_.source)});
-    return out;
-  }
-  // "podman --runtime runc": the program may have options of its own.
-  std::vector<std::string> Engine() const {
-    std::vector<std::string> out;
-    for (const std::string_view word : Split(options_.program, ' ')) {
-      if (!word.empty()) out.emplace_back(word);
-    }
-    return out;
-  }
-  // Whether the container sees the repository, before anything is measured: engines that run
-  // elsewhere (a virtual machine, a socket of the host) mount another machine's folders.
-  Result<void> ProbePath() const {
-    SEXTANT_ASSIGN(const std::vector<std::string> names, ListDirectory(options_.repository));
-    if (names.empty()) return NotFound(Format("'{}': no models in it", options_.repository));
-    ProcessOptions probe{.argv = Engine()};
-    probe.argv.insert(probe.argv.end(),
-                      {"run", "--rm", "--network", "none", "--entrypoint", "/bin/ls"});
-    const std::vector<std::string> volumes = Volumes();
-    probe.argv.insert(probe.argv.end(), volumes.begin(), volumes.end());
-    probe.argv.push_back(options_.image);
-    probe.argv.push_back(JoinPath(options_.repository, names.front()));
-    SEXTANT_ASSIGN(const ProcessResult result, RunProcess(probe, 120s));
-    if (result.exit_code == 0) return {};
-    return Unavailable(Format(
-        "the container of '{}' does not see '{}': {}; the folder must have the same path where the "
-        "container engine runs (inside a container, mount it at the same place)",
-        options_.image, JoinPath(options_.repository, names.front()),
-        Printable(TrimSpace(result.err), 400)));
-  }
+  void Kill() override { engine_.Remove(options_.name); }
   void BeforeStop() override {
-    ProcessOptions stop{.argv = Engine()};
-    stop.argv.insert(stop.argv.end(), {"rm", "--force", name_});
-    [[maybe_unused]] const auto stopped = RunProcess(stop, 30s);
+    if (!guard_) return;
+    engine_.Remove(options_.name);
+    guard_.reset();
   }
 
-  const std::string name_;
+  const ContainerEngine engine_;
+  bool probed_ = false;
+  std::optional<Process> guard_;
 };
 
 // Of what is not empty, in the last part of the file: a log may be of any size.
-std::vector<std::string> LastLines(const std::string& path) {
+std::vector<std::string> LastLines(const std::string& path, size_t begin) {
   constexpr size_t kPart = size_t{64} << 10;
   std::vector<std::string> out;
   const Result<MappedFile> file = MappedFile::Open(path);
   if (!file.has_value()) return out;
   std::string_view text = file->bytes();
+  text.remove_prefix(std::min(begin, text.size()));
   if (text.size() > kPart) {
     text.remove_prefix(text.size() - kPart);
     text.remove_prefix(std::min(text.size(), text.find('\n') + 1));  // of a line, only its end
@@ -299,8 +396,8 @@ bool LooksLikeAnError(const std::string& line) {
 
 }  // namespace
 
-std::string TailOf(const std::string& path, size_t lines) {
-  const std::vector<std::string> all = LastLines(path);
+std::string TailOf(const std::string& path, size_t lines, size_t begin) {
+  const std::vector<std::string> all = LastLines(path, begin);
   // Which lines are shown: the last half whatever they are, then errors from behind, then the rest.
   std::set<size_t> shown;
   const auto take = [&](size_t most, const auto& wanted) {

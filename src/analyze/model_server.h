@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -30,12 +31,17 @@ struct LaunchOptions {
   std::string source;      // what its links lead to (a container sees it too); may be empty
   std::string program;     // this program's own path, tritonserver's, or podman's
   std::string image;       // of the container
+  std::string name;        // of UniqueServerName(): of the container, of regions of shared memory
   std::vector<std::string> arguments;    // further ones of the server
   std::vector<std::string> environment;  // NAME=VALUE, of a child
   std::vector<std::string> container_arguments;
   std::string work_directory;  // for logs; it exists
   Nanos start_limit{60s};
-  Nanos stop_limit{10s};
+  Nanos stop_limit{10s};    // until it is killed, at the end
+  Nanos restart_limit{1s};  // and before it is started anew
+  // Told of what takes long; whether somebody wants it to end.
+  std::function<void(const std::string&)> note;
+  std::function<bool()> stop;
 };
 
 // Where it listens: "127.0.0.1:8000".
@@ -52,7 +58,10 @@ class ModelServer {
   virtual Result<void> Restart() = 0;
   // Its processes on this machine, as far as they are ours to know.
   virtual std::vector<uint32_t> Processes() const = 0;
-  // The end of what it wrote, some lines; empty where that is not ours to read.
+  // What it wrote until now is of something else than what comes.
+  virtual void MarkLog() = 0;
+  // The end of what it wrote since the mark, or since it started; some lines, none if there are
+  // none.
   virtual std::string LogTail() const = 0;
   virtual std::string Describe() const = 0;
 };
@@ -62,7 +71,8 @@ class ModelServer {
 Result<std::unique_ptr<ModelServer>> StartServer(const LaunchOptions& options);
 
 // Lines that say why, of the end of a log: half of them the last ones, the others errors before
-// these if there are any. Empty lines are left out, the others are indented.
-std::string TailOf(const std::string& path, size_t lines);
+// these if there are any. Empty lines are left out, the others are indented. Nothing before the
+// byte `begin` counts.
+std::string TailOf(const std::string& path, size_t lines, size_t begin = 0);
 
 }  // namespace sextant::analyze

@@ -54,6 +54,15 @@ TEST_F(Tails, OfALogOfAnySizeAreWholeLines) {
   EXPECT_LT(many.size(), 100000U);
 }
 
+TEST_F(Tails, BeginWhereTheyAreToldTo) {
+  const std::string text = "E1 of the one before\nI2 of this\n";
+  const std::string path = JoinPath(directory_, "server.log");
+  ASSERT_TRUE(WriteFileAtomic(path, text).has_value());
+  EXPECT_EQ(TailOf(path, 5, text.find("I2")), "  I2 of this");
+  EXPECT_EQ(TailOf(path, 5, text.size()), "");
+  EXPECT_EQ(TailOf(path, 5, text.size() + 1), "") << "a log that was cut off meanwhile";
+}
+
 TEST_F(Tails, CannotBringControlCharactersToATerminal) {
   EXPECT_EQ(Tail("\x1b[31mred\n", 1), "  \\x1b[31mred");
   EXPECT_EQ(Tail(std::string(5000, 'x') + "\n", 1).size(), 2 + 300 + 3U);

@@ -13,22 +13,34 @@ namespace sextant::analyze {
 namespace {
 
 constexpr std::string_view kMark = ".made-by-sextant-analyze";
-constexpr std::string_view kConfig = "config.pbtxt";
+constexpr std::string_view kConfig = "config.pbtxt", kByteCode = "__pycache__";
 
-// `deep`: directories of our own, links for files: nothing that is put beside them reaches the
-// source. Else directories are links, too.
-Result<void> LinkTree(const std::string& from, const std::string& to, bool deep) {
+// A link to a directory that it lies in.
+bool LeadsUpwards(const std::string& path) {
+  std::error_code unknown;
+  if (!std::filesystem::is_symlink(path, unknown)) return false;
+  const std::string target = JoinPath(std::filesystem::canonical(path, unknown).string(), "");
+  const std::string place =
+      JoinPath(std::filesystem::canonical(DirectoryOf(path), unknown).string(), "");
+  return place.starts_with(target);
+}
+
+// Directories of our own, links for files: nothing that is put beside them reaches the source.
+// `quiet`: nor does Python put its byte code there.
+Result<void> LinkTree(const std::string& from, const std::string& to, bool quiet) {
   SEXTANT_TRY(MakeDirectories(to));
   SEXTANT_ASSIGN(const std::vector<std::string> entries, ListDirectory(from));
   for (const std::string& entry : entries) {
     const std::string source = JoinPath(from, entry), link = JoinPath(to, entry);
-    if (entry == "__pycache__") continue;
-    if (deep && IsDirectory(source)) {
-      SEXTANT_TRY(LinkTree(source, link, deep));
+    if (entry == kByteCode) continue;
+    if (IsDirectory(source) && !LeadsUpwards(source)) {
+      SEXTANT_TRY(LinkTree(source, link, quiet));
     } else if (symlink(source.c_str(), link.c_str()) != 0) {
       return IoError("link " + link, errno);
     }
   }
+  // Where a file has the directory's name Python goes on without.
+  if (quiet) SEXTANT_TRY(WriteFileAtomic(JoinPath(to, kByteCode), ""));
   return {};
 }
 
@@ -64,9 +76,8 @@ Result<void> WorkRepository::Make(const std::string& model, const std::string* c
   // Beside the directory and not in it: the server takes everything in there for a model.
   const std::string fresh = Format("{}.new-{}", directory_, model);
   SEXTANT_TRY(RemoveAll(fresh));
-  // A server that polls takes whatever appears in a version's directory for a change of the model,
-  // so there the directories stay the user's.
-  SEXTANT_TRY(LinkTree(from, fresh, /*deep=*/config_pbtxt == nullptr));
+  // A server that polls takes whatever appears in a version's directory for a change of the model.
+  SEXTANT_TRY(LinkTree(from, fresh, /*quiet=*/config_pbtxt != nullptr));
   if (config_pbtxt != nullptr) {
     SEXTANT_TRY(RemoveAll(JoinPath(fresh, kConfig)));
     SEXTANT_TRY(WriteFileAtomic(JoinPath(fresh, kConfig), *config_pbtxt));

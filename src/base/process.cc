@@ -105,6 +105,7 @@ Result<Process> Process::Start(const ProcessOptions& options) {
   fcntl(in.write_end.get(), F_SETFL, O_NONBLOCK);
   [[maybe_unused]] const ssize_t n =
       write(in.write_end.get(), options.stdin_text.data(), options.stdin_text.size());
+  if (options.hold_stdin) process.in_fd_ = std::move(in.write_end);
   return process;
 }
 
@@ -112,6 +113,7 @@ Process::Process(Process&& other) noexcept
     : pid_(std::exchange(other.pid_, -1)),
       own_group_(other.own_group_),
       exit_code_(other.exit_code_),
+      in_fd_(std::move(other.in_fd_)),
       out_fd_(std::move(other.out_fd_)),
       err_fd_(std::move(other.err_fd_)),
       out_(std::move(other.out_)),
@@ -122,6 +124,7 @@ Process& Process::operator=(Process&& other) noexcept {
   std::swap(pid_, moved.pid_);
   std::swap(own_group_, moved.own_group_);
   std::swap(exit_code_, moved.exit_code_);
+  std::swap(in_fd_, moved.in_fd_);
   std::swap(out_fd_, moved.out_fd_);
   std::swap(err_fd_, moved.err_fd_);
   std::swap(out_, moved.out_);

@@ -20,6 +20,9 @@ struct ProcessOptions {
   std::string directory;                           // working directory; empty: inherited
   bool merge_stderr = false;                       // stderr goes where stdout goes
   std::string stdin_text;                          // what the child reads; then end of file
+  // The end of file comes only with CloseInput(), or with the end of this process however that is:
+  // for a child that has something to do then.
+  bool hold_stdin = false;
   // Not empty: stdout and stderr are appended to this file instead of being collected, as for a
   // child that runs long and writes much.
   std::string output_file;
@@ -47,6 +50,8 @@ class Process {
   // nothing when the timeout passed first.
   std::optional<int> Wait(Nanos timeout);
   void Signal(int signal_number);
+  // With hold_stdin: now the input ends.
+  void CloseInput() { in_fd_.Reset(); }
   const std::string& out() const { return out_; }
   const std::string& err() const { return err_; }
 
@@ -60,7 +65,7 @@ class Process {
   pid_t pid_ = -1;
   bool own_group_ = false;
   std::optional<int> exit_code_;
-  Fd out_fd_, err_fd_;
+  Fd in_fd_, out_fd_, err_fd_;
   std::string out_, err_;
 };
 

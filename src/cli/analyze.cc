@@ -8,8 +8,10 @@
 
 #include "analyze/analysis.h"
 #include "analyze/automatic_space.h"
+#include "analyze/container_engine.h"
 #include "analyze/owned_name.h"
 #include "analyze/results.h"
+#include "analyze/server_directory.h"
 #include "base/host.h"
 #include "base/stop.h"
 #include "base/units.h"
@@ -338,22 +340,30 @@ class ModelAnalysis {
 };
 
 Result<std::unique_ptr<analyze::ModelServer>> StartOwnServer(const AnalyzeOptions& options,
-                                                             const std::string& work) {
-  if (options.launch == analyze::Launch::kRemote) return std::unique_ptr<analyze::ModelServer>();
+                                                             analyze::ServerDirectory& directory,
+                                                             const StopSignals& stop) {
   const std::string source = fs::absolute(options.repository).lexically_normal().string();
-  const std::string mirror = fs::absolute(JoinPath(work, "server")).lexically_normal().string();
-  SEXTANT_TRY(RemoveAll(mirror));
+  const std::string& mirror = directory.path();
+  // Of an analysis that was killed with everything that would have cleaned up behind it.
+  for (const analyze::ServerDirectory::Left& left : directory.left_behind()) {
+    if (!left.engine.empty()) analyze::ContainerEngine(left.engine).Remove(left.name);
+    analyze::RemoveSharedMemory(left.name);
+  }
   SEXTANT_TRY(analyze::WorkRepository(source, JoinPath(mirror, "repository")).MirrorAll());
-  analyze::LaunchOptions launch{.kind = *options.launch,
-                                .repository = JoinPath(mirror, "repository"),
-                                .source = source,
-                                .program = {},
-                                .image = options.image,
-                                .arguments = options.server_arguments,
-                                .environment = options.server_environment,
-                                .container_arguments = options.container_arguments,
-                                .work_directory = mirror,
-                                .start_limit = options.server_start_timeout};
+  analyze::LaunchOptions launch{
+      .kind = *options.launch,
+      .repository = JoinPath(mirror, "repository"),
+      .source = source,
+      .program = {},
+      .image = options.image,
+      .name = analyze::UniqueServerName(),
+      .arguments = options.server_arguments,
+      .environment = options.server_environment,
+      .container_arguments = options.container_arguments,
+      .work_directory = mirror,
+      .start_limit = options.server_start_timeout,
+      .note = [](const std::string& text) { std::fprintf(stderr, "note: %s\n", text.c_str()); },
+      .stop = [&stop] { return stop.received().has_value(); }};
   switch (*options.launch) {
     case analyze::Launch::kEmbedded:
       launch.program = fs::read_symlink("/proc/self/exe").string();
@@ -364,6 +374,8 @@ Result<std::unique_ptr<analyze::ModelServer>> StartOwnServer(const AnalyzeOption
     default:
       launch.program = options.server_program.empty() ? "tritonserver" : options.server_program;
   }
+  const bool container = options.launch == analyze::Launch::kContainer;
+  SEXTANT_TRY(directory.Note({.name = launch.name, .engine = container ? launch.program : ""}));
   return analyze::StartServer(launch);
 }
 
@@ -377,7 +389,17 @@ Result<int> Analyze(const AnalyzeOptions& options, const AnalyzePlan& plan) {
   SEXTANT_ASSIGN(const StopSignals stop, StopSignals::Install());
   const std::string work = DirectoryFor(plan, plan.models.front());
   SEXTANT_TRY(MakeDirectories(work));
-  SEXTANT_ASSIGN(const auto server, StartOwnServer(options, work));
+  std::optional<analyze::ServerDirectory> directory;
+  std::unique_ptr<analyze::ModelServer> server;
+  if (options.launch != analyze::Launch::kRemote) {
+    const fs::path path = fs::absolute(JoinPath(work, "server")).lexically_normal();
+    SEXTANT_ASSIGN(auto taken, analyze::ServerDirectory::Take(path.string()));
+    directory.emplace(std::move(taken));
+    Result<std::unique_ptr<analyze::ModelServer>> started =
+        StartOwnServer(options, *directory, stop);
+    if (!started.has_value() && stop.received()) return ExitCodeForSignal(*stop.received());
+    SEXTANT_ASSIGN(server, std::move(started));
+  }
   SEXTANT_ASSIGN(const auto meter,
                  analyze::Meter::Start({.gpus = options.gpu_source,
                                         .local = server != nullptr,

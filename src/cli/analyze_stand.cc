@@ -381,7 +381,9 @@ Error ModelStand::Refusal(const Error& error) {
   const std::string tail = server_->LogTail();
   return {ErrorCode::kInternal,
           Format("{}{}{}", error.message(), alive ? "" : " (the server died of it)",
-                 tail.empty() ? "" : "; the server's last words:\n" + tail)};
+                 !tail.empty() ? "; the server's last words:\n" + tail
+                 : alive       ? ""
+                               : "; it wrote nothing about it")};
 }
 
 // A server that died, or that we could not get rid of a model in, is started anew.
@@ -441,6 +443,8 @@ Result<analyze::LoadReport> ModelStand::LoadConfiguration(size_t configuration) 
       SEXTANT_TRY(EnsureServer(report));
     }
     SEXTANT_TRY(CheckMemory(report));
+    // What it says from now on is of this configuration.
+    if (server_ != nullptr) server_->MarkLog();
     if (const Result<void> loaded = LoadAll(configuration); !loaded.has_value()) {
       Error refusal = Refusal(loaded.error());
       // Nobody knows what a load that did not end has left behind.
@@ -586,7 +590,9 @@ run::Level ModelStand::RunLevel(const analyze::Trial& trial, const analyze::Load
   bool begun = false, ended = false;
   const load::MeasureHooks hooks{
       .progress = progress_,
-      .stop = stop_,
+      // A server of ours that died answers nothing more: neither the window nor the requests that
+      // are open are waited for.
+      .stop = [&] { return stop_() || (server_ != nullptr && !server_->Alive()); },
       .edge =
           [&] {
             if (begun) {

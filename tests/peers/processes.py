@@ -24,9 +24,20 @@ class Failure(Exception):
     """What a case expected and did not find."""
 
 
+class Unable(Exception):
+    """Why this machine cannot run a case, which is skipped then."""
+
+
 def expect(condition, text):
     if not condition:
         raise Failure(text)
+
+
+def wait_until(what, condition, timeout):
+    deadline = time.monotonic() + timeout
+    while not condition():
+        expect(time.monotonic() < deadline, f"not within {timeout} s: {what}")
+        time.sleep(0.05)
 
 
 def near(what, value, truth, relative, absolute=0.0):

@@ -4,11 +4,13 @@ A case prints what both programs reported and what is true, and fails with the f
 agree.
 """
 
+import os
 import signal
 import sys
 
 import agreement
 import analyzing
+import analyzing_containers
 import analyzing_together
 import beyond
 import faults
@@ -18,7 +20,7 @@ import compat
 import exports
 import mix
 import transport
-from processes import Failure
+from processes import Failure, Unable
 
 CASES = {
     **agreement.CASES,
@@ -32,6 +34,7 @@ CASES = {
     **mix.CASES,
     **analyzing.CASES,
     **analyzing_together.CASES,
+    **analyzing_containers.CASES,
 }
 
 
@@ -48,6 +51,9 @@ def main():
     except Failure as failure:
         print(f"FAILED: {failure}", file=sys.stderr)
         return 1
+    except Unable as reason:
+        print(f"this machine cannot run the case: {reason}", file=sys.stderr)
+        return 1 if os.environ.get("SEXTANT_REQUIRE_PEERS") == "1" else 77
     return 0
 
 

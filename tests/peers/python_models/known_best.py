@@ -4,8 +4,9 @@ An execution of n inferences takes fixed_ms + n * item_ms. Every instance beyond
 it longer by the share `crowding`, and a max_batch_size beyond best_batch_size doubles it. It sleeps
 for that time, so the machine's cores have no say in it.
 
-What `fault` says befalls the configuration: "refused": it cannot be initialized; "kills": its first
-execution ends the server; "hangs": its executions do not end; "slow": they take twice as long.
+What `fault` says befalls the configuration: "refused": it cannot be initialized; "kills_loading":
+that ends the server; "kills": its first execution does; "hangs": its executions do not end; "slow":
+they take twice as long.
 """
 
 import json
@@ -21,6 +22,8 @@ class TritonPythonModel:
         config = json.loads(args["model_config"])
         known = {name: value["string_value"] for name, value in config["parameters"].items()}
         self.fault = known.get("fault", "none")
+        if self.fault == "kills_loading":
+            os.kill(os.getppid(), signal.SIGKILL)
         if self.fault == "refused":
             raise pb_utils.TritonModelException("this model wants another configuration")
         count = sum(group["count"] for group in config["instance_group"])
