@@ -353,6 +353,25 @@ Result<JournalContents> ParseJournal(std::string_view text) {
   return out;
 }
 
+namespace {
+
+// By its first line.
+Result<void> CheckKind(std::string_view text) {
+  const size_t newline = text.find('\n');
+  SEXTANT_TRY(
+      ParseJournal(text.substr(0, newline == std::string_view::npos ? newline : newline + 1)));
+  return {};
+}
+
+Error InTheWay(const std::string& path) {
+  return {ErrorCode::kAlreadyExists,
+          Format("{} has measured points: --resume goes on with them; give another --journal or "
+                 "--export-path, or remove it, to begin anew",
+                 path)};
+}
+
+}  // namespace
+
 void Journal::Adopt(const JournalContents& contents, const std::string& path) {
   for (const std::string& fault : contents.faults)
     notes_.push_back(Format("{}: {}: left out", path, fault));
@@ -403,14 +422,27 @@ Result<void> Journal::CopyFrom(const std::vector<std::string>& paths) {
   return {};
 }
 
+Result<void> Journal::CheckUsable(const Options& options) {
+  for (const std::string& path : options.also) {
+    SEXTANT_ASSIGN(const std::string other, ReadFile(path));
+    SEXTANT_TRY(CheckKind(other), path);
+  }
+  if (!FileExists(options.path)) return {};
+  SEXTANT_ASSIGN(const std::string text, ReadFile(options.path));
+  SEXTANT_TRY(CheckKind(text), options.path);
+  // Nobody else has it.
+  SEXTANT_TRY(AppendFile::Continue(options.path));
+  // A line is not read for that: there may be thousands, with half a megabyte each.
+  if (!options.resume && text.find("\n{\"type\":\"point\"") != std::string::npos)
+    return InTheWay(options.path);
+  return {};
+}
+
 Result<Journal> Journal::Open(const Options& options, const Identity& identity) {
   // Before it is touched: what is not a journal, because somebody mistook a name, stays as it is.
   if (FileExists(options.path)) {
     SEXTANT_ASSIGN(const std::string before, ReadFile(options.path));
-    const size_t newline = before.find('\n');
-    SEXTANT_TRY(
-        ParseJournal(before.substr(0, newline == std::string::npos ? newline : newline + 1)),
-        options.path);
+    SEXTANT_TRY(CheckKind(before), options.path);
   }
   // The lock next: what is read must not change any more.
   SEXTANT_ASSIGN(AppendFile file, AppendFile::Continue(options.path));
@@ -422,12 +454,7 @@ Result<Journal> Journal::Open(const Options& options, const Identity& identity) 
     SEXTANT_ASSIGN(const JournalContents contents, ParseJournal(text), options.path);
     const bool any = std::any_of(contents.sessions.begin(), contents.sessions.end(),
                                  [](const Session& s) { return !s.points.empty(); });
-    if (any && !options.resume) {
-      return Error(ErrorCode::kAlreadyExists,
-                   Format("{} has measured points: --resume goes on with them; give another "
-                          "--journal or --export-path, or remove it, to begin anew",
-                          options.path));
-    }
+    if (any && !options.resume) return InTheWay(options.path);
     journal.Adopt(contents, options.path);
   }
   SEXTANT_TRY(journal.file_.Append(Line(SessionToJson(identity))));

@@ -81,6 +81,8 @@ class Journal {
     std::vector<std::string> also;
   };
   static Result<Journal> Open(const Options& options, const Identity& identity);
+  // The errors of Open, as far as they can be known without an identity and without writing.
+  static Result<void> CheckUsable(const Options& options);
 
   // The point that was measured as the n-th of this key (1 is the first), or null; of those that
   // were there when it was opened. Without its level, which is in the file.

@@ -29,7 +29,7 @@ std::string AddressIn(std::string_view log, std::string_view service) {
 class ChildServer : public ModelServer {
  public:
   explicit ChildServer(LaunchOptions options) : options_(std::move(options)) {
-    log_ = JoinPath(options_.work_directory, "server.log");
+    log_ = options_.log.empty() ? JoinPath(options_.work_directory, "server.log") : options_.log;
   }
   ~ChildServer() override { Stop(); }
 

@@ -22,6 +22,8 @@ struct AnalyzeOptions : PerfOptions {
   std::string model_analyzer_config;
   std::string repository, work_repository, server_program, container_engine = "podman", image;
   std::vector<std::string> server_arguments, server_environment, container_arguments;
+  std::string server_log;    // where a server that is started writes; empty: among the results
+  bool leave_model = false;  // a server that is there keeps what it has loaded
   Nanos server_start_timeout{60s}, load_timeout{300s}, unload_timeout{60s};
 
   std::string batches, concurrencies, rates;  // VALUES of --set
@@ -49,7 +51,10 @@ struct AnalyzeOptions : PerfOptions {
   bool write_files = false;  // --export
   std::string export_path;
   std::string filename_model = "metrics-model.csv",
-              filename_server_only = "metrics-server-only.csv";
+              filename_server_only = "metrics-server-only.csv",
+              filename_model_inference = "metrics-model-inference.csv",
+              filename_model_gpu = "metrics-model-gpu.csv";
+  std::string configurations;  // where the best ones go; empty: among the results
   ResultsFor results_for = ResultsFor::kSextant;
   uint64_t top = 3;
   std::string listen_metrics;

@@ -117,6 +117,8 @@ Result<void> ModelStand::FindModelControl() {
   if (!options_.work_repository.empty()) {
     control_mode_ = ModelControl::kPoll;
     work_repository_.emplace(options_.repository, options_.work_repository);
+  } else if (options_.leave_model) {
+    control_mode_ = ModelControl::kNone;
   } else if (server_ != nullptr) {
     control_mode_ = ModelControl::kExplicit;
   } else {
