@@ -125,7 +125,7 @@ class ModelAnalysis {
     automatic_ = std::move(automatic.why);
     if (can_configure() && !configured && !choose)
       automatic_ = {"only the load is varied: --set gives fields of config.pbtxt to try as well"};
-    analyze::SpaceModel model = analyze::ModelOf(stand_->base());
+    analyze::SpaceModel model = analyze::ModelOf(stand_->LimitsOfModel());
     model.arrivals = load::ArrivalLawName(options_.distribution);
     SEXTANT_ASSIGN(space_, analyze::MakeSpace(automatic.spec, model));
     if (space_.points() == 0) {

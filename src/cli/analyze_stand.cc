@@ -208,11 +208,19 @@ Result<void> ModelStand::FindBase() {
     SEXTANT_ASSIGN(const std::string text, ReadFile(file));
     SEXTANT_ASSIGN(base_, kserve::ParseModelConfig(text), file);
     if (base_.name().empty()) base_.set_name(model_);
+    base_known_ = true;
     return {};
   }
   Result<kserve::ModelConfig> config = control_->FetchModelConfig(model_, perf_.model_version);
-  if (config.has_value()) base_ = *std::move(config);
+  base_known_ = config.has_value();
+  if (base_known_) base_ = *std::move(config);
   return {};
+}
+
+kserve::ModelConfig ModelStand::LimitsOfModel() const {
+  kserve::ModelConfig out = base_;
+  if (!base_known_) out.set_max_batch_size(subject_.signature.max_batch_size);
+  return out;
 }
 
 Result<kserve::ModelConfig> ModelStand::ConfigOf(size_t configuration) const {

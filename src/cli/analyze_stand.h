@@ -48,6 +48,8 @@ class ModelStand final : public analyze::Stand {
   // The configuration that all others are made from: the repository's file, or what the server
   // says.
   const kserve::ModelConfig& base() const { return base_; }
+  // base(), with the batches that the model takes where the server tells no configuration.
+  kserve::ModelConfig LimitsOfModel() const;
   // As it is written into the results: base() with the configuration's settings.
   Result<kserve::ModelConfig> ConfigOf(size_t configuration) const;
   // The server, unloaded, for so long.
@@ -99,6 +101,7 @@ class ModelStand final : public analyze::Stand {
   Nanos longest_poll_{0};       // it took to see a change
   bool was_loaded_ = false;     // before we came
   kserve::ModelConfig base_;
+  bool base_known_ = false;
   Subject subject_;
   // By name; there is one without a name where no data sets were named.
   struct Data {
