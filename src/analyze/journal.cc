@@ -395,6 +395,19 @@ void Journal::Adopt(const JournalContents& contents, const std::string& path) {
   }
 }
 
+// They have no time, and none is there twice by chance: figures are sampled.
+Result<void> Journal::CopyBaselines(const Session& from, Session& to) {
+  std::set<std::string> have;
+  for (const Baseline& baseline : baselines_)
+    have.insert(text::FormatJson(BaselineToJson(baseline)));
+  for (const Baseline& baseline : from.baselines) {
+    if (!have.insert(text::FormatJson(BaselineToJson(baseline))).second) continue;
+    to.baselines.push_back(baseline);
+    SEXTANT_TRY(file_.Append(Line(BaselineToJson(baseline), identity_)));
+  }
+  return {};
+}
+
 // Points of other journals are appended to this one, so that it is whole without them.
 Result<void> Journal::CopyFrom(const std::vector<std::string>& paths) {
   for (const std::string& path : paths) {
@@ -408,6 +421,7 @@ Result<void> Journal::CopyFrom(const std::vector<std::string>& paths) {
     JournalContents fresh{.sessions = {}, .faults = contents.faults};
     for (const Session& session : contents.sessions) {
       Session kept{.identity = session.identity, .points = {}, .baselines = {}};
+      if (session.identity == identity_) SEXTANT_TRY(CopyBaselines(session, kept));
       for (const PointRecord& point : session.points) {
         const auto& times = have[PointKey(identity_, point.model, point.settings, point.load)];
         if (std::find(times.begin(), times.end(), point.started) != times.end()) continue;
@@ -465,6 +479,12 @@ Result<Journal> Journal::Open(const Options& options, const Identity& identity) 
 const PointRecord* Journal::Find(const std::string& key, size_t n) const {
   const auto found = points_.find(key);
   return found == points_.end() || found->second.size() < n ? nullptr : &found->second[n - 1];
+}
+
+void Journal::Revise(const std::function<void(Measured&)>& change) {
+  for (auto& [key, points] : points_) {
+    for (PointRecord& point : points) change(point.measured);
+  }
 }
 
 Result<void> Journal::Append(const PointRecord& point) {

@@ -182,6 +182,10 @@ class ModelAnalysis {
                        {.path = path, .resume = options_.resume, .also = options_.merge_journals},
                        MakeIdentity(options_, model_, *stand_, server_ == nullptr)));
     journal_.emplace(std::move(journal));
+    // Another price costs no measuring.
+    journal_->Revise([&](analyze::Measured& measured) {
+      analyze::AddCost(measured.devices, PriceOf(options_), measured.figures);
+    });
     for (const std::string& note : journal_->notes()) PrintWarning("analyze", note);
     if (journal_->reusable() > 0)
       std::printf("%zu points of the journal are used again.\n", journal_->reusable());
@@ -189,9 +193,13 @@ class ModelAnalysis {
   }
 
   Result<void> MeasureBaseline() {
-    const bool known = std::any_of(journal_->baselines().begin(), journal_->baselines().end(),
-                                   [](const auto& b) { return b.kind == "server_only"; });
-    if (known || options_.base_duration <= Nanos(0) || !can_configure()) return {};
+    for (const analyze::Baseline& baseline : journal_->baselines()) {
+      if (baseline.kind != "server_only") continue;
+      if (analyze::FindFigure(baseline.figures, "gpu_memory_used") != nullptr && can_configure())
+        stand_->LearnIdleMemory();
+      return {};
+    }
+    if (options_.base_duration <= Nanos(0) || !can_configure()) return {};
     SEXTANT_ASSIGN(const analyze::Baseline baseline, stand_->MeasureIdle(options_.base_duration));
     if (stop_.received()) return {};
     return journal_->Append(baseline);

@@ -233,6 +233,12 @@ void AddFigureRows(options::Table<O>& t) {
                              .help = "What an hour of a GPU costs, for cost_per_million.",
                              .limits = {0},
                              .default_text = "none"});
+  t.Add(&O::priced_gpus,
+        {.name = "priced-gpus",
+         .value = "N",
+         .help = "How many GPUs are paid for, where it is not those that are seen.",
+         .limits = {0, 4096},
+         .default_text = "those that are seen; where none are, there is no cost"});
 }
 
 void AddOutputRows(options::Table<O>& t) {

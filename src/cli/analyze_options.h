@@ -43,6 +43,7 @@ struct AnalyzeOptions : PerfOptions {
   uint64_t frequency_ms = 100;
   Nanos base_duration{2s};
   double gpu_hour_price = 0;
+  uint64_t priced_gpus = 0;
 
   std::string journal;
   bool resume = false;
@@ -59,6 +60,10 @@ struct AnalyzeOptions : PerfOptions {
   uint64_t top = 3;
   std::string listen_metrics;
 };
+
+inline analyze::GpuPrice PriceOf(const AnalyzeOptions& options) {
+  return {.per_hour = options.gpu_hour_price, .gpus = options.priced_gpus};
+}
 
 const options::Table<AnalyzeOptions>& AnalyzeTable();
 

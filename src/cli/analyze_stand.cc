@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <thread>
+#include <utility>
 
 #include "base/files.h"
 #include "cli/command.h"
@@ -322,11 +323,12 @@ Result<void> ModelStand::EnsureServer(analyze::LoadReport& report) {
 
 // A server that keeps memory of models that are gone would charge it to the next.
 Result<void> ModelStand::CheckMemory(analyze::LoadReport& report) {
-  if (!idle_memory_) return {};
+  if (!idle_memory_ && !learn_idle_memory_) return {};
   analyze::Baseline after = Sample(kRest, "unloaded");
   const analyze::Figure* memory = analyze::FindFigure(after.figures, "gpu_memory_used");
-  const bool kept =
-      memory != nullptr && memory->value > *idle_memory_ * (1 + kKeptShare) + kKeptBytes;
+  if (std::exchange(learn_idle_memory_, false) && memory != nullptr) idle_memory_ = memory->value;
+  const bool kept = idle_memory_ && memory != nullptr &&
+                    memory->value > *idle_memory_ * (1 + kKeptShare) + kKeptBytes;
   const double extra = kept ? memory->value - *idle_memory_ : 0;
   report.baselines.push_back(std::move(after));
   if (!kept) return {};
@@ -497,7 +499,8 @@ analyze::Measured ModelStand::Measure(const analyze::Trial& trial) {
   analyze::AddDerived(
       out.devices,
       static_cast<double>(level.completed * static_cast<uint64_t>(load.point.batch_size)),
-      level.window_s, options_.gpu_hour_price, out.figures);
+      level.window_s, out.figures);
+  analyze::AddCost(out.devices, PriceOf(options_), out.figures);
   if (level.client.limited)
     for (const std::string& limit : level.client.limits) out.flags.push_back("client: " + limit);
   if (level.state == stats::LevelState::kDrifting) out.flags.emplace_back("drifting");

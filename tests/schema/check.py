@@ -95,7 +95,8 @@ def analyses(sextant, directory):
         file.write(MODEL)
     out = os.path.join(directory, "out")
     common = ["-m", "m", "--model-repository", repository, "-e", out, "--shortest-window", "200ms",
-              "--longest-window", "300ms", "--timeout", "1s", "--gpu-hour-price", "2"]
+              "--longest-window", "300ms", "--timeout", "1s", "--gpu-hour-price", "2",
+              "--budget", "20s"]
     # The server dies of one, refuses another, and answers every request of the third with a failure.
     run(sextant, *common, "-d", "300ms", "-b", "1,4", "-c", "2", "--set",
         "parameters[error_rate]=crash:1,nonsense:1,internal:1", "--constraint", "p99<1s")
