@@ -14,10 +14,8 @@ if [[ -n $check ]]; then
   trap 'rm -rf "$out"' EXIT
 fi
 mkdir -p "$out"
-for command in perf analyze serve doctor docs completion; do
-  "$sextant" docs --command "$command" --format markdown >"$out/$command.md"
-  "$sextant" docs --command "$command" --format schema >"$out/$command.schema.json"
-done
+"$sextant" docs --format markdown --directory "$out"
+"$sextant" docs --format schema --directory "$out"
 if [[ -n $check ]]; then
   diff -r docs/reference "$out" ||
     { echo "docs/reference is out of date: run scripts/reference.sh and commit" >&2 && exit 1; }

@@ -169,6 +169,9 @@ install_venv() {
 # Python with Triton's client, and perf_analyzer.
 install_tests_venv() { install_venv tests-venv tests bin/perf_analyzer; }
 
+# What holds files to docs/schema. By itself, so that it does not move what the tests' Python has.
+install_schema_venv() { install_venv schema-venv schema bin/jsonschema; }
+
 install_model_analyzer() {
   install_venv model-analyzer-1.58.0 model_analyzer bin/model-analyzer
 }
@@ -195,6 +198,7 @@ main() {
   if [[ -n $tests ]]; then
     install_triton
     install_tests_venv
+    install_schema_venv
     install_model_analyzer
   fi
 }

@@ -124,16 +124,28 @@ std::optional<size_t> Confirmation::Leader() const {
   return leader;
 }
 
+std::vector<Confirmation::Contender> Confirmation::Open(size_t leader) const {
+  std::vector<Contender> open;
+  for (const Contender& contender : contenders_) {
+    if (contender.configuration == leader) continue;
+    if (Compare(leader, contender.configuration).verdict == Paired::Verdict::kOpen)
+      open.push_back(contender);
+  }
+  return open;
+}
+
+size_t Confirmation::ToCome(size_t usual_rounds) const {
+  const auto leader = Leader();
+  const size_t open = leader ? Open(*leader).size() : 0;
+  const size_t rounds = round_ < usual_rounds ? usual_rounds - round_ : pending_.empty() ? 1 : 0;
+  return pending_.size() + (open == 0 ? 0 : (open + 1) * rounds);
+}
+
 // The leader, and all that are not decided against it.
 void Confirmation::StartRound() {
   const auto leader = Leader();
   if (!leader) return;
-  std::vector<Contender> open;
-  for (const Contender& contender : contenders_) {
-    if (contender.configuration == *leader) continue;
-    if (Compare(*leader, contender.configuration).verdict == Paired::Verdict::kOpen)
-      open.push_back(contender);
-  }
+  std::vector<Contender> open = Open(*leader);
   if (open.empty()) return;
   const auto of_leader =
       std::find_if(contenders_.begin(), contenders_.end(),

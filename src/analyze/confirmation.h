@@ -53,6 +53,8 @@ class Confirmation {
   void Report(size_t configuration, double utility);
 
   Paired Compare(size_t first, size_t second) const;
+  // Takes still to come, where a pair usually takes so many rounds until it is decided.
+  size_t ToCome(size_t usual_rounds) const;
   // The best of the contenders by their common rounds.
   std::optional<size_t> Leader() const;
   const std::vector<Contender>& contenders() const { return contenders_; }
@@ -63,6 +65,8 @@ class Confirmation {
   using Series = std::map<size_t, double>;  // utility by round
   std::vector<double> Differences(size_t first, size_t second) const;
   void Pool();
+  // Of the contenders but the leader, those that are not decided against it.
+  std::vector<Contender> Open(size_t leader) const;
   void StartRound();
 
   std::vector<Contender> contenders_;  // without those dropped

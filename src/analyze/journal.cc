@@ -353,6 +353,25 @@ Result<JournalContents> ParseJournal(std::string_view text) {
   return out;
 }
 
+namespace {
+
+// By its first line.
+Result<void> CheckKind(std::string_view text) {
+  const size_t newline = text.find('\n');
+  SEXTANT_TRY(
+      ParseJournal(text.substr(0, newline == std::string_view::npos ? newline : newline + 1)));
+  return {};
+}
+
+Error InTheWay(const std::string& path) {
+  return {ErrorCode::kAlreadyExists,
+          Format("{} has measured points: --resume goes on with them; give another --journal or "
+                 "--export-path, or remove it, to begin anew",
+                 path)};
+}
+
+}  // namespace
+
 void Journal::Adopt(const JournalContents& contents, const std::string& path) {
   for (const std::string& fault : contents.faults)
     notes_.push_back(Format("{}: {}: left out", path, fault));
@@ -376,6 +395,19 @@ void Journal::Adopt(const JournalContents& contents, const std::string& path) {
   }
 }
 
+// They have no time, and none is there twice by chance: figures are sampled.
+Result<void> Journal::CopyBaselines(const Session& from, Session& to) {
+  std::set<std::string> have;
+  for (const Baseline& baseline : baselines_)
+    have.insert(text::FormatJson(BaselineToJson(baseline)));
+  for (const Baseline& baseline : from.baselines) {
+    if (!have.insert(text::FormatJson(BaselineToJson(baseline))).second) continue;
+    to.baselines.push_back(baseline);
+    SEXTANT_TRY(file_.Append(Line(BaselineToJson(baseline), identity_)));
+  }
+  return {};
+}
+
 // Points of other journals are appended to this one, so that it is whole without them.
 Result<void> Journal::CopyFrom(const std::vector<std::string>& paths) {
   for (const std::string& path : paths) {
@@ -389,6 +421,7 @@ Result<void> Journal::CopyFrom(const std::vector<std::string>& paths) {
     JournalContents fresh{.sessions = {}, .faults = contents.faults};
     for (const Session& session : contents.sessions) {
       Session kept{.identity = session.identity, .points = {}, .baselines = {}};
+      if (session.identity == identity_) SEXTANT_TRY(CopyBaselines(session, kept));
       for (const PointRecord& point : session.points) {
         const auto& times = have[PointKey(identity_, point.model, point.settings, point.load)];
         if (std::find(times.begin(), times.end(), point.started) != times.end()) continue;
@@ -403,14 +436,27 @@ Result<void> Journal::CopyFrom(const std::vector<std::string>& paths) {
   return {};
 }
 
+Result<void> Journal::CheckUsable(const Options& options) {
+  for (const std::string& path : options.also) {
+    SEXTANT_ASSIGN(const std::string other, ReadFile(path));
+    SEXTANT_TRY(CheckKind(other), path);
+  }
+  if (!FileExists(options.path)) return {};
+  SEXTANT_ASSIGN(const std::string text, ReadFile(options.path));
+  SEXTANT_TRY(CheckKind(text), options.path);
+  // Nobody else has it.
+  SEXTANT_TRY(AppendFile::Continue(options.path));
+  // A line is not read for that: there may be thousands, with half a megabyte each.
+  if (!options.resume && text.find("\n{\"type\":\"point\"") != std::string::npos)
+    return InTheWay(options.path);
+  return {};
+}
+
 Result<Journal> Journal::Open(const Options& options, const Identity& identity) {
   // Before it is touched: what is not a journal, because somebody mistook a name, stays as it is.
   if (FileExists(options.path)) {
     SEXTANT_ASSIGN(const std::string before, ReadFile(options.path));
-    const size_t newline = before.find('\n');
-    SEXTANT_TRY(
-        ParseJournal(before.substr(0, newline == std::string::npos ? newline : newline + 1)),
-        options.path);
+    SEXTANT_TRY(CheckKind(before), options.path);
   }
   // The lock next: what is read must not change any more.
   SEXTANT_ASSIGN(AppendFile file, AppendFile::Continue(options.path));
@@ -422,12 +468,7 @@ Result<Journal> Journal::Open(const Options& options, const Identity& identity) 
     SEXTANT_ASSIGN(const JournalContents contents, ParseJournal(text), options.path);
     const bool any = std::any_of(contents.sessions.begin(), contents.sessions.end(),
                                  [](const Session& s) { return !s.points.empty(); });
-    if (any && !options.resume) {
-      return Error(ErrorCode::kAlreadyExists,
-                   Format("{} has measured points: --resume goes on with them; give another "
-                          "--journal or --export-path, or remove it, to begin anew",
-                          options.path));
-    }
+    if (any && !options.resume) return InTheWay(options.path);
     journal.Adopt(contents, options.path);
   }
   SEXTANT_TRY(journal.file_.Append(Line(SessionToJson(identity))));
@@ -438,6 +479,12 @@ Result<Journal> Journal::Open(const Options& options, const Identity& identity) 
 const PointRecord* Journal::Find(const std::string& key, size_t n) const {
   const auto found = points_.find(key);
   return found == points_.end() || found->second.size() < n ? nullptr : &found->second[n - 1];
+}
+
+void Journal::Revise(const std::function<void(Measured&)>& change) {
+  for (auto& [key, points] : points_) {
+    for (PointRecord& point : points) change(point.measured);
+  }
 }
 
 Result<void> Journal::Append(const PointRecord& point) {

@@ -10,6 +10,7 @@
 // Threads: plain values; a Journal belongs to one.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
@@ -74,17 +75,22 @@ class Journal {
  public:
   // With `resume`, goes on with the file, if there is one; else kAlreadyExists when there is one
   // with points in it. kUnavailable while another process has it; kCorrupt, and it stays as it is,
-  // when it is no journal. `also` are read and their points copied.
+  // when it is no journal. `also` are read and their points and baselines
+  // copied.
   struct Options {
     std::string path;
     bool resume = false;
     std::vector<std::string> also;
   };
   static Result<Journal> Open(const Options& options, const Identity& identity);
+  // The errors of Open, as far as they can be known without an identity and without writing.
+  static Result<void> CheckUsable(const Options& options);
 
   // The point that was measured as the n-th of this key (1 is the first), or null; of those that
   // were there when it was opened. Without its level, which is in the file.
   const PointRecord* Find(const std::string& key, size_t n) const;
+  // Changes what Find gives, for figures that follow from options of this run; the file stays.
+  void Revise(const std::function<void(Measured&)>& change);
   Result<void> Append(const PointRecord& point);
   Result<void> Append(const Baseline& baseline);
   Result<void> Finish(std::string_view reason);
@@ -99,6 +105,7 @@ class Journal {
   Journal(AppendFile file, Identity identity)
       : file_(std::move(file)), identity_(std::move(identity)) {}
   void Adopt(const JournalContents& contents, const std::string& path);
+  Result<void> CopyBaselines(const Session& from, Session& to);
   Result<void> CopyFrom(const std::vector<std::string>& paths);
 
   AppendFile file_;

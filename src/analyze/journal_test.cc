@@ -283,6 +283,60 @@ TEST_F(Journals, MergingTakesEachPointOnceAndAgainNothing) {
   EXPECT_EQ(points, 4U);
 }
 
+TEST_F(Journals, MergingTakesBaselinesToo) {
+  const auto with = [&](const std::string& path, const Identity& identity, double memory) {
+    Journal journal = Opened(path, identity);
+    ASSERT_TRUE(journal
+                    .Append(Baseline{.kind = "server_only",
+                                     .figures = {{"gpu_memory_used", {memory, {}, {}}}},
+                                     .devices = {}})
+                    .has_value());
+  };
+  with(Path("a"), kHere, 1e9);
+  with(Path("b"), kHere, 2e9);
+  with(Path("c"), kElsewhere, 3e9);
+  for (int time = 0; time < 2; ++time) {
+    const Journal merged = Opened(Path("a"), kHere, {Path("b"), Path("c"), Path("a")});
+    ASSERT_EQ(merged.baselines().size(), 2U) << "each once, and none of other conditions";
+    EXPECT_EQ(merged.baselines()[1].figures.at("gpu_memory_used").value, 2e9);
+  }
+  EXPECT_EQ(Opened(Path("a")).baselines().size(), 2U) << "it is whole without the others";
+}
+
+TEST_F(Journals, WhatIsInTheWayIsKnownWithoutOpening) {
+  const Journal::Options anew{.path = Path(), .resume = false, .also = {}},
+      resumed{.path = Path(), .resume = true, .also = {}};
+  EXPECT_TRUE(Journal::CheckUsable(anew).has_value());
+  EXPECT_FALSE(FileExists(Path())) << "nothing is made";
+  Write(Path(), {});
+  EXPECT_TRUE(Journal::CheckUsable(anew).has_value()) << "no points";
+  Write(Path(), {Point(1)});
+  const std::string before = *ReadFile(Path());
+  const auto refused = Journal::CheckUsable(anew);
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().code(), ErrorCode::kAlreadyExists);
+  EXPECT_TRUE(Journal::CheckUsable(resumed).has_value());
+  EXPECT_FALSE(
+      Journal::CheckUsable({.path = Path(), .resume = true, .also = {Path("none")}}).has_value());
+  EXPECT_EQ(*ReadFile(Path()), before);
+  {
+    const Journal held = Opened(Path());
+    EXPECT_EQ(Journal::CheckUsable(resumed).error().code(), ErrorCode::kUnavailable);
+  }
+  WriteText(Path(), "{\"results\": 1}\n");
+  EXPECT_EQ(Journal::CheckUsable(resumed).error().code(), ErrorCode::kCorrupt);
+}
+
+TEST_F(Journals, WhatWasMeasuredIsRevisedForThisRunAlone) {
+  Write(Path(), {Point(1)});
+  const std::string before = *ReadFile(Path());
+  Journal journal = Opened(Path());
+  journal.Revise([](Measured& measured) { measured.figures["cost_per_million"] = {5, {}, {}}; });
+  EXPECT_EQ(journal.Find(KeyOf(Point(1)), 1)->measured.figures.at("cost_per_million").value, 5);
+  EXPECT_TRUE(ReadFile(Path())->starts_with(before));
+  EXPECT_EQ(ReadFile(Path())->find("cost_per_million"), std::string::npos);
+}
+
 TEST_F(Journals, WhatIsMergedMustBeAJournal) {
   WriteText(Path("b"), "{\"results\": 1}");
   const auto merged =

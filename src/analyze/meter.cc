@@ -27,6 +27,7 @@ struct SignalRow {
 };
 constexpr SignalRow kSignalRows[] = {
     {"utilization", "gpu_utilization", &gpu::Signal::mean},
+    {"utilization", "gpu_utilization_p95", &gpu::Signal::p95},
     {"utilization", "gpu_utilization_max", &gpu::Signal::max},
     {"memory_utilization", "gpu_memory_utilization_max", &gpu::Signal::max},
     {"memory_used", "gpu_memory_used", &gpu::Signal::max},
@@ -310,6 +311,7 @@ Figures FiguresOf(const run::Level& level) {
     out["error_rate"] = {level.error_rate(), share.lower, share.upper};
   }
   if (level.succeeded == 0) return out;
+  Put(out, "requests", static_cast<double>(level.succeeded));
   interval("throughput", level.throughput, 1);
   interval("request_rate", level.request_rate, 1);
   interval("latency_avg", level.latency.mean, 1e-9);
@@ -345,17 +347,12 @@ Figures FiguresOf(const run::Level& level) {
 void AddTotals(const std::vector<DeviceFigures>& devices, Figures& figures) {
   enum class How : uint8_t { kSum, kMean, kMax };
   constexpr std::pair<std::string_view, How> kTotals[] = {
-      {"gpu_utilization", How::kMean},
-      {"gpu_utilization_max", How::kMax},
-      {"gpu_memory_utilization_max", How::kMax},
-      {"gpu_memory_used", How::kSum},
-      {"gpu_memory_free", How::kSum},
-      {"gpu_memory_process", How::kSum},
-      {"gpu_bar1_used", How::kSum},
-      {"gpu_power", How::kSum},
-      {"gpu_temperature_max", How::kMax},
-      {"gpu_sm_active", How::kMean},
-      {"gpu_tensor_active", How::kMean},
+      {"gpu_utilization", How::kMean},    {"gpu_utilization_p95", How::kMax},
+      {"gpu_utilization_max", How::kMax}, {"gpu_memory_utilization_max", How::kMax},
+      {"gpu_memory_used", How::kSum},     {"gpu_memory_free", How::kSum},
+      {"gpu_memory_process", How::kSum},  {"gpu_bar1_used", How::kSum},
+      {"gpu_power", How::kSum},           {"gpu_temperature_max", How::kMax},
+      {"gpu_sm_active", How::kMean},      {"gpu_tensor_active", How::kMean},
       {"gpu_dram_active", How::kMean},
   };
   const auto add = [&](std::string_view field, How how, const auto& counted) {
@@ -383,7 +380,7 @@ void AddTotals(const std::vector<DeviceFigures>& devices, Figures& figures) {
 }
 
 void AddDerived(const std::vector<DeviceFigures>& devices, double inferences, double window_s,
-                double gpu_hour_price, Figures& figures) {
+                Figures& figures) {
   double energy = 0, throttled = 0;
   size_t with_energy = 0, with_throttle = 0;
   const std::vector<const DeviceFigures*> counted = WholeOnes(devices);
@@ -396,10 +393,15 @@ void AddDerived(const std::vector<DeviceFigures>& devices, double inferences, do
     Put(figures, "energy_per_inference", energy / inferences);
   if (with_throttle > 0 && window_s > 0)
     Put(figures, "gpu_throttled", std::min(1.0, throttled / window_s));
+}
+
+void AddCost(const std::vector<DeviceFigures>& devices, const GpuPrice& of, Figures& figures) {
+  figures.erase("cost_per_million");
+  const uint64_t gpus = of.gpus > 0 ? of.gpus : WholeOnes(devices).size();
   const auto throughput = figures.find("throughput");
-  if (gpu_hour_price <= 0 || throughput == figures.end() || throughput->second.value <= 0) return;
-  const double price =
-      gpu_hour_price * static_cast<double>(std::max<size_t>(1, counted.size())) / 3600 * 1e6;
+  if (of.per_hour <= 0 || gpus == 0 || throughput == figures.end() || throughput->second.value <= 0)
+    return;
+  const double price = of.per_hour * static_cast<double>(gpus) / 3600 * 1e6;
   const Figure& rate = throughput->second;
   Figure cost{price / rate.value, {}, {}};
   if (rate.lower && *rate.lower > 0) cost.upper = price / *rate.lower;

@@ -70,9 +70,16 @@ class Meter {
 
 // The figures of a measured level: throughput, latencies, errors, the server's own times.
 Figures FiguresOf(const run::Level& level);
-// Adds what follows from devices, load and price: energy per inference, cost per million.
+// Adds what follows from devices and load: energy per inference, the share of time throttled.
 void AddDerived(const std::vector<DeviceFigures>& devices, double inferences, double window_s,
-                double gpu_hour_price, Figures& figures);
+                Figures& figures);
+struct GpuPrice {
+  double per_hour = 0;  // of one; 0: nobody said
+  uint64_t gpus = 0;    // that are paid for; 0: those that are seen
+};
+// Adds the cost of a million inferences, in place of what was there. Without a price, or where it
+// is not known how many GPUs it is of, there is none.
+void AddCost(const std::vector<DeviceFigures>& devices, const GpuPrice& price, Figures& figures);
 // Sums and means over devices, by which configurations are compared.
 void AddTotals(const std::vector<DeviceFigures>& devices, Figures& figures);
 

@@ -44,6 +44,7 @@ run::Level SomeLevel() {
 TEST(FiguresOf, AreInBaseUnitsWithTheirIntervals) {
   const Figures figures = FiguresOf(SomeLevel());
   EXPECT_EQ(figures.at("throughput").value, 400);
+  EXPECT_EQ(figures.at("requests").value, 990);
   EXPECT_EQ(figures.at("throughput").lower, 396);
   EXPECT_EQ(figures.at("throughput").upper, 404);
   EXPECT_EQ(figures.at("request_rate").value, 100);
@@ -115,17 +116,20 @@ TEST(AddTotals, SumsMeansAndMaximaOverDevices) {
   AddTotals({Device("GPU-1", {{"gpu_memory_used", 3e9},
                               {"gpu_power", 100},
                               {"gpu_utilization", 0.5},
+                              {"gpu_utilization_p95", 0.9},
                               {"gpu_temperature_max", 70}}),
              Device("GPU-2", {{"gpu_memory_used", 5e9},
                               {"gpu_power", 200},
                               {"gpu_utilization", 1},
+                              {"gpu_utilization_p95", 0.7},
                               {"gpu_temperature_max", 60}})},
             totals);
   EXPECT_EQ(Value(totals, "gpu_memory_used"), 8e9);
   EXPECT_EQ(Value(totals, "gpu_power"), 300);
   EXPECT_EQ(Value(totals, "gpu_utilization"), 0.75);
   EXPECT_EQ(Value(totals, "gpu_temperature_max"), 70);
-  EXPECT_EQ(totals.size(), 4U);
+  EXPECT_EQ(Value(totals, "gpu_utilization_p95"), 0.9);
+  EXPECT_EQ(totals.size(), 5U);
 }
 
 TEST(AddTotals, ASumOverSomeOfTheDevicesIsMissing) {
@@ -157,37 +161,42 @@ TEST(AddTotals, InstancesOfAGpuAreNotCountedBesideIt) {
 
 TEST(AddDerived, EnergyIsOfAllDevicesOverTheInferences) {
   Figures figures;
-  AddDerived({Device("GPU-1", {{"energy", 300}}), Device("GPU-2", {{"energy", 100}})}, 200, 2, 0,
+  AddDerived({Device("GPU-1", {{"energy", 300}}), Device("GPU-2", {{"energy", 100}})}, 200, 2,
              figures);
   EXPECT_EQ(Value(figures, "energy_per_inference"), 2);
   EXPECT_EQ(figures.size(), 1U);
   Figures some;
-  AddDerived({Device("GPU-1", {{"energy", 300}}), Device("GPU-2", {})}, 200, 2, 0, some);
-  AddDerived({Device("GPU-1", {{"energy", 300}})}, 0, 2, 0, some);
-  AddDerived({}, 200, 2, 0, some);
+  AddDerived({Device("GPU-1", {{"energy", 300}}), Device("GPU-2", {})}, 200, 2, some);
+  AddDerived({Device("GPU-1", {{"energy", 300}})}, 0, 2, some);
+  AddDerived({}, 200, 2, some);
   EXPECT_TRUE(some.empty()) << "of some devices, for nothing, or of none";
 }
 
-TEST(AddDerived, CostHasTheIntervalOfTheThroughputTurnedOver) {
+TEST(AddCost, HasTheIntervalOfTheThroughputTurnedOver) {
   Figures figures{{"throughput", {1000, 800, 1250}}};
-  AddDerived({Device("GPU-1", {}), Device("GPU-2", {})}, 1000, 1, 3.6, figures);
+  AddCost({Device("GPU-1", {}), Device("GPU-2", {})}, {.per_hour = 3.6}, figures);
   const Figure cost = figures.at("cost_per_million");
   EXPECT_DOUBLE_EQ(cost.value, 2);
   EXPECT_DOUBLE_EQ(*cost.lower, 1.6);
   EXPECT_DOUBLE_EQ(*cost.upper, 2.5);
   Figures open{{"throughput", {1000, -5, {}}}};
-  AddDerived({}, 1000, 1, 3.6, open);
-  EXPECT_DOUBLE_EQ(open.at("cost_per_million").value, 1) << "of one GPU where none is seen";
+  AddCost({}, {.per_hour = 3.6, .gpus = 1}, open);
+  EXPECT_DOUBLE_EQ(open.at("cost_per_million").value, 1) << "none is seen, and one is paid for";
   EXPECT_FALSE(open.at("cost_per_million").upper || open.at("cost_per_million").lower);
   Figures without;
-  AddDerived({}, 1000, 1, 3.6, without);
+  AddCost({Device("GPU-1", {})}, {.per_hour = 3.6}, without);
   EXPECT_TRUE(without.empty());
+  // Of how many GPUs the price is nobody knows; and a price that was taken back leaves no cost.
+  AddCost({}, {.per_hour = 3.6}, open);
+  EXPECT_FALSE(open.contains("cost_per_million"));
+  AddCost({Device("GPU-1", {})}, {}, figures);
+  EXPECT_FALSE(figures.contains("cost_per_million"));
 }
 
 TEST(AddDerived, TheLongestThrottlingIsAShareOfTheWindow) {
   Figures figures;
   AddDerived({Device("GPU-1", {{"throttled_s", 0.5}}), Device("GPU-2", {{"throttled_s", 1}})}, 1, 4,
-             0, figures);
+             figures);
   EXPECT_EQ(Value(figures, "gpu_throttled"), 0.25);
 }
 

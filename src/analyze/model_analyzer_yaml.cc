@@ -21,8 +21,8 @@ constexpr Without kWithout[] = {
     {"config_file", "this is that file"},
     {"always_report_gpu_metrics", "GPU figures are always reported where there are any"},
     {"dcgm_disable", "DCGM is not needed"},
-    {"skip_summary_reports", "reports are asked for where they are wanted"},
-    {"skip_detailed_reports", "reports are asked for where they are wanted"},
+    {"skip_summary_reports", "no such files are written: tables and results.json are short"},
+    {"skip_detailed_reports", "no such files are written: tables and results.json are short"},
     {"model_type", "what a model streams is seen from its answers"},
     {"client_max_retries", "a server is waited for by a time limit, not by a number of tries"},
     {"perf_analyzer_cpu_util", "a level says by itself when the client was the limit"},
@@ -45,10 +45,16 @@ constexpr Without kWithout[] = {
     {"inference_output_fields", "files have all columns"},
     {"gpu_output_fields", "files have all columns"},
     {"server_output_fields", "files have all columns"},
-    {"plots", "the report has its own plots"},
-    {"report_model_configs", "the report shows every configuration"},
-    {"output_formats",
-     "the report is one HTML file; PDF needs no wkhtmltopdf, a browser prints it"},
+    {"plots", "points.csv has every figure, for any program that plots"},
+    {"report_model_configs", "the ranking has every configuration"},
+    {"output_formats", "results are CSV and JSON"},
+    {"override_output_model_repository",
+     "of a directory that is there only config.pbtxt and values.yaml of NAME_config_... are "
+     "written"},
+    {"num_top_model_configs",
+     "configurations of different models are not ranked among each other; num_configs_per_model "
+     "says how many of each are written"},
+    {"collect_cpu_metrics", "CPU and memory of a server on this host are always measured"},
     {"run_config_search_max_preferred_batch_size", "Model Analyzer itself no longer has it"},
     {"run_config_search_preferred_batch_size_disable", "Model Analyzer itself no longer has it"},
     {"maxRetry", "a server is waited for by a time limit"},
@@ -72,8 +78,12 @@ class Reader {
       yaml_.Fault(file, "profile_models", "no model is named");
     if (!yaml_.faults().empty()) return InvalidArgument(Join(yaml_.faults(), "\n"));
     for (const auto& [name, section] : models_) out_.models.push_back(Finish(name, section));
-    for (const auto& [name, section] : composing_)
-      out_.composing_models.push_back(Finish(name, section));
+    for (const auto& [name, section] : composing_) {
+      ModelAnalyzerModel model = Finish(name, section);
+      const bool named = std::find(cpu_only_.begin(), cpu_only_.end(), name) != cpu_only_.end();
+      model.cpu_only = model.cpu_only || named;
+      out_.behind.push_back(std::move(model));
+    }
     if (out_.search == Config::SearchMode::kOptuna) {
       out_.notes.push_back(
           "run_config_search_mode: optuna is taken as quick: both measure a part "
@@ -135,7 +145,7 @@ class Reader {
     if (Is(key, "bls_composing_models") || Is(key, "ensemble_composing_models"))
       return ReadModels(key, value, composing_), true;
     if (Is(key, "cpu_only_composing_models")) {
-      out_.composing_on_cpu = yaml_.Words(key, value).value_or(std::vector<std::string>());
+      cpu_only_ = yaml_.Words(key, value).value_or(std::vector<std::string>());
       return true;
     }
     if (Is(key, "latency_budget")) {
@@ -208,8 +218,6 @@ class Reader {
   bool ReadPlace(std::string_view key, const Json& value) {
     return Text(key, "model_repository", value, out_.model_repository) ||
            Text(key, "output_model_repository_path", value, out_.output_model_repository) ||
-           Truth(key, "override_output_model_repository", value,
-                 out_.override_output_model_repository) ||
            Text(key, "modelPath", value, out_.model_repository) ||
            Text(key, "export_path", value, out_.export_path) ||
            Text(key, "resultsPath", value, out_.export_path) ||
@@ -263,8 +271,7 @@ class Reader {
                  out_.models_together) ||
            Truth(key, "request_rate_search_enable", value, out_.rate_search) ||
            Truth(key, "early_exit_enable", value, out_.early_exit) ||
-           Whole(key, "num_configs_per_model", value, out_.best_configurations) ||
-           Whole(key, "num_top_model_configs", value, out_.best_of_all);
+           Whole(key, "num_configs_per_model", value, out_.best_configurations);
   }
 
   bool ReadBounds(std::string_view key, const Json& value) {
@@ -284,12 +291,11 @@ class Reader {
 
   bool ReadMeasuring(std::string_view key, const Json& value) {
     if (Is(key, "monitoring_interval")) {
-      out_.monitoring_interval_s =
-          yaml_.Number(key, value, 0.001).value_or(out_.monitoring_interval_s);
+      out_.monitoring_interval_s = yaml_.Number(key, value, 0.001);
       return true;
     }
     if (Is(key, "frequencyMs")) {
-      out_.monitoring_interval_s = yaml_.Number(key, value, 1).value_or(1000) / 1e3;
+      if (const auto ms = yaml_.Number(key, value, 1)) out_.monitoring_interval_s = *ms / 1e3;
       return true;
     }
     if (Is(key, "duration_seconds") || Is(key, "baseDuration")) {
@@ -297,10 +303,10 @@ class Reader {
       return true;
     }
     if (Is(key, "perf_analyzer_timeout")) {
-      out_.point_limit_s = yaml_.Number(key, value, 0);
+      out_.point_limit_s = yaml_.Number(key, value, 0.001);
       return true;
     }
-    return Truth(key, "collect_cpu_metrics", value, out_.cpu_metrics);
+    return false;
   }
 
   // What is said of the model, and of all where it says nothing.
@@ -345,6 +351,7 @@ class Reader {
   ModelSectionReader section_;
   ModelSection for_all_;
   Sections models_, composing_;
+  std::vector<std::string> cpu_only_;  // of composing_
   std::vector<Constraint> shorthands_;
   std::vector<std::string_view> known_, all_;
 };

@@ -42,9 +42,9 @@ struct ModelAnalyzerConfig {
   enum class SearchMode : uint8_t { kBrute, kQuick, kOptuna };
 
   std::vector<ModelAnalyzerModel> models;
-  std::string model_repository, output_model_repository = "output_model_repository";
-  bool override_output_model_repository = false;
-  std::string export_path = ".", checkpoint_directory = "checkpoints";
+  std::string model_repository, export_path = ".";
+  // Empty where the file says nothing: its defaults are not ours.
+  std::string output_model_repository, checkpoint_directory;
   std::string filename_inference = "metrics-model-inference.csv",
               filename_gpu = "metrics-model-gpu.csv",
               filename_server_only = "metrics-server-only.csv";
@@ -57,24 +57,22 @@ struct ModelAnalyzerConfig {
   std::string docker_image, docker_shm_size;
   std::vector<std::string> docker_mounts;  // HOST:CONTAINER:MODE
   NamedTexts docker_labels;
-  bool reload_disabled = false;
+  bool reload_disabled = false;          // a server that is there keeps what it has loaded
   std::vector<std::string> gpus{"all"};  // "all", numbers or UUIDs; empty: none
 
   SearchMode search = SearchMode::kBrute;
-  bool search_disabled = false;
+  bool search_disabled = false;  // no configurations and no loads but those that the file names
   bool models_together = false;  // all models loaded and measured at the same time
   bool rate_search = false;
-  bool early_exit = false;
+  bool early_exit = false;  // brute, but a load that brings nothing more ends its sweep
   SearchBounds bounds;
 
-  double monitoring_interval_s = 1, server_only_s = 3;
-  bool cpu_metrics = false;
+  std::optional<double> monitoring_interval_s;
+  double server_only_s = 3;
   int64_t best_configurations = 3;      // per model, to be reported
-  int64_t best_of_all = 0;              // over all models
   std::optional<double> point_limit_s;  // perf_analyzer_timeout
-  // Of ensembles, and what models call by themselves; and which of them run on the CPU only.
-  std::vector<ModelAnalyzerModel> composing_models;
-  std::vector<std::string> composing_on_cpu;
+  // The steps of ensembles, and what models call by themselves.
+  std::vector<ModelAnalyzerModel> behind;
 
   std::vector<std::string> notes;  // a sentence per key that means nothing here
 };

@@ -171,7 +171,6 @@ TEST(ModelAnalyzerYaml, ServerSearchAndFilesAreRead) {
 profile_models: m
 model_repository: /models
 output_model_repository_path: /out
-override_output_model_repository: true
 export_path: /results
 checkpoint_directory: /ckpt
 triton_launch_mode: remote
@@ -190,9 +189,7 @@ run_config_search_max_model_batch_size: 16
 num_configs_per_model: 5
 monitoring_interval: 0.5
 duration_seconds: 5
-collect_cpu_metrics: true
 perf_analyzer_timeout: 120
-cpu_only_composing_models: tokenizer
 bls_composing_models: [tokenizer, encoder]
 )");
   EXPECT_EQ(config.launch, ModelAnalyzerConfig::Launch::kRemote);
@@ -210,8 +207,11 @@ bls_composing_models: [tokenizer, encoder]
   EXPECT_EQ(config.monitoring_interval_s, 0.5);
   EXPECT_EQ(config.server_only_s, 5);
   EXPECT_EQ(config.point_limit_s, 120);
-  EXPECT_EQ(config.composing_models.size(), 2u);
-  EXPECT_EQ(config.composing_on_cpu, Words{"tokenizer"});
+  ASSERT_EQ(config.behind.size(), 2u);
+  EXPECT_EQ(config.behind[0].name, "tokenizer");
+  EXPECT_EQ(config.behind[1].name, "encoder");
+  EXPECT_EQ(config.output_model_repository, "/out");
+  EXPECT_EQ(config.checkpoint_directory, "/ckpt");
   EXPECT_EQ(config.models[0].server_flags,
             (NamedTexts{{"log_verbose", "1"}, {"strict_model_config", "false"}}));
   EXPECT_TRUE(config.notes.empty());
@@ -245,6 +245,35 @@ TEST(ModelAnalyzerYaml, KeysWithoutAMeaningAreNoted) {
   EXPECT_EQ(config.notes[0], "dcgm_disable: no effect: DCGM is not needed");
   EXPECT_EQ(config.notes[2], "optuna_min_trials: no effect: it is an option of Optuna's");
   EXPECT_TRUE(config.notes[4].starts_with("run_config_search_mode: optuna is taken as quick"));
+}
+
+// What a note promises must be there: there is no report, and none is spoken of.
+TEST(ModelAnalyzerYaml, NotesNameNothingThatIsNotThere) {
+  const ModelAnalyzerConfig config = Read(
+      "profile_models: m\nskip_summary_reports: true\nskip_detailed_reports: true\n"
+      "plots: {}\nreport_model_configs: []\noutput_formats: [pdf]\n"
+      "override_output_model_repository: true\nnum_top_model_configs: 2\n"
+      "collect_cpu_metrics: true\nensemble_composing_models: [a]\n"
+      "cpu_only_composing_models: [a]\n"
+      "bls_composing_models: {b: {model_config_parameters: {max_batch_size: [1, 2]}}}\n");
+  ASSERT_EQ(config.notes.size(), 8u);
+  for (const std::string& note : config.notes) {
+    EXPECT_NE(note.find(": no effect: "), std::string::npos) << note;
+    const std::string why = note.substr(note.find("no effect"));
+    EXPECT_EQ(why.find("report"), std::string::npos) << note;
+  }
+}
+
+TEST(ModelAnalyzerYaml, ModelsBehindOneHaveAxesOfTheirOwn) {
+  const ModelAnalyzerConfig config = Read(
+      "profile_models: m\nensemble_composing_models: [a]\ncpu_only_composing_models: [a]\n"
+      "bls_composing_models: {b: {model_config_parameters: {max_batch_size: [1, 2]}}}\n");
+  ASSERT_EQ(config.behind.size(), 2u);
+  EXPECT_EQ(config.behind[0].name, "a");
+  EXPECT_TRUE(config.behind[0].cpu_only);
+  EXPECT_EQ(config.behind[1].name, "b");
+  ASSERT_EQ(config.behind[1].axes.size(), 1u);
+  EXPECT_EQ(config.behind[1].axes[0].name, "max_batch_size");
 }
 
 TEST(ModelAnalyzerYaml, MistakesAreSaidAtOnceWithTheirPlace) {

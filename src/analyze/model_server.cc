@@ -46,7 +46,9 @@ Result<Process> GuardGroup(pid_t group, const std::string& name) {
 class ChildServer : public ModelServer {
  public:
   explicit ChildServer(LaunchOptions options)
-      : options_(std::move(options)), log_(JoinPath(options_.work_directory, "server.log")) {}
+      : options_(std::move(options)),
+        log_(options_.log.empty() ? JoinPath(options_.work_directory, "server.log")
+                                  : options_.log) {}
   ~ChildServer() override {
     Stop(options_.stop_limit);
     EndWatch();

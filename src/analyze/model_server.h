@@ -35,7 +35,8 @@ struct LaunchOptions {
   std::vector<std::string> arguments;    // further ones of the server
   std::vector<std::string> environment;  // NAME=VALUE, of a child
   std::vector<std::string> container_arguments;
-  std::string work_directory;  // for logs; it exists
+  std::string work_directory;  // for its log, unless that has a place; it exists
+  std::string log = {};
   Nanos start_limit{60s};
   Nanos stop_limit{10s};    // until it is killed, at the end
   Nanos restart_limit{1s};  // and before it is started anew

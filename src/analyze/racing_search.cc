@@ -18,6 +18,8 @@ constexpr double kFarBehind = 0.25;
 // Of the budget, what is kept for the confirmation at most.
 constexpr double kReserveShare = 0.35;
 constexpr size_t kReservedContenders = 3;
+// What a confirmation usually is, for saying how long the search still takes.
+constexpr size_t kUsualContenders = 2, kUsualRounds = 6;
 
 }  // namespace
 
@@ -41,6 +43,7 @@ std::optional<Trial> RacingSearch::Next() {
     budget_spent_ = true;
     trial.reset();
   }
+  ended_ = !trial;
   return asked_ = std::move(trial);
 }
 
@@ -188,18 +191,27 @@ std::optional<Trial> RacingSearch::Confirm() {
   return std::nullopt;
 }
 
+size_t RacingSearch::TakesToConfirm() const {
+  const size_t takes = confirmation_.ToCome(kUsualRounds);
+  if (takes > 0) return takes;
+  // Those who are asked are decided; others may have to be.
+  const auto leader = Leader(knowledge(), true);
+  const std::vector<size_t> rivals = leader ? Rivals(knowledge(), *leader) : std::vector<size_t>();
+  const bool waiting = std::any_of(rivals.begin(), rivals.end(),
+                                   [&](size_t rival) { return !confirmation_.Has(rival); });
+  return waiting && !Tied(*leader, rivals) ? kUsualContenders * kLeastRounds : 0;
+}
+
 Search::Remaining RacingSearch::Estimate() const {
   Remaining out;
+  if (ended_) return out;
   if (!explored_) out = ToExplore();
   const double take = evidence_.load_cost() + evidence_.warmup_cost() + Seconds(ConfirmWindow());
-  const size_t contenders = std::min<size_t>(space_.configurations.size(), 4);
-  const size_t rounds =
-      confirmation_.rounds() < kMostRounds ? kMostRounds - confirmation_.rounds() : 0;
-  if (contenders > 1 && (!explored_ || asked_)) {
-    out.trials += contenders * rounds;
-    out.time += FromSeconds(static_cast<double>(contenders * rounds) * take);
-  }
-  out.upper_bound = true;
+  const size_t takes = explored_                          ? TakesToConfirm()
+                       : space_.configurations.size() > 1 ? kUsualRounds * kUsualContenders
+                                                          : 0;
+  out.trials += takes;
+  out.time += FromSeconds(static_cast<double>(takes) * take);
   if (options_.budget) {
     const Nanos left = std::max(Nanos(0), *options_.budget - FromSeconds(evidence_.spent()));
     out.time = std::min(out.time, left);

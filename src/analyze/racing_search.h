@@ -49,12 +49,14 @@ class RacingSearch : public Search {
   bool Tied(size_t leader, const std::vector<size_t>& rivals) const;
   bool Affordable(const Trial& trial, double reserve) const;
   double Reserve() const;
+  size_t TakesToConfirm() const;  // as far as can be said
   Nanos ConfirmWindow() const;
 
   Confirmation confirmation_;
   std::optional<Trial> asked_;
   bool confirming_ = false;  // what was asked is a take of a round
   bool explored_ = false;
+  bool ended_ = false;
   bool budget_spent_ = false;
 };
 

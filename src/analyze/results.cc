@@ -146,6 +146,8 @@ Json HelmResources(const Report& report, const Standing& standing) {
 // Columns for what any point has.
 struct PointColumns {
   std::set<std::string> of_points, bounded, of_devices;
+  // Memory, and what the server has of it without a model.
+  std::vector<std::pair<std::string, double>> over_server;
 };
 
 PointColumns ColumnsOf(const Report& report) {
@@ -158,6 +160,12 @@ PointColumns ColumnsOf(const Report& report) {
     for (const DeviceFigures& device : point.measured.devices) {
       for (const auto& [name, figure] : device.figures) out.of_devices.insert(name);
     }
+  }
+  const Baseline* alone = FindBaseline(report, "server_only");
+  for (const char* name : {"gpu_memory_used", "memory_server"}) {
+    const Figure* figure = alone == nullptr ? nullptr : FindFigure(alone->figures, name);
+    if (figure != nullptr && out.of_points.contains(name))
+      out.over_server.emplace_back(name, figure->value);
   }
   return out;
 }
@@ -182,6 +190,8 @@ std::vector<std::string> PointsHeader(const PointColumns& columns) {
     out.push_back(WithUnit(name) + "_lower");
     out.push_back(WithUnit(name) + "_upper");
   }
+  for (const auto& [name, alone] : columns.over_server)
+    out.push_back(name + "_over_server_only_bytes");
   for (const char* name : {"device", "device_name", "device_source", "device_scope"})
     out.emplace_back(name);
   for (const std::string& name : columns.of_devices) out.push_back("device_" + WithUnit(name));
@@ -217,6 +227,10 @@ std::vector<std::string> PointCells(const PointRecord& point, const PointColumns
     if (!columns.bounded.contains(name)) continue;
     out.push_back(end(figure, &Figure::lower));
     out.push_back(end(figure, &Figure::upper));
+  }
+  for (const auto& [name, alone] : columns.over_server) {
+    const Figure* figure = FindFigure(measured.figures, name);
+    out.push_back(figure == nullptr ? "" : Number(figure->value - alone));
   }
   return out;
 }

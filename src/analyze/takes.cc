@@ -55,6 +55,12 @@ Figure CombineOne(const Field* field, std::span<const Value> values) {
   };
   if (field != nullptr && field->name.ends_with("_max"))
     return *std::max_element(values.begin(), values.end(), by_value)->figure;
+  // What all of them rest on together.
+  if (field != nullptr && field->name == "requests") {
+    double sum = 0;
+    for (const Value& value : values) sum += value.figure->value;
+    return {.value = sum, .lower = {}, .upper = {}};
+  }
   const bool memory = field != nullptr && field->unit == "bytes";
   if (memory) {
     // Their definitions are those of the largest, and of the smallest for what is left.

@@ -34,6 +34,10 @@ std::string DirectoryFor(const AnalyzePlan& plan, const ModelPlan& model) {
   return plan.models.size() > 1 ? JoinPath(path, model.name) : path;
 }
 
+std::string JournalPath(const AnalyzeOptions& options, const std::string& directory) {
+  return options.journal.empty() ? JoinPath(directory, "journal.jsonl") : options.journal;
+}
+
 // One model, from the questions to the results.
 class ModelAnalysis {
  public:
@@ -89,7 +93,9 @@ class ModelAnalysis {
                 server.name.empty() ? "a server without metadata" : server.name.c_str(),
                 server.version.c_str(),
                 server_ == nullptr ? options_.urls.front().c_str() : server_->Describe().c_str());
-    if (stand_->control() == ModelControl::kNone) {
+    if (options_.leave_model) {
+      std::printf("--leave-model: only the load is searched.\n");
+    } else if (stand_->control() == ModelControl::kNone) {
       std::printf(
           "The server does not let clients load models (its model control mode is not explicit): "
           "only the load is searched.\n");
@@ -113,20 +119,22 @@ class ModelAnalysis {
     if (configured && !can_configure()) {
       return InvalidArgument(
           "--set of a field of config.pbtxt needs a server that loads configurations: start it "
-          "with --model-control-mode=explicit, or leave out -u and give --model-repository");
+          "with --model-control-mode=explicit (and leave out --leave-model), or leave out -u and "
+          "give --model-repository");
     }
-    // Who gives loads and nothing else wants these measured.
+    const bool choose = plan_.automatic.value_or(!loads_given);
     analyze::AutomaticSpace automatic =
         analyze::CompleteSpace(plan_.space, stand_->bases(),
                                {.cores = std::max(1, ReadHostFacts().cores_usable),
                                 .gpus = static_cast<int>(meter_.CountDevices()),
                                 .bounds = plan_.bounds,
-                                .can_configure = can_configure() && (configured || !loads_given),
+                                .cpu_only = plan_.cpu_only,
+                                .can_configure = can_configure() && (configured || choose),
                                 .rates = plan_.rates});
     automatic_ = std::move(automatic.why);
-    if (can_configure() && loads_given && !configured)
+    if (can_configure() && !configured && !choose)
       automatic_ = {"only the load is varied: --set gives fields of config.pbtxt to try as well"};
-    analyze::SpaceModel model = analyze::ModelOf(stand_->bases());
+    analyze::SpaceModel model = analyze::ModelOf(stand_->Limits());
     model.arrivals = load::ArrivalLawName(options_.distribution);
     SEXTANT_ASSIGN(space_, analyze::MakeSpace(automatic.spec, model));
     if (space_.points() == 0) {
@@ -176,13 +184,17 @@ class ModelAnalysis {
 
   Result<void> OpenJournal() {
     SEXTANT_TRY(MakeDirectories(directory_));
-    const std::string path =
-        options_.journal.empty() ? JoinPath(directory_, "journal.jsonl") : options_.journal;
+    const std::string path = JournalPath(options_, directory_);
+    SEXTANT_TRY(MakeDirectories(DirectoryOf(path)));
     SEXTANT_ASSIGN(analyze::Journal journal,
                    analyze::Journal::Open(
                        {.path = path, .resume = options_.resume, .also = options_.merge_journals},
                        MakeIdentity(options_, plan_.models, *stand_, server_ == nullptr)));
     journal_.emplace(std::move(journal));
+    // Another price costs no measuring.
+    journal_->Revise([&](analyze::Measured& measured) {
+      analyze::AddCost(measured.devices, PriceOf(options_), measured.figures);
+    });
     for (const std::string& note : journal_->notes()) PrintWarning("analyze", note);
     if (journal_->reusable() > 0)
       std::printf("%zu points of the journal are used again.\n", journal_->reusable());
@@ -190,9 +202,13 @@ class ModelAnalysis {
   }
 
   Result<void> MeasureBaseline() {
-    const bool known = std::any_of(journal_->baselines().begin(), journal_->baselines().end(),
-                                   [](const auto& b) { return b.kind == "server_only"; });
-    if (known || options_.base_duration <= Nanos(0) || !can_configure()) return {};
+    for (const analyze::Baseline& baseline : journal_->baselines()) {
+      if (baseline.kind != "server_only") continue;
+      if (analyze::FindFigure(baseline.figures, "gpu_memory_used") != nullptr && can_configure())
+        stand_->LearnIdleMemory();
+      return {};
+    }
+    if (options_.base_duration <= Nanos(0) || !can_configure()) return {};
     SEXTANT_ASSIGN(const analyze::Baseline baseline, stand_->MeasureIdle(options_.base_duration));
     if (stop_.received()) return {};
     return journal_->Append(baseline);
@@ -253,14 +269,19 @@ class ModelAnalysis {
             .parts = stand_->PartLabels()};
   }
 
+  std::string ConfigurationDirectory(size_t configuration) const {
+    return JoinPath(options_.configurations.empty() ? JoinPath(directory_, "configurations")
+                                                    : options_.configurations,
+                    names_[configuration]);
+  }
+
   Result<void> WriteConfigurations(const analyze::Report& report) {
     size_t left = options_.top;
     for (const analyze::Standing& standing : result_.conclusion.ranking) {
       if (left == 0) break;
       if (!standing.load || standing.kind == analyze::Standing::Kind::kFailed) continue;
       --left;
-      const std::string directory =
-          JoinPath(JoinPath(directory_, "configurations"), names_[standing.configuration]);
+      const std::string directory = ConfigurationDirectory(standing.configuration);
       std::vector<analyze::ModelText> models;
       for (size_t i = 0; i < plan_.models.size(); ++i) {
         SEXTANT_ASSIGN(const kserve::ModelConfig config,
@@ -292,18 +313,20 @@ class ModelAnalysis {
       SEXTANT_TRY(file(options_.filename_model, analyze::SeedModelCsv(report)));
       SEXTANT_TRY(file(options_.filename_server_only, analyze::SeedServerCsv(report)));
     } else if (options_.results_for == ResultsFor::kModelAnalyzer) {
-      SEXTANT_TRY(file("metrics-model-inference.csv", analyze::InferenceCsv(report)));
-      SEXTANT_TRY(file("metrics-model-gpu.csv", analyze::GpuCsv(report)));
+      SEXTANT_TRY(file(options_.filename_model_inference, analyze::InferenceCsv(report)));
+      SEXTANT_TRY(file(options_.filename_model_gpu, analyze::GpuCsv(report)));
       SEXTANT_TRY(file(options_.filename_server_only, analyze::ServerOnlyCsv(report)));
     }
     SEXTANT_TRY(WriteConfigurations(report));
-    const std::string best = result_.conclusion.ranking.empty()
-                                 ? ""
-                                 : JoinPath(JoinPath(directory_, "configurations"),
-                                            names_[result_.conclusion.ranking[0].configuration]);
+    const std::string best =
+        result_.conclusion.ranking.empty()
+            ? ""
+            : ConfigurationDirectory(result_.conclusion.ranking[0].configuration);
     std::printf(
-        "Written to %s: journal.jsonl, results.json, points.csv%s\n", directory_.c_str(),
+        "Written to %s: %sresults.json, points.csv%s\n", directory_.c_str(),
+        options_.journal.empty() ? "journal.jsonl, " : "",
         options_.results_for == ResultsFor::kSextant ? "" : " and the CSV files of --compat");
+    if (!options_.journal.empty()) std::printf("The journal: %s\n", options_.journal.c_str());
     if (IsDirectory(best))
       std::printf("The best: %s/%sconfig.pbtxt, with Helm values beside it\n", best.c_str(),
                   several_ ? "MODEL/" : "");
@@ -361,6 +384,7 @@ Result<std::unique_ptr<analyze::ModelServer>> StartOwnServer(const AnalyzeOption
       .environment = options.server_environment,
       .container_arguments = options.container_arguments,
       .work_directory = mirror,
+      .log = options.server_log,
       .start_limit = options.server_start_timeout,
       .note = [](const std::string& text) { std::fprintf(stderr, "note: %s\n", text.c_str()); },
       .stop = [&stop] { return stop.received().has_value(); }};
@@ -384,9 +408,27 @@ struct LinksGone {
   ~LinksGone() { [[maybe_unused]] const auto removed = RemoveAll(path); }
 };
 
+// What is in the way is said before a server is started for nothing.
+Result<void> CheckJournals(const AnalyzePlan& plan) {
+  std::vector<std::string> faults;
+  ErrorCode first = ErrorCode::kIo;
+  for (const ModelPlan& model : plan.models) {
+    const Result<void> usable = analyze::Journal::CheckUsable(
+        {.path = JournalPath(model.options, DirectoryFor(plan, model)),
+         .resume = model.options.resume,
+         .also = model.options.merge_journals});
+    if (usable.has_value()) continue;
+    if (faults.empty()) first = usable.error().code();
+    faults.push_back(usable.error().message());
+  }
+  if (faults.empty()) return {};
+  return Error(first, Join(faults, "\n"));
+}
+
 // `options`: of the server, which all models share.
 Result<int> Analyze(const AnalyzeOptions& options, const AnalyzePlan& plan) {
   SEXTANT_ASSIGN(const StopSignals stop, StopSignals::Install());
+  if (!options.plan) SEXTANT_TRY(CheckJournals(plan));
   const std::string work = DirectoryFor(plan, plan.models.front());
   SEXTANT_TRY(MakeDirectories(work));
   std::optional<analyze::ServerDirectory> directory;

@@ -110,6 +110,17 @@ void AddServerRows(options::Table<O>& t) {
   t.Add(&O::server_environment, {.name = "server-environment",
                                  .value = "NAME=VALUE",
                                  .help = "An environment variable of a server that is started."});
+  t.Add(&O::server_log, {.name = "server-log",
+                         .aliases = {"triton-output-path"},
+                         .value = "FILE",
+                         .help = "Where a server that is started writes; what was there is kept as "
+                                 "FILE.before.",
+                         .default_text = "server/server.log in --export-path",
+                         .is_file = true});
+  t.Add(&O::leave_model, {.name = "leave-model",
+                          .aliases = {"reload-model-disable"},
+                          .help = "Of a server that is there: nothing is loaded or unloaded, and "
+                                  "only the load is searched."});
   t.Add(&O::server_start_timeout, {.name = "server-start-timeout",
                                    .value = "TIME",
                                    .help = "How long it may take until it is ready."});
@@ -229,6 +240,12 @@ void AddFigureRows(options::Table<O>& t) {
                              .help = "What an hour of a GPU costs, for cost_per_million.",
                              .limits = {0},
                              .default_text = "none"});
+  t.Add(&O::priced_gpus,
+        {.name = "priced-gpus",
+         .value = "N",
+         .help = "How many GPUs are paid for, where it is not those that are seen.",
+         .limits = {0, 4096},
+         .default_text = "those that are seen; where none are, there is no cost"});
 }
 
 void AddOutputRows(options::Table<O>& t) {
@@ -263,6 +280,20 @@ void AddOutputRows(options::Table<O>& t) {
   t.Add(&O::filename_server_only, {.name = "filename-server-only",
                                    .value = "NAME",
                                    .help = "With --compat: the file of the server by itself."});
+  t.Add(&O::filename_model_inference,
+        {.name = "filename-model-inference",
+         .value = "NAME",
+         .help = "With --compat model-analyzer: the file of throughput and latency."});
+  t.Add(&O::filename_model_gpu, {.name = "filename-model-gpu",
+                                 .value = "NAME",
+                                 .help = "With --compat model-analyzer: the GPUs' file."});
+  t.Add(&O::configurations,
+        {.name = "configurations",
+         .aliases = {"output-model-repository-path"},
+         .value = "DIR",
+         .help = "Where the best configurations go, each in a directory of its name.",
+         .default_text = "configurations in --export-path",
+         .is_file = true});
   t.Add(&O::top, {.name = "top",
                   .aliases = {"num-configs-per-model"},
                   .value = "N",

@@ -22,6 +22,8 @@ struct AnalyzeOptions : PerfOptions {
   std::string model_analyzer_config;
   std::string repository, work_repository, server_program, container_engine = "podman", image;
   std::vector<std::string> server_arguments, server_environment, container_arguments;
+  std::string server_log;    // where a server that is started writes; empty: among the results
+  bool leave_model = false;  // a server that is there keeps what it has loaded
   Nanos server_start_timeout{60s}, load_timeout{300s}, unload_timeout{60s};
 
   std::string batches, concurrencies, rates;  // VALUES of --set
@@ -41,6 +43,7 @@ struct AnalyzeOptions : PerfOptions {
   uint64_t frequency_ms = 100;
   Nanos base_duration{2s};
   double gpu_hour_price = 0;
+  uint64_t priced_gpus = 0;
 
   std::string journal;
   bool resume = false;
@@ -49,11 +52,18 @@ struct AnalyzeOptions : PerfOptions {
   bool write_files = false;  // --export
   std::string export_path;
   std::string filename_model = "metrics-model.csv",
-              filename_server_only = "metrics-server-only.csv";
+              filename_server_only = "metrics-server-only.csv",
+              filename_model_inference = "metrics-model-inference.csv",
+              filename_model_gpu = "metrics-model-gpu.csv";
+  std::string configurations;  // where the best ones go; empty: among the results
   ResultsFor results_for = ResultsFor::kSextant;
   uint64_t top = 3;
   std::string listen_metrics;
 };
+
+inline analyze::GpuPrice PriceOf(const AnalyzeOptions& options) {
+  return {.per_hour = options.gpu_hour_price, .gpus = options.priced_gpus};
+}
 
 const options::Table<AnalyzeOptions>& AnalyzeTable();
 

@@ -6,6 +6,7 @@
 #include "analyze/owned_name.h"
 #include "analyze/parse_space.h"
 #include "base/files.h"
+#include "cli/analyze_from_file.h"
 #include "cli/analyze_together.h"
 #include "cli/perf_plan.h"
 #include "text/yaml.h"
@@ -48,6 +49,10 @@ void CheckServer(const AnalyzeOptions& options, const AddMistake& add) {
   if (!options.work_repository.empty() && (ours || options.repository.empty()))
     add("--work-repository is for a remote server that polls it (-u), and needs "
         "--model-repository, where the models are");
+  if (options.leave_model && ours)
+    add("--leave-model is of a server that is there (-u): one that is started has nothing loaded");
+  if (options.leave_model && !options.work_repository.empty())
+    add("--leave-model and --work-repository exclude each other");
 }
 
 // The axes of the command line and of the space file. `models`: several that are served together.
@@ -166,11 +171,15 @@ void TakeFromFile(const analyze::ModelAnalyzerConfig& file, AnalyzeOptions& opti
     }
   }
   // One server serves all models: what any of them asks of it is asked.
+  const auto add = [](std::vector<std::string>& words, std::string word) {
+    if (std::find(words.begin(), words.end(), word) == words.end())
+      words.push_back(std::move(word));
+  };
   for (const analyze::ModelAnalyzerModel& model : file.models) {
     for (const auto& [name, value] : model.server_flags)
-      options.server_arguments.push_back(Format("--{}={}", name, value));
+      add(options.server_arguments, Format("--{}={}", name, value));
     for (const auto& [name, value] : model.server_environment)
-      options.server_environment.push_back(Format("{}={}", name, value));
+      add(options.server_environment, Format("{}={}", name, value));
   }
   if (options.gpus.empty() && file.gpus != std::vector<std::string>{"all"}) {
     options.gpus = file.gpus;
@@ -228,6 +237,7 @@ void AddFileModel(const analyze::ModelAnalyzerConfig& file,
     if (!mistake.missing) add(Format("perf_analyzer_flags of '{}': {}", model.name, mistake.text));
   }
   static_cast<PerfOptions&>(out.options) = std::move(perf);
+  TakeDetailsOfModel(file, model, out);
   plan.models.push_back(std::move(out));
 }
 
@@ -241,6 +251,7 @@ void ReadModelAnalyzerFile(AnalyzeOptions& options, const std::vector<std::strin
       add(Format("{}: {}", options.model_analyzer_config, line));
     return;
   }
+  TakeDetails(*file, options, file->notes);
   TakeFromFile(*file, options);
   for (std::string& note : file->notes)
     plan.notes.push_back(Format("{}: {}", options.model_analyzer_config, note));
@@ -307,6 +318,8 @@ std::vector<options::Mistake> MakeAnalyzePlan(AnalyzeOptions& options, AnalyzePl
     const AddMistake once = plan.models.empty() ? add : [](const std::string&) {};
     plan.models.push_back(PlanOne(options, name, once));
   }
+  if (plan.models.size() > 1 && !options.journal.empty())
+    add("--journal FILE is of one model; with several, each has its own in --export-path");
   for (const std::string& url : options.metrics_urls) {
     if (const auto endpoint = metrics::ParseEndpoint(url); !endpoint.has_value())
       add("--metrics-url: " + endpoint.error().message());

@@ -1,6 +1,7 @@
 // What the options of `sextant analyze` amount to, model by model.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,10 @@ struct ModelPlan {
   analyze::SpaceSpec space;  // as it was given; what it lacks is chosen when the model is known
   analyze::SearchBounds bounds;
   bool rates = false;  // load is a rate
+  bool cpu_only = false;
+  // Whether configurations are chosen where none are named; nothing: where no loads are named
+  // either, for who names loads alone wants these measured.
+  std::optional<bool> automatic;
   analyze::SearchOptions search;
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <thread>
+#include <utility>
 
 #include "analyze/owned_name.h"
 #include "base/files.h"
@@ -126,6 +127,8 @@ Result<void> ModelStand::FindModelControl() {
   if (!options_.work_repository.empty()) {
     control_mode_ = ModelControl::kPoll;
     work_repository_.emplace(options_.repository, options_.work_repository);
+  } else if (options_.leave_model) {
+    control_mode_ = ModelControl::kNone;
   } else if (server_ != nullptr) {
     control_mode_ = ModelControl::kExplicit;
   } else {
@@ -299,6 +302,20 @@ Result<kserve::ModelConfig> ModelStand::ConfigOf(size_t configuration, size_t mo
                                                   bases_[model].name, unowned()));
 }
 
+std::vector<analyze::NamedConfig> ModelStand::Limits() const {
+  std::vector<analyze::NamedConfig> out = bases_;
+  for (analyze::NamedConfig& base : out) {
+    // One that nobody told has no name.
+    if (!base.config.name().empty()) continue;
+    for (const auto& part : mix_) {
+      if (part->entry.model.name == base.name)
+        base.config.set_max_batch_size(part->subject.signature.max_batch_size);
+    }
+    if (base.name.empty()) base.config.set_max_batch_size(subject_.signature.max_batch_size);
+  }
+  return out;
+}
+
 Result<void> ModelStand::Use(const analyze::Space& space) {
   space_ = &space;
   perf_.batch.values.clear();
@@ -408,11 +425,12 @@ Result<void> ModelStand::EnsureServer(analyze::LoadReport& report) {
 
 // A server that keeps memory of models that are gone would charge it to the next.
 Result<void> ModelStand::CheckMemory(analyze::LoadReport& report) {
-  if (!idle_memory_) return {};
+  if (!idle_memory_ && !learn_idle_memory_) return {};
   analyze::Baseline after = Sample(kRest, "unloaded");
   const analyze::Figure* memory = analyze::FindFigure(after.figures, "gpu_memory_used");
-  const bool kept =
-      memory != nullptr && memory->value > *idle_memory_ * (1 + kKeptShare) + kKeptBytes;
+  if (std::exchange(learn_idle_memory_, false) && memory != nullptr) idle_memory_ = memory->value;
+  const bool kept = idle_memory_ && memory != nullptr &&
+                    memory->value > *idle_memory_ * (1 + kKeptShare) + kKeptBytes;
   const double extra = kept ? memory->value - *idle_memory_ : 0;
   report.baselines.push_back(std::move(after));
   if (!kept) return {};
@@ -632,7 +650,8 @@ analyze::Measured ModelStand::Measure(const analyze::Trial& trial) {
   analyze::AddDerived(
       out.devices,
       static_cast<double>(level.completed * static_cast<uint64_t>(load.point.batch_size)),
-      level.window_s, options_.gpu_hour_price, out.figures);
+      level.window_s, out.figures);
+  analyze::AddCost(out.devices, PriceOf(options_), out.figures);
   if (level.client.limited)
     for (const std::string& limit : level.client.limits) out.flags.push_back("client: " + limit);
   if (level.state == stats::LevelState::kDrifting) out.flags.emplace_back("drifting");

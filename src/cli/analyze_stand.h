@@ -53,6 +53,8 @@ class ModelStand final : public analyze::Stand {
   // Of each model the configuration that all others are made from: the repository's file, or what
   // the server says.
   const std::vector<analyze::NamedConfig>& bases() const { return bases_; }
+  // bases(), with the batches that a model takes where the server tells no configuration.
+  std::vector<analyze::NamedConfig> Limits() const;
   // What the server says of their inputs and outputs, as JSON.
   const std::string& metadata() const { return metadata_; }
   // What the parts of a load are called, where there are several.
@@ -61,6 +63,9 @@ class ModelStand final : public analyze::Stand {
   Result<kserve::ModelConfig> ConfigOf(size_t configuration, size_t model) const;
   // The server, unloaded, for so long.
   Result<analyze::Baseline> MeasureIdle(Nanos duration);
+  // It was measured in a session before, of another process perhaps: what this one has is measured
+  // before the first load, so that memory that is kept is seen.
+  void LearnIdleMemory() { learn_idle_memory_ = true; }
   // What is to be tried from now on; it must outlive this.
   Result<void> Use(const analyze::Space& space);
 
@@ -138,7 +143,7 @@ class ModelStand final : public analyze::Stand {
   std::string signature_;  // of what data_ was made for
   std::unique_ptr<load::Generator> generator_;
   const analyze::Space* space_ = nullptr;
-  bool needs_restart_ = false;
+  bool needs_restart_ = false, learn_idle_memory_ = false;
   std::optional<double> idle_memory_;  // of the devices, the server by itself
 };
 

@@ -183,6 +183,9 @@ ModelPlan JoinPlans(std::vector<ModelPlan> plans, const analyze::ModelAnalyzerCo
       "run_config_profile_models_concurrently_enable: all models under one load, with equal shares "
       "of the requests; --mix gives others, or each its own concurrency");
   out.name = Join(names, "+");
+  if (!file.checkpoint_directory.empty() &&
+      out.options.journal == JoinPath(file.checkpoint_directory, plans.front().name + ".jsonl"))
+    out.options.journal = JoinPath(file.checkpoint_directory, out.name + ".jsonl");
   out.models = std::move(names);
   out.options.mix = Join(mix, ",");
   out.options.model.clear();

@@ -1,6 +1,8 @@
 // sextant docs and sextant completion: documents made from the option tables.
 #include <cstdio>
 
+#include "base/files.h"
+#include "base/strings.h"
 #include "base/version.h"
 #include "cli/command.h"
 #include "options/completion.h"
@@ -34,7 +36,7 @@ namespace sextant::cli {
 namespace {
 
 struct DocsOptions {
-  std::string command;
+  std::string command, directory;
   Format_ format = Format_::kMarkdown;
 };
 struct CompletionOptions {
@@ -43,12 +45,16 @@ struct CompletionOptions {
 
 const options::Table<DocsOptions>& DocsTable() {
   static const options::Table<DocsOptions> table = [] {
-    options::Table<DocsOptions> t("docs", "Prints a command's reference page, man page or schema");
-    t.Add(&DocsOptions::command, {.name = "command",
-                                  .letter = 'c',
-                                  .value = "NAME",
-                                  .help = "Of which command.",
-                                  .required = true});
+    options::Table<DocsOptions> t(
+        "docs", "Prints a command's reference page, man page or schema, or writes those of all");
+    t.Add(&DocsOptions::command,
+          {.name = "command", .letter = 'c', .value = "NAME", .help = "Of which command."});
+    t.Add(&DocsOptions::directory,
+          {.name = "directory",
+           .letter = 'd',
+           .value = "DIR",
+           .help = "Instead: of all commands, a file each, into this directory.",
+           .is_file = true});
     t.Add(&DocsOptions::format, {.name = "format",
                                  .letter = 'f',
                                  .value = "FORMAT",
@@ -70,34 +76,68 @@ const options::Table<CompletionOptions>& CompletionTable() {
   return table;
 }
 
+std::string TextOf(const Command& command, Format_ format) {
+  const options::TableBase& table = *command.table;
+  switch (format) {
+    case Format_::kMarkdown:
+      return table.ReferencePage(command.defaults);
+    case Format_::kMan:
+      return table.ManPage(command.defaults, Version(), "2026");
+    case Format_::kSchema:
+      return table.JsonSchema(command.defaults);
+    case Format_::kHelp:
+      return table.Help(command.defaults, 100);
+  }
+  return {};
+}
+
+std::string FileNameOf(const Command& command, Format_ format) {
+  const std::string_view name = command.table->command();
+  switch (format) {
+    case Format_::kMarkdown:
+      return Format("{}.md", name);
+    case Format_::kMan:
+      return Format("sextant-{}.1", name);
+    case Format_::kSchema:
+      return Format("{}.schema.json", name);
+    case Format_::kHelp:
+      return Format("{}.txt", name);
+  }
+  return {};
+}
+
+Result<void> WriteAll(const DocsOptions& options) {
+  SEXTANT_TRY(MakeDirectories(options.directory));
+  for (const Command& command : Commands()) {
+    SEXTANT_TRY(WriteFileAtomic(JoinPath(options.directory, FileNameOf(command, options.format)),
+                                TextOf(command, options.format)));
+  }
+  return {};
+}
+
 int RunDocs(std::span<const std::string_view> arguments) {
   DocsOptions options;
   static const DocsOptions defaults;
-  if (const auto exit_code = ParseOrExit(DocsTable(), &options, &defaults, arguments))
+  const auto check = [&]() -> std::vector<options::Mistake> {
+    if (options.command.empty() == options.directory.empty())
+      return {{"command line", "give --command NAME, or --directory DIR for all of them"}};
+    return {};
+  };
+  if (const auto exit_code = ParseOrExit(DocsTable(), &options, &defaults, arguments, check))
     return *exit_code;
+  if (!options.directory.empty()) {
+    const Result<void> written = WriteAll(options);
+    if (written.has_value()) return kExitOk;
+    PrintError("docs", written.error());
+    return kExitFailure;
+  }
   const Command* command = FindCommand(options.command);
   if (command == nullptr) {
     PrintError("docs", InvalidArgument(Format("--command '{}': there is no such command",
                                               Printable(options.command, 60))));
     return kExitUsage;
   }
-  const options::TableBase& table = *command->table;
-  std::string text;
-  switch (options.format) {
-    case Format_::kMarkdown:
-      text = table.ReferencePage(command->defaults);
-      break;
-    case Format_::kMan:
-      text = table.ManPage(command->defaults, Version(), "2026");
-      break;
-    case Format_::kSchema:
-      text = table.JsonSchema(command->defaults);
-      break;
-    case Format_::kHelp:
-      text = table.Help(command->defaults, 100);
-      break;
-  }
-  std::fputs(text.c_str(), stdout);
+  std::fputs(TextOf(*command, options.format).c_str(), stdout);
   return kExitOk;
 }
 

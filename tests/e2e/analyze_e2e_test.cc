@@ -5,6 +5,8 @@
 #include <set>
 
 #include "analyze_harness.h"
+#include "base/files.h"
+#include "base/strings.h"
 
 namespace sextant::e2e {
 namespace {
@@ -105,6 +107,7 @@ TEST(AKilledAnalysis, GoesOnWhereItWas) {
   const Analysis refused = Analyze(repository, out.path(), more);
   EXPECT_EQ(refused.result.exit_code, 1);
   EXPECT_NE(refused.result.err.find("--resume"), std::string::npos) << refused.result.err;
+  EXPECT_EQ(refused.result.out, "") << "no server is started for that";
   std::vector<std::string> resume = more;
   resume.emplace_back("--resume");
   const Analysis analysis = Analyze(repository, out.path(), resume);

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "analyze_harness.h"
+#include "base/files.h"
+#include "base/strings.h"
 
 namespace sextant::e2e {
 namespace {
@@ -131,49 +133,52 @@ TEST(ModelsTogether, TakeNoOptionsOfOne) {
 }
 
 // An ensemble within an ensemble, whose slowest step decides.
-TEST(ModelsBehindOne, AreVariedWithIt) {
-  const TempDirectory models, out;
-  const auto write = [&](const std::string& name, const std::string& config) {
-    ASSERT_TRUE(MakeDirectories(models.File(name + "/1")).has_value());
-    models.Write(name + "/config.pbtxt", config);
-  };
-  const auto ensemble = [](const std::string& first, const std::string& second) {
-    const auto step = [](const std::string& model, const std::string& from, const std::string& to) {
-      return Format(
-          "{{ model_name: \"{}\" model_version: -1 input_map {{ key: \"X\" value: \"{}\" }} "
-          "output_map {{ key: \"Y\" value: \"{}\" }} }}",
-          model, from, to);
-    };
+class Ensembles {
+ public:
+  Ensembles() {
+    Write("first", Taking("5ms").Config());
+    Write("second", Taking("40ms").Config());
+    Write("inner", Ensemble("first", "second"));
+    Write("outer", Ensemble("inner", "first"));
+  }
+  const std::string& path() const { return directory_.path(); }
+  Analysis Analyze(const std::string& out, std::vector<std::string> more) const {
+    std::vector<std::string> arguments{"analyze", "--model-repository", path(),  "--export-path",
+                                       out,       "--shortest-window",  "200ms", "--base-duration",
+                                       "0s",      "--warmup",           "100ms"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return Read(RunSextant(arguments), out);
+  }
+
+ private:
+  void Write(const std::string& name, const std::string& config) {
+    ASSERT_TRUE(MakeDirectories(directory_.File(name + "/1")).has_value());
+    directory_.Write(name + "/config.pbtxt", config);
+  }
+  static std::string Step(const std::string& model, const std::string& from,
+                          const std::string& to) {
+    return Format(
+        "{{ model_name: \"{}\" model_version: -1 input_map {{ key: \"X\" value: \"{}\" }} "
+        "output_map {{ key: \"Y\" value: \"{}\" }} }}",
+        model, from, to);
+  }
+  static std::string Ensemble(const std::string& first, const std::string& second) {
     return "platform: \"ensemble\"\n"
            "input [ { name: \"X\" data_type: TYPE_FP32 dims: [ 16 ] } ]\n"
            "output [ { name: \"Y\" data_type: TYPE_FP32 dims: [ 16 ] } ]\n"
            "ensemble_scheduling { step [ " +
-           step(first, "X", "between") + ", " + step(second, "between", "Y") + " ] }\n";
-  };
-  write("first", Taking("5ms").Config());
-  write("second", Taking("40ms").Config());
-  write("inner", ensemble("first", "second"));
-  write("outer", ensemble("inner", "first"));
-  std::vector<std::string> arguments{"analyze",
-                                     "-m",
-                                     "outer",
-                                     "--model-repository",
-                                     models.path(),
-                                     "--export-path",
-                                     out.path(),
-                                     "--shortest-window",
-                                     "200ms",
-                                     "--base-duration",
-                                     "0s",
-                                     "--warmup",
-                                     "100ms",
-                                     "-c",
-                                     "8",
-                                     "--set",
-                                     "second:instances=1,2,4",
-                                     "--constraint",
-                                     "second:server_queue<10s"};
-  const Analysis analysis = Read(RunSextant(arguments), out.path());
+           Step(first, "X", "between") + ", " + Step(second, "between", "Y") + " ] }\n";
+  }
+
+  TempDirectory directory_;
+};
+
+TEST(ModelsBehindOne, AreVariedWithIt) {
+  const Ensembles models;
+  const TempDirectory out;
+  const Analysis analysis =
+      models.Analyze(out.path(), {"-m", "outer", "-c", "8", "--set", "second:instances=1,2,4",
+                                  "--constraint", "second:server_queue<10s"});
   ASSERT_EQ(analysis.result.exit_code, 0) << analysis.result.out << analysis.result.err;
   EXPECT_NE(analysis.result.out.find("Models behind it: inner, first, second"), std::string::npos)
       << analysis.result.out;
@@ -185,6 +190,27 @@ TEST(ModelsBehindOne, AreVariedWithIt) {
   ASSERT_TRUE(second.has_value()) << analysis.result.out;
   EXPECT_NE(second->find("count: 4"), std::string::npos) << *second;
   EXPECT_TRUE(ReadFile(out.File(place + "/outer/config.pbtxt")).has_value());
+}
+
+TEST(ModelsBehindOne, AreThoseOfModelAnalyzersFile) {
+  const Ensembles models;
+  const TempDirectory out;
+  const std::string file = out.Write("ma.yaml",
+                                     "profile_models: {outer: {parameters: {concurrency: [8]}}}\n"
+                                     "checkpoint_directory: " +
+                                         out.path() +
+                                         "\n"
+                                         "ensemble_composing_models:\n"
+                                         "  second: {model_config_parameters: {instance_group: "
+                                         "[{kind: KIND_CPU, count: [1, 4]}]}}\n"
+                                         "  first: {cpu_only: true}\n");
+  const Analysis analysis =
+      models.Analyze(out.path(), {"--model-analyzer-config", file, "--launch", "embedded"});
+  ASSERT_EQ(analysis.result.exit_code, 0) << analysis.result.out << analysis.result.err;
+  const text::Json* settings = analysis.Ranked(0).Find("settings");
+  EXPECT_EQ(settings->Find("second:instance_group.count")->AsInt(), 4)
+      << text::FormatJson(*settings);
+  EXPECT_EQ(settings->Find("first:instance_group.kind")->AsString(), "KIND_CPU");
 }
 
 // Model Analyzer's way to say it, with its weightings.

@@ -34,9 +34,17 @@ std::vector<std::string> Lines(std::string_view text) {
 TEST(Help, ListsCommandsAndOptionsWithDefaultsAndExitCodes) {
   const PerfResult program = RunSextant({"--help"});
   EXPECT_EQ(program.exit_code, kOk);
-  for (const std::string_view command :
-       {"perf", "analyze", "serve", "doctor", "docs", "completion"})
+  // The commands are those that have a page.
+  const TempDirectory pages;
+  EXPECT_EQ(RunSextant({"docs", "--format", "man", "--directory", pages.path()}).exit_code, kOk);
+  const std::vector<std::string> files = *ListDirectory(pages.path());
+  EXPECT_GE(files.size(), 6U);
+  for (const std::string& file : files) {
+    ASSERT_TRUE(file.starts_with("sextant-") && file.ends_with(".1")) << file;
+    const std::string command = file.substr(8, file.size() - 10);
     EXPECT_NE(program.out.find(Format("\n  {} ", command)), std::string::npos) << command;
+  }
+  EXPECT_EQ(RunSextant({"docs"}).exit_code, kUsage);
   const PerfResult perf = RunSextant({"perf", "--help"});
   EXPECT_EQ(perf.exit_code, kOk);
   EXPECT_TRUE(perf.err.empty());
