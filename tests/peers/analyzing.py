@@ -184,7 +184,14 @@ def leaves_nothing_when_killed(sextant):
         run = Run(command(sextant, folder, *options))
         regions = lambda: {n for n in set(os.listdir("/dev/shm")) - shared if "sextant" in n}
         stubs = lambda: [line for line in marked(mark).values() if "python_backend_stub" in line]
-        wait_until("a Python model that runs", lambda: stubs() and regions(), 60)
+        journal = os.path.join(folder, "out", "journal.jsonl")
+
+        def measured():
+            with contextlib.suppress(FileNotFoundError), open(journal) as file:
+                return '"type":"point"' in file.read()
+
+        wait_until("a point", measured, 60)
+        wait_until("a Python model", lambda: stubs() and regions(), 30)
         run.kill()
         wait_until("no process is left", lambda: not marked(mark), 10)
         wait_until("no memory is left", lambda: not regions(), 10)
