@@ -335,7 +335,7 @@ Result<std::unique_ptr<analyze::ModelServer>> StartOwnServer(const AnalyzeOption
       .container_arguments = options.container_arguments,
       .work_directory = mirror,
       .start_limit = options.server_start_timeout,
-      .note = [](const std::string& text) { std::fprintf(stderr, "note: %s\n", text.c_str()); },
+      .note = [how = options.progress](const std::string& text) { PrintNote(how, text); },
       .stop = [&stop] { return stop.received().has_value(); }};
   switch (*options.launch) {
     case analyze::Launch::kEmbedded:
