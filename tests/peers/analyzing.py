@@ -220,7 +220,7 @@ def searches_on_a_server_that_polls(sextant):
             best = results["ranking"][0]
             right = {"instance_group.count": 2, "max_batch_size": 4, "parameters[fault]": "none"}
             expect(best["settings"] == right and best["standing"] == "wins", f"named {best}")
-            near("throughput", best["figures"]["throughput"]["value"], 2 * 4 / 0.028, 0.08)
+            near("throughput", best["figures"]["throughput"]["value"], 2 * 4 / 0.028, 0.2)
             refused = [p for p in results["points"] if p["status"] == "refused"]
             settings = [p["settings"]["parameters[fault]"] for p in refused]
             expect(settings == ["refused"], f"refused: {refused}")
