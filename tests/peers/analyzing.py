@@ -176,12 +176,14 @@ def survives_bad_configurations(sextant):
 
 def leaves_nothing_when_killed(sextant):
     """Triton, its Python models and the memory that they share end with it."""
-    with tempfile.TemporaryDirectory(prefix="sextant_peers_") as folder:
+    with tempfile.TemporaryDirectory(prefix="sextant_peers_") as folder, \
+         contextlib.ExitStack() as started:  # fmt: skip
         write_models(os.path.join(folder, "models"))
         os.environ[MARK] = mark = uuid.uuid4().hex
         shared = set(os.listdir("/dev/shm"))
         options = [*_counting_triton(folder), "--set", "parameters[fault]=hangs", "-c", 4]
         run = Run(command(sextant, folder, *options))
+        started.callback(run.kill)
         regions = lambda: {n for n in set(os.listdir("/dev/shm")) - shared if "sextant" in n}
         stubs = lambda: [line for line in marked(mark).values() if "python_backend_stub" in line]
         journal = os.path.join(folder, "out", "journal.jsonl")
