@@ -20,7 +20,7 @@ namespace {
 
 constexpr Nanos kPoll = 20ms;
 // How soon a death is noticed while nobody asks, and how long what is under way may take to end by
-// itself.
+// itself, or without a word.
 constexpr Nanos kLook = 100ms, kPatience = 2s;
 constexpr size_t kTailLines = 12;
 
@@ -169,8 +169,12 @@ class ChildServer : public ModelServer {
   }
 
   Result<void> AwaitReady() {
-    const Instant deadline = SteadyNow() + options_.start_limit;
+    const Instant begin = SteadyNow(), deadline = begin + options_.start_limit;
     while (!Ready()) {
+      if (!noted_ && options_.note && SteadyNow() - begin > kPatience) {
+        noted_ = true;
+        options_.note(Format("{} is starting", Describe()));
+      }
       if (const auto code = Ended(kPoll)) {
         Forget();
         return Unavailable(
@@ -217,6 +221,7 @@ class ChildServer : public ModelServer {
   const std::string log_;
   uintmax_t log_begin_ = 0;  // of what counts of it
   std::optional<Process> group_guard_;
+  bool noted_ = false;  // that it takes long
 
   mutable std::mutex mutex_;
   std::optional<Process> child_;  // only the driver's thread makes it and lets it go

@@ -38,8 +38,8 @@ struct LaunchOptions {
   std::string work_directory;  // for its log, unless that has a place; it exists
   std::string log = {};
   Nanos start_limit{60s};
-  Nanos stop_limit{10s};    // until it is killed, at the end
-  Nanos restart_limit{1s};  // and before it is started anew
+  // Until it is killed: at the end, and before it is started anew. It has nothing to save.
+  Nanos stop_limit{3s}, restart_limit{1s};
   // Told of what takes long; whether somebody wants it to end.
   std::function<void(const std::string&)> note;
   std::function<bool()> stop;

@@ -386,7 +386,7 @@ Result<std::unique_ptr<analyze::ModelServer>> StartOwnServer(const AnalyzeOption
       .work_directory = mirror,
       .log = options.server_log,
       .start_limit = options.server_start_timeout,
-      .note = [](const std::string& text) { std::fprintf(stderr, "note: %s\n", text.c_str()); },
+      .note = [how = options.progress](const std::string& text) { PrintNote(how, text); },
       .stop = [&stop] { return stop.received().has_value(); }};
   switch (*options.launch) {
     case analyze::Launch::kEmbedded:

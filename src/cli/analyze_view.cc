@@ -131,7 +131,11 @@ void AnalyzeView::Ended(const analyze::PointRecord& point, bool from_journal,
 
 void AnalyzeView::Note(const std::string& text) {
   line_.Clear();
-  if (how_ == Progress::kJson) {
+  PrintNote(how_, text);
+}
+
+void PrintNote(Progress how, const std::string& text) {
+  if (how == Progress::kJson) {
     text::JsonWriter out;
     out.BeginObject().Member("event", "note").Member("text", text).EndObject();
     std::fprintf(stderr, "%s\n", out.text().c_str());

@@ -14,6 +14,9 @@
 
 namespace sextant::cli {
 
+// A line on stderr, in the form of the others.
+void PrintNote(Progress how, const std::string& text);
+
 class AnalyzeView final : public analyze::Watcher {
  public:
   AnalyzeView(Progress how, const analyze::Space& space, std::string model);

@@ -103,14 +103,14 @@ def measures_in_a_container(sextant):
         best = results["ranking"][0]
         right = {"instance_group.count": KNOWN["best_instances"], "max_batch_size": 4}
         expect(best["settings"] == right and best["standing"] == "wins", f"named {best}")
-        near("throughput", best["figures"]["throughput"]["value"], 2 * 4 / 0.028, 0.08)
+        near("throughput", best["figures"]["throughput"]["value"], 2 * 4 / 0.028, 0.2)
         for point in results["points"]:
             cpu = point["figures"]["cpu_server"]["value"]
             memory = point["figures"]["memory_server"]["value"]
             print(f"{point['configuration']}: {cpu:.3f} cores, {memory / 2**20:.0f} MiB")
             # The engine's client has neither; Triton and a Python for each instance have.
             expect(0.002 < cpu < 4, f"cores of the server: {cpu}")
-            expect(40 * 2**20 < memory < 2**31, f"memory of the server: {memory}")
+            expect(15 * 2**20 < memory < 2**31, f"memory of the server: {memory}")
         expect(not engine.containers(), "a container is left")
 
 
@@ -153,7 +153,7 @@ def probes_the_directories(sextant):
 def is_guarded(sextant):
     """Killed by force, it takes its container along; what is killed with its guard is removed by
     the next start."""
-    with _podman() as (engine, folder):
+    with _podman() as (engine, folder), contextlib.ExitStack() as started:
         write_models(os.path.join(folder, "models"))
         os.environ[MARK] = mark = uuid.uuid4().hex
         options = [*engine.launch(), "--set", "instance_group.count=1..4", "-c", "1,2,4,8"]
@@ -161,6 +161,7 @@ def is_guarded(sextant):
 
         def start(others=()):
             run = Run(command(sextant, folder, *options))
+            started.callback(run.kill)
             new = lambda: set(engine.say(*labelled).split()) - set(others)
             wait_until("a container of its own", new, 30)
             guards = [pid for pid, line in marked(mark).items() if line.startswith("sh -c read")]
@@ -186,7 +187,7 @@ def is_guarded(sextant):
         run.wait(40)
         expect(run.exit_code == 130, f"exit code {run.exit_code}:\n{run.text}")
         expect(not engine.containers(), "a container is left")
-        expect(not marked(mark), f"left behind: {marked(mark)}")
+        wait_until("no process is left", lambda: not marked(mark), 10)
 
 
 CASES = {
