@@ -5,10 +5,11 @@
 // then on each wave looks around the leader; when the leader stays, the stride is halved (a compass
 // search: Hooke and Jeeves, "Direct search solution of numerical and statistical problems", 1961;
 // Kolda, Lewis and Torczon, SIAM Review 2003). A configuration is loaded once per wave, its load
-// starts where the nearest known one has its knee, and it is left as soon as it is dominated. When
-// the stride is one and nothing around the leader is unseen, what is close gets second looks
-// (racing); when these change the leader, the climb goes on from there. A surface on which
-// nothing differs by more than takes do is not searched any finer. The confirmation ends it.
+// starts where the nearest one that was searched has its knee, and it is left as soon as it is
+// dominated. The default comes first and is searched like any other, but nothing starts from it.
+// When the stride is one and nothing around the leader is unseen, what is close gets second looks
+// (racing); when these change the leader, the climb goes on from there. A surface on which nothing
+// differs by more than takes do is not searched any finer. The confirmation ends it.
 //
 // Cliffs: a configuration that cannot be loaded keeps coarse waves from trying those that ask for
 // more of everything; around the leader everything is tried, so a leader at the edge is seen to
@@ -16,6 +17,7 @@
 #include <algorithm>
 #include <cmath>
 #include <deque>
+#include <set>
 
 #include "analyze/lattice.h"
 #include "analyze/racing_search.h"
@@ -78,8 +80,15 @@ class AdaptiveSearch final : public RacingSearch {
     const auto leader = tried == nullptr ? std::nullopt : Leader(knowledge(), false);
     if (!first && leader && leader != configuration && Hopeless(configuration, *leader))
       return std::nullopt;
-    const auto load = loads_.Next(configuration, first ? std::nullopt : Reference(configuration));
-    if (!load) return std::nullopt;
+    const auto reference = first ? std::nullopt : Reference(configuration);
+    // The default's knee is of interest where it is all that there is; else that of the first one
+    // that others can start from.
+    const bool knee = first ? space_.configurations.size() == 1 : !reference;
+    const auto load = loads_.Next(configuration, reference, knee);
+    if (!load) {
+      searched_.insert(configuration);
+      return std::nullopt;
+    }
     const Point* known = evidence_.Find(configuration, *load);
     if (known != nullptr) return std::nullopt;
     return Look(configuration, *load, tried == nullptr ? "first look" : "looks for the best load");
@@ -102,12 +111,15 @@ class AdaptiveSearch final : public RacingSearch {
     });
   }
 
-  // The nearest configuration whose best load is known.
+  // The nearest configuration whose loads were searched to the end. Not the default, which has no
+  // place on the axes: with one instance and no batching it may be at its knee where others have
+  // hardly begun.
   std::optional<size_t> Reference(size_t configuration) const {
     std::optional<size_t> nearest;
     double least = 0;
-    for (const auto& [other, tried] : evidence_.tried()) {
+    for (const size_t other : searched_) {
       if (other == configuration || evidence_.Best(other, false) == nullptr) continue;
+      if (lattice_.PlaceOf(other).size() != lattice_.axes()) continue;
       const double distance = lattice_.Distance(configuration, other);
       if (!nearest || distance < least) nearest = other, least = distance;
     }
@@ -125,6 +137,8 @@ class AdaptiveSearch final : public RacingSearch {
       if (!load || evidence_.Find(*leader, *load) != nullptr) return std::nullopt;
       return Look(*leader, *load, "looks around the leader's load");
     }
+    // Nothing is steered by it where all were looked at; the confirmation repeats it anyway.
+    if (evidence_.tried().size() == space_.configurations.size()) return std::nullopt;
     return Look(*leader, best.load, "repeats the leader");
   }
 
@@ -287,6 +301,7 @@ class AdaptiveSearch final : public RacingSearch {
   std::vector<uint32_t> strides_;
   std::deque<size_t> wave_;
   std::optional<size_t> visiting_, centre_;
+  std::set<size_t> searched_;  // whose loads were searched to the end
   bool started_ = false, done_ = false, flat_ = false;
   size_t searches_ = 0;
   uint64_t seen_ = 0;

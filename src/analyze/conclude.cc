@@ -90,7 +90,7 @@ Figure GainOver(const Knowledge& knowledge, size_t configuration, const Point& p
   double half =
       kNormal95 * std::hypot(knowledge.evidence.Error(point), knowledge.evidence.Error(*base));
   const Paired paired = knowledge.confirmation.Compare(configuration, 0);
-  if (paired.rounds >= kLeastRounds) difference = paired.difference, half = paired.half_width;
+  if (paired.known()) difference = paired.difference, half = paired.half_width;
   return {std::expm1(difference), std::expm1(difference - half), std::expm1(difference + half)};
 }
 
@@ -99,7 +99,7 @@ void Place(const Knowledge& knowledge, size_t leader, const Point& point, Standi
   const Point& best = *knowledge.evidence.Best(leader, true);
   const Paired paired = knowledge.confirmation.Compare(leader, standing.configuration);
   const std::string name = NameOf(knowledge.options, leader);
-  if (paired.rounds >= kLeastRounds) {
+  if (paired.known()) {
     const bool loses = paired.verdict == Paired::Verdict::kBetter;
     standing.kind = loses ? Kind::kLoses : Kind::kTies;
     standing.why = Format("{} {} by {} +- {} in {} paired rounds",
@@ -212,7 +212,7 @@ bool Dominated(const Evidence& evidence, size_t configuration, const Point& lead
 std::optional<size_t> Leader(const Knowledge& knowledge, bool strict) {
   const Evidence& evidence = knowledge.evidence;
   const auto confirmed = knowledge.confirmation.Leader();
-  if (confirmed && knowledge.confirmation.rounds() >= kLeastRounds &&
+  if (confirmed && knowledge.confirmation.rounds() >= kClearRounds &&
       evidence.Best(*confirmed, strict) != nullptr)
     return confirmed;
   std::optional<size_t> leader;
@@ -238,7 +238,7 @@ std::vector<size_t> Rivals(const Knowledge& knowledge, size_t leader) {
     if (point == nullptr) continue;
     const Paired paired = knowledge.confirmation.Compare(leader, configuration);
     if (paired.verdict == Paired::Verdict::kBetter) continue;
-    const bool open = paired.rounds < kLeastRounds;
+    const bool open = !paired.known();
     if (open && Dominated(evidence, configuration, *best, bound)) continue;
     found.emplace_back(-point->utility, configuration);
   }

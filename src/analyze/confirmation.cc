@@ -96,9 +96,16 @@ Paired Confirmation::Compare(size_t first, size_t second) const {
   const double student = stats::StudentQuantile(freedom, 0.025) / kNormal95;
   out.half_width =
       kBound * student * std::pow(std::max(1.0, most / n), 0.25) / std::sqrt(n) * deviation;
-  if (differences.size() < kLeastRounds) return out;
-  const double size = std::abs(out.difference);
   using Verdict = Paired::Verdict;
+  const double size = std::abs(out.difference);
+  if (differences.size() < kLeastRounds) {
+    const bool clear = differences.size() == kClearRounds && size > out.half_width &&
+                       std::all_of(differences.begin(), differences.end(), [&](double d) {
+                         return std::abs(d) > kClear * deviation && (d > 0) == (out.difference > 0);
+                       });
+    if (clear) out.verdict = out.difference > 0 ? Verdict::kBetter : Verdict::kWorse;
+    return out;
+  }
   if (size > out.half_width) {
     out.verdict = out.difference > 0 ? Verdict::kBetter : Verdict::kWorse;
     return out;
@@ -119,13 +126,13 @@ std::optional<size_t> Confirmation::Leader() const {
       continue;
     }
     const Paired paired = Compare(contender.configuration, *leader);
-    if (paired.rounds >= kLeastRounds && paired.difference > 0) leader = contender.configuration;
+    if (paired.known() && paired.difference > 0) leader = contender.configuration;
   }
   return leader;
 }
 
 // The leader, and all that are not decided against it.
-void Confirmation::StartRound() {
+void Confirmation::StartRound(std::optional<size_t> loaded) {
   const auto leader = Leader();
   if (!leader) return;
   std::vector<Contender> open;
@@ -142,14 +149,18 @@ void Confirmation::StartRound() {
   open.insert(open.begin() + static_cast<ptrdiff_t>(open.size() / 2), *of_leader);
   ++round_;
   pending_ = std::move(open);
-  if (round_ % 2 == 1) std::reverse(pending_.begin(), pending_.end());
+  // Who was last in a round is first in the next.
+  const bool first = pending_.front().configuration == loaded;
+  const bool last = pending_.back().configuration == loaded;
+  if (first != last ? first : round_ % 2 == 1) std::reverse(pending_.begin(), pending_.end());
 }
 
-std::optional<Confirmation::Contender> Confirmation::Next(double expected) {
+std::optional<Confirmation::Contender> Confirmation::Next(double expected,
+                                                          std::optional<size_t> loaded) {
   expected_ = 2 * expected;
   if (pending_.empty()) {
     Pool();
-    StartRound();
+    StartRound(loaded);
   }
   return pending_.empty() ? std::nullopt : std::optional(pending_.back());
 }

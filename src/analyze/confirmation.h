@@ -5,6 +5,10 @@
 // what drifts slowly is the same for all in a round, and the differences within rounds tell who is
 // better. Only these takes decide: the ones that chose the leader flatter it.
 //
+// What is far apart needs no third round: where every difference of two rounds is three standard
+// deviations and of one sign, equals would show that once in some 10^5 times by noise and once in
+// 400 by one of them being slow in both.
+//
 // The variance of a pair's differences is blended with that of all pairs and with what was expected
 // (three rounds alone say little of it). Rounds go on until a pair is decided, so each look has a
 // bound of Wang and Tsiatis ("Approximately optimal one-parameter boundaries for group sequential
@@ -28,12 +32,20 @@ namespace sextant::analyze {
 
 inline constexpr double kResolution = 0.01;  // what is nearer than this ties
 inline constexpr size_t kLeastRounds = 3, kMostRounds = 10;
+// What is this many standard deviations of a single difference apart in every round is decided
+// after so few.
+inline constexpr double kClear = 3;
+inline constexpr size_t kClearRounds = 2;
 
 struct Paired {
   enum class Verdict : uint8_t { kOpen, kBetter, kWorse, kTie };
   Verdict verdict = Verdict::kOpen;       // of the first against the second
   double difference = 0, half_width = 0;  // of utilities
   size_t rounds = 0;
+  // There were rounds enough to go by its difference.
+  bool known() const {
+    return rounds >= kLeastRounds || verdict == Verdict::kBetter || verdict == Verdict::kWorse;
+  }
 };
 
 class Confirmation {
@@ -48,8 +60,9 @@ class Confirmation {
   // It cannot win after all: its constraints do not hold, or it cannot be measured any more.
   void Drop(size_t configuration);
   // The next to be measured; nothing: every pair with the leader is decided. `expected`: the
-  // variance of a single take.
-  std::optional<Contender> Next(double expected);
+  // variance of a single take. `loaded`: what can be measured without loading it, where there is a
+  // choice.
+  std::optional<Contender> Next(double expected, std::optional<size_t> loaded = {});
   void Report(size_t configuration, double utility);
 
   Paired Compare(size_t first, size_t second) const;
@@ -63,7 +76,7 @@ class Confirmation {
   using Series = std::map<size_t, double>;  // utility by round
   std::vector<double> Differences(size_t first, size_t second) const;
   void Pool();
-  void StartRound();
+  void StartRound(std::optional<size_t> loaded);
 
   std::vector<Contender> contenders_;  // without those dropped
   std::map<size_t, Series> series_;

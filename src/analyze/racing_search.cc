@@ -90,25 +90,35 @@ Nanos RacingSearch::ConfirmWindow() const {
 
 std::optional<Trial> RacingSearch::SecondLook() const {
   const auto leader = Leader(knowledge(), false);
-  std::optional<Trial> out;
+  std::vector<Trial> wanted;
+  size_t rivals = 0, others = 0;
   for (const auto& [configuration, tried] : evidence_.tried()) {
-    auto trial = SecondLook(configuration, tried, leader);
-    if (!trial) continue;
-    // What is loaded goes first: it costs no switch.
-    if (configuration == evidence_.loaded()) return trial;
-    if (!out) out = std::move(trial);
+    auto look = SecondLook(configuration, tried, leader);
+    if (!look) continue;
+    (look->again ? rivals : others) += configuration == leader && look->again ? 0 : 1;
+    wanted.push_back(std::move(look->trial));
   }
-  return out;
+  // A single rival is measured against the leader in rounds whatever a second look says of it,
+  // unless the search might go on from there.
+  const bool all = evidence_.tried().size() == space_.configurations.size();
+  if (wanted.empty() || (all && others == 0 && rivals <= 1)) return std::nullopt;
+  // What is loaded goes first: it costs no switch.
+  const auto loaded = std::find_if(wanted.begin(), wanted.end(), [&](const Trial& trial) {
+    return trial.configuration == evidence_.loaded();
+  });
+  return loaded == wanted.end() ? wanted.front() : *loaded;
 }
 
-std::optional<Trial> RacingSearch::SecondLook(size_t configuration, const Tried& tried,
-                                              std::optional<size_t> leader) const {
+std::optional<RacingSearch::Wanted> RacingSearch::SecondLook(size_t configuration,
+                                                             const Tried& tried,
+                                                             std::optional<size_t> leader) const {
   const Point* best = leader ? evidence_.Best(*leader, false) : nullptr;
   const double bound = RacingBound(evidence_.tried().size());
-  const auto look = [&](const Point& point, double longer, std::string reason) {
-    const double window = longer * Seconds(options_.shortest_window);
-    return Trial{configuration, point.load, std::min(FromSeconds(window), options_.longest_window),
-                 std::move(reason)};
+  const auto look = [&](const Point& point, double longer, std::string reason, bool again = false) {
+    const Nanos window = FromSeconds(longer * Seconds(options_.shortest_window));
+    return Wanted{
+        {configuration, point.load, std::min(window, options_.longest_window), std::move(reason)},
+        again};
   };
   // The default is what all are compared with: where its constraints break matters, too.
   for (const auto& [load, point] : tried.points) {
@@ -124,7 +134,7 @@ std::optional<Trial> RacingSearch::SecondLook(size_t configuration, const Tried&
     return look(*point, std::min<double>(4, 1 + static_cast<double>(point->takes.size())),
                 "decides a constraint");
   if (far || evidence_.Slack(configuration, *point) == 0) return std::nullopt;
-  return look(*point, 1, "second look");
+  return look(*point, 1, "second look", true);
 }
 
 // True when somebody joined.
@@ -169,7 +179,7 @@ bool RacingSearch::Tied(size_t leader, const std::vector<size_t>& rivals) const 
 
 std::optional<Trial> RacingSearch::NextRound() {
   const Nanos window = ConfirmWindow();
-  const auto next = confirmation_.Next(evidence_.TakeVariance(window));
+  const auto next = confirmation_.Next(evidence_.TakeVariance(window), evidence_.loaded());
   if (!next) return std::nullopt;
   confirming_ = true;
   return Trial{next->configuration, next->load, window,

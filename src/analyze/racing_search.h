@@ -40,8 +40,12 @@ class RacingSearch : public Search {
   LoadSearch loads_;
 
  private:
-  std::optional<Trial> SecondLook(size_t configuration, const Tried& tried,
-                                  std::optional<size_t> leader) const;
+  struct Wanted {
+    Trial trial;
+    bool again = false;  // only because what it rests on may have been a slow take
+  };
+  std::optional<Wanted> SecondLook(size_t configuration, const Tried& tried,
+                                   std::optional<size_t> leader) const;
   std::optional<Trial> Confirm();
   std::optional<Trial> NextRound();
   bool JoinRivals();
