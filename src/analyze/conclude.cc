@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "analyze/breaking_load.h"
 #include "base/strings.h"
 #include "stats/interval.h"
 
@@ -115,6 +116,32 @@ void Place(const Knowledge& knowledge, size_t leader, const Point& point, Standi
                      : Format("cannot be told from {} by what was measured", name);
 }
 
+// In the chain of the load at which it does best.
+std::optional<Figure> BreakingLoadOf(const Knowledge& knowledge, size_t configuration,
+                                     const Point& best) {
+  if (knowledge.options.goal.constraints.empty()) return std::nullopt;
+  const std::vector<Chain> chains = ChainsOf(knowledge.space, configuration);
+  const auto of_best = std::find_if(chains.begin(), chains.end(), [&](const Chain& chain) {
+    return std::find(chain.begin(), chain.end(), best.load) != chain.end();
+  });
+  if (of_best == chains.end()) return std::nullopt;
+  return BreakingLoad(knowledge.space, knowledge.options, knowledge.evidence, configuration,
+                      *of_best);
+}
+
+// Said after why it stands where it does.
+void TellBreakingLoads(const Knowledge& knowledge, std::vector<Standing>& ranking) {
+  for (Standing& standing : ranking) {
+    if (!standing.breaking_load) continue;
+    const Figure& at = *standing.breaking_load;
+    const bool rate =
+        knowledge.space.loads[*standing.load].point.mode == run::LoadMode::kRequestRate;
+    AppendFormat(standing.why, "; {} holds up to {} {:.4g}{} [{:.4g}, {:.4g}]",
+                 ConstraintsText(knowledge.options.goal), rate ? "rate" : "concurrency", at.value,
+                 rate ? "/s" : "", *at.lower, *at.upper);
+  }
+}
+
 Ranked Stand(const Knowledge& knowledge, size_t configuration, const Tried& tried,
              std::optional<size_t> leader) {
   Ranked out;
@@ -133,6 +160,7 @@ Ranked Stand(const Knowledge& knowledge, size_t configuration, const Tried& trie
   const LoadProfile profile = loads.Profile(configuration);
   standing.load_within = profile.within, standing.load_beyond = profile.beyond;
   standing.knee = profile.knee;
+  standing.breaking_load = BreakingLoadOf(knowledge, configuration, *point);
   // Among those that tie, what was measured longer comes before what chance may have lifted.
   out.order = knowledge.evidence.Lower(*point, 1);
   if (configuration == leader) {
@@ -261,6 +289,7 @@ Conclusion Conclude(const Knowledge& knowledge, bool budget_spent) {
   out.budget_spent = budget_spent;
   for (Ranked& ranked : all) out.ranking.push_back(std::move(ranked.standing));
   Settle(knowledge, out);
+  TellBreakingLoads(knowledge, out.ranking);
   if (budget_spent) out.verdict += "; the budget was spent before more could be told";
   std::vector<const Figures*> points;
   for (const Standing& standing : out.ranking)

@@ -291,6 +291,7 @@ Json ResultsJson(const Report& report) {
     if (s.knee) one.Set("knee", ToJson(report.space.loads[*s.knee]));
     if (s.load_within) one.Set("load_within", *s.load_within);
     if (s.load_beyond) one.Set("load_beyond", *s.load_beyond);
+    if (s.breaking_load) one.Set("breaking_load", ToJson(*s.breaking_load));
     one.Set("takes", s.takes);
     one.Set("figures", ToJson(s.figures));
     if (Json gain = ToJson(s.gain); s.load && !gain.IsNull()) one.Set("gain", std::move(gain));

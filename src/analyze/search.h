@@ -60,6 +60,8 @@ struct Standing {
   // The highest load measured within the constraints, and the lowest one beyond, where there is
   // one.
   std::optional<double> load_within, load_beyond;
+  // Where between them, or thereabouts, the constraints break (breaking_load.h).
+  std::optional<Figure> breaking_load = {};
   std::optional<size_t> knee;  // the load beyond which throughput no longer grows
   std::string why;             // a sentence
 };
