@@ -43,7 +43,7 @@ constexpr size_t kPerProbe = 20, kMostProbes = 8;
 class AdaptiveSearch final : public RacingSearch {
  public:
   AdaptiveSearch(const Space& space, const SearchOptions& options)
-      : RacingSearch(space, options), lattice_(space), random_(options.seed) {
+      : RacingSearch(space, options), random_(options.seed) {
     for (size_t axis = 0; axis < lattice_.axes(); ++axis)
       strides_.push_back(lattice_.ordered(axis) ? std::max(1U, lattice_.size(axis) * 3 / 8) : 1);
     wave_.push_back(0);
@@ -61,6 +61,10 @@ class AdaptiveSearch final : public RacingSearch {
       }
       if (auto trial = RepeatLeader()) return trial;
       if (PlanWave()) continue;
+      if (auto trial = Retry()) {
+        visiting_ = trial->configuration;
+        return trial;
+      }
       // Where nothing differs second looks would only feed the confirmation, which looks anyway.
       if (auto trial = flat_ ? std::nullopt : SecondLook()) return trial;
       if (!PlanWave()) return std::nullopt;
@@ -248,16 +252,8 @@ class AdaptiveSearch final : public RacingSearch {
 
   bool BeyondACliff(size_t configuration) const {
     if (!Coarse()) return false;
-    const Lattice::Place& place = lattice_.PlaceOf(configuration);
     return std::any_of(evidence_.tried().begin(), evidence_.tried().end(), [&](const auto& entry) {
-      const Lattice::Place& edge = lattice_.PlaceOf(entry.first);
-      if (!entry.second.refused || edge.size() != place.size()) return false;
-      for (size_t axis = 0; axis < edge.size(); ++axis) {
-        const bool more =
-            lattice_.ordered(axis) ? place[axis] >= edge[axis] : place[axis] == edge[axis];
-        if (!more) return false;
-      }
-      return true;
+      return entry.second.refused && lattice_.AsksForMore(configuration, entry.first);
     });
   }
 
@@ -296,7 +292,6 @@ class AdaptiveSearch final : public RacingSearch {
 
   void Seen(const Outcome& /*outcome*/) override { ++seen_; }
 
-  const Lattice lattice_;
   Random random_;
   std::vector<uint32_t> strides_;
   std::deque<size_t> wave_;

@@ -57,6 +57,11 @@ void Confirmation::Drop(size_t configuration) {
   series_.erase(configuration);
 }
 
+void Confirmation::Miss(size_t configuration) {
+  if (missed_[configuration]++ > 0 || pending_.empty()) return Drop(configuration);
+  std::rotate(pending_.begin(), std::prev(pending_.end()), pending_.end());
+}
+
 std::vector<double> Confirmation::Differences(size_t first, size_t second) const {
   std::vector<double> out;
   const auto a = series_.find(first), b = series_.find(second);

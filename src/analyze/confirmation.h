@@ -59,6 +59,8 @@ class Confirmation {
   bool Has(size_t configuration) const { return series_.contains(configuration); }
   // It cannot win after all: its constraints do not hold, or it cannot be measured any more.
   void Drop(size_t configuration);
+  // Its take told nothing: it is asked for again at the end of the round, the second time dropped.
+  void Miss(size_t configuration);
   // The next to be measured; nothing: every pair with the leader is decided. `expected`: the
   // variance of a single take. `loaded`: what can be measured without loading it, where there is a
   // choice.
@@ -80,7 +82,8 @@ class Confirmation {
 
   std::vector<Contender> contenders_;  // without those dropped
   std::map<size_t, Series> series_;
-  std::vector<Contender> pending_;  // of this round, the last is next
+  std::map<size_t, size_t> missed_;  // how often
+  std::vector<Contender> pending_;   // of this round, the last is next
   size_t round_ = 0;
   double expected_ = 1e-3;  // of a difference
   double pooled_ = 1e-3;

@@ -55,10 +55,21 @@ void Evidence::Add(const Outcome& outcome) {
   ++tried.looks;
   loaded_ = outcome.trial.configuration;
   if (outcome.status == Outcome::Status::kRefused) {
-    tried.refused = true;
     loaded_.reset();
+    ++tried.refusals;
+    const bool measured = tried.measured();
+    tried.refused = !measured || tried.refusals >= kMostRefusals;
+    tried.refused_at = outcome.trial.load;
+    // What was loaded before can be loaded, and what was under load died of that load perhaps: it
+    // is this point's failure.
+    if (measured || outcome.cost_s > 0) {
+      Point& point = tried.points[outcome.trial.load];
+      point.load = outcome.trial.load;
+      ++point.failures;
+    }
     return;
   }
+  if (tried.refusals < kMostRefusals) tried.refused = false;
   Point& point = tried.points[outcome.trial.load];
   point.load = outcome.trial.load;
   if (outcome.status == Outcome::Status::kFailed) {

@@ -11,6 +11,7 @@
 // Threads: plain values.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <string>
@@ -25,6 +26,8 @@ namespace sextant::analyze {
 inline constexpr double kSlowTake = 0.12;
 // An undecided constraint gets so many takes until it counts as one that does not hold.
 inline constexpr size_t kDecidingTakes = 12;
+// A configuration that was measured and is refused so often is given up.
+inline constexpr uint64_t kMostRefusals = 3;
 
 struct Point {
   size_t load = 0;
@@ -45,8 +48,16 @@ struct Point {
 
 struct Tried {
   std::map<size_t, Point> points;  // by load
+  // It cannot be had: it was refused before anything of it was measured, or too often afterwards.
   bool refused = false;
-  uint64_t looks = 0;  // outcomes, failures included
+  uint64_t refusals = 0;
+  size_t refused_at = 0;  // the load that was to be measured then
+  uint64_t looks = 0;     // outcomes, failures included
+
+  bool measured() const {
+    return std::any_of(points.begin(), points.end(),
+                       [](const auto& entry) { return entry.second.measured(); });
+  }
 };
 
 class Evidence {

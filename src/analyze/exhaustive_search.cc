@@ -35,7 +35,26 @@ class ExhaustiveSearch final : public RacingSearch {
         return Trial{configuration_, loads[at_], window_, "every point"};
       ++configuration_, at_ = 0;
     }
+    if (auto trial = LoadsOfRetried()) return trial;
+    if (auto trial = Retry()) {
+      retried_.push_back(trial->configuration);
+      trial->window = window_;
+      return trial;
+    }
     return SecondLook();
+  }
+
+  // Of what was refused once and then was not.
+  std::optional<Trial> LoadsOfRetried() const {
+    for (const size_t configuration : retried_) {
+      const Tried* tried = evidence_.Find(configuration);
+      if (tried == nullptr || tried->refused) continue;
+      for (const uint32_t load : space_.loads_of[configuration]) {
+        if (evidence_.Find(configuration, load) == nullptr)
+          return Trial{configuration, load, window_, "every point"};
+      }
+    }
+    return std::nullopt;
   }
 
   void Seen(const Outcome& outcome) override {
@@ -63,6 +82,7 @@ class ExhaustiveSearch final : public RacingSearch {
   Nanos window_{0};
   size_t left_ = 0;
   size_t configuration_ = 0, at_ = 0;
+  std::vector<size_t> retried_;
 };
 
 }  // namespace

@@ -22,7 +22,11 @@ constexpr size_t kReservedContenders = 3;
 }  // namespace
 
 RacingSearch::RacingSearch(const Space& space, const SearchOptions& options)
-    : space_(space), options_(options), evidence_(options_), loads_(space_, options_, evidence_) {}
+    : space_(space),
+      options_(options),
+      evidence_(options_),
+      loads_(space_, options_, evidence_),
+      lattice_(space_) {}
 
 std::optional<Trial> RacingSearch::Next() {
   if (asked_) return asked_;
@@ -58,8 +62,10 @@ void RacingSearch::Report(const Outcome& outcome) {
                            : std::nullopt;
   if (utility && point != nullptr && evidence_.Usable(*point, false)) {
     confirmation_.Report(outcome.trial.configuration, *utility);
-  } else {
+  } else if (outcome.status == Outcome::Status::kMeasured) {
     confirmation_.Drop(outcome.trial.configuration);
+  } else {
+    confirmation_.Miss(outcome.trial.configuration);
   }
 }
 
@@ -107,6 +113,26 @@ std::optional<Trial> RacingSearch::SecondLook() const {
     return trial.configuration == evidence_.loaded();
   });
   return loaded == wanted.end() ? wanted.front() : *loaded;
+}
+
+std::optional<Trial> RacingSearch::Retry() const {
+  const auto believed = [&](size_t configuration) {
+    return std::any_of(evidence_.tried().begin(), evidence_.tried().end(), [&](const auto& entry) {
+      return entry.second.refused && entry.second.refusals > 1 &&
+             lattice_.AsksForMore(configuration, entry.first);
+    });
+  };
+  std::optional<size_t> next;
+  for (const auto& [configuration, tried] : evidence_.tried()) {
+    if (!tried.refused || tried.refusals != 1 || believed(configuration)) continue;
+    // What asks for the least comes first.
+    if (!next || lattice_.AsksForMore(*next, configuration)) next = configuration;
+  }
+  if (!next) return std::nullopt;
+  // Where the server died under a load, less of it may do.
+  const Tried& tried = *evidence_.Find(*next);
+  const size_t load = tried.points.empty() ? tried.refused_at : space_.loads_of[*next].front();
+  return Trial{*next, load, options_.shortest_window, "tries again what was refused"};
 }
 
 std::optional<RacingSearch::Wanted> RacingSearch::SecondLook(size_t configuration,

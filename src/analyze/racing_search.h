@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "analyze/conclude.h"
+#include "analyze/lattice.h"
 
 namespace sextant::analyze {
 
@@ -33,11 +34,16 @@ class RacingSearch : public Search {
   // Configurations that could still be the best and rest on too little: a single take, two that
   // contradict each other, an undecided constraint.
   std::optional<Trial> SecondLook() const;
+  // A configuration that was refused, once more, after all others had their turn: a port that was
+  // taken or memory that another held for a moment must not decide. Of those that could not be
+  // loaded twice, what asks for more of everything is believed to be refused, too.
+  std::optional<Trial> Retry() const;
 
   const Space& space_;
   const SearchOptions options_;
   Evidence evidence_;
   LoadSearch loads_;
+  const Lattice lattice_;
 
  private:
   struct Wanted {

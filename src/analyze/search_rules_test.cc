@@ -104,5 +104,54 @@ TEST(Searching, LoadsLittleMoreThanOnceWhereOneIsFarAhead) {
   EXPECT_LE(LoadsOf(trials), 16U);
 }
 
+TEST(Refusals, OfTheBestConfigurationByChanceDoNotKeepItFromWinning) {
+  for (const auto kind : {kAdaptive, SearchOptions::Kind::kExhaustive}) {
+    for (const size_t refused_look : {0U, 1U, 2U, 3U}) {
+      const Space space = Row(4, 3);
+      const auto search = MakeSearch(space, {.kind = kind});
+      size_t looks = 0;
+      Random random(refused_look);
+      Drive(*search, [&](const Trial& trial) {
+        if (trial.configuration == 3 && looks++ == refused_look)
+          return Outcome{.trial = trial, .status = Status::kRefused, .load_cost_s = 3};
+        const double value = trial.configuration == 3 ? 150 : 100;
+        return Measured(Throughput(value * (1 + 0.01 * random.Normal())));
+      });
+      const Standing first = search->Conclude().ranking.front();
+      EXPECT_EQ(first.configuration, 3U) << refused_look;
+      EXPECT_EQ(first.kind, Kind::kWins) << refused_look;
+    }
+  }
+}
+
+TEST(Refusals, OfALoadThatKillsTheServerLeaveTheOtherLoads) {
+  const Space space = Row(3, 7);
+  const auto search = MakeSearch(space, {.kind = kAdaptive});
+  Drive(*search, [&](const Trial& trial) {
+    const double n = space.loads[trial.load].point.value;
+    if (trial.configuration == 2 && n > 4)
+      return Outcome{.trial = trial, .status = Status::kRefused, .cost_s = 2, .load_cost_s = 3};
+    return Measured(Throughput(std::min(40 * n, trial.configuration == 2 ? 1000.0 : 100.0)));
+  });
+  const Standing first = search->Conclude().ranking.front();
+  EXPECT_EQ(first.configuration, 2U);
+  EXPECT_EQ(space.loads[*first.load].point.value, 4);
+  EXPECT_EQ(first.load_beyond, 8);
+}
+
+TEST(Refusals, OfWhatAsksForMoreThanWhatWasRefusedTwiceAreBelieved) {
+  // Eight of nine cannot be loaded; two loads are enough to know that.
+  const Space space = Row(9, 3);
+  const auto search = MakeSearch(space, {.kind = kAdaptive});
+  size_t again = 0;
+  Drive(*search, [&](const Trial& trial) {
+    again += trial.reason.starts_with("tries again") ? 1 : 0;
+    if (trial.configuration > 1)
+      return Outcome{.trial = trial, .status = Status::kRefused, .load_cost_s = 3};
+    return Measured(Throughput(100));
+  });
+  EXPECT_EQ(again, 1U);
+}
+
 }  // namespace
 }  // namespace sextant::analyze

@@ -350,16 +350,19 @@ TEST(Search, EndsWhereNothingCanBeMeasured) {
   }
 }
 
-TEST(Search, DoesNotAskARefusedConfigurationAgain) {
+TEST(Search, AsksARefusedConfigurationOnceMoreInTheEndAndNoMore) {
   const Space space = Plain(4, 6);
-  const auto search = MakeSearch(space, {.kind = kExhaustive});
-  size_t asked = 0;
-  Drive(*search, [&](const Trial& trial) {
-    if (trial.configuration != 2) return Measured(Throughput(100));
-    ++asked;
-    return Outcome{{}, Status::kRefused, {}, 0, 3};
-  });
-  EXPECT_EQ(asked, 1U);
+  for (const auto kind : {kAdaptive, kExhaustive}) {
+    const auto search = MakeSearch(space, {.kind = kind});
+    std::vector<bool> refused;
+    Drive(*search, [&](const Trial& trial) {
+      refused.push_back(trial.configuration == 2);
+      if (trial.configuration != 2) return Measured(Throughput(100));
+      return Outcome{{}, Status::kRefused, {}, 0, 3};
+    });
+    EXPECT_EQ(std::count(refused.begin(), refused.end(), true), 2);
+    EXPECT_EQ(search->Conclude().ranking.back().kind, Kind::kFailed);
+  }
 }
 
 TEST(Search, KeepsItsBudgetAndTheTimeToConfirm) {
