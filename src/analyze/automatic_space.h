@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -38,7 +39,17 @@ struct AutomaticSpace {
 AutomaticSpace CompleteSpace(SpaceSpec given, const kserve::ModelConfig& config,
                              const AutomaticOptions& options);
 
+// One of the models that are served together, or the only one.
+struct NamedConfig {
+  std::string name;
+  kserve::ModelConfig config;
+};
+// Of several models: axes of each, under its name ("resnet:max_batch_size"), and one load.
+AutomaticSpace CompleteSpace(SpaceSpec given, std::span<const NamedConfig> models,
+                             const AutomaticOptions& options);
+
 // The model as MakeSpace wants to know it. The configuration is copied.
 SpaceModel ModelOf(const kserve::ModelConfig& config);
+SpaceModel ModelOf(std::span<const NamedConfig> models);
 
 }  // namespace sextant::analyze

@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 
+#include "analyze/owned_name.h"
 #include "base/strings.h"
 
 namespace sextant::analyze {
@@ -18,13 +19,16 @@ Operand Truth(bool value) { return {.number = value ? 1.0 : 0.0, .text = {}}; }
 }  // namespace
 
 std::string FullAxisName(std::string_view name) {
-  return name == "instances" ? "instance_group.count" : std::string(name);
+  const OwnedName split = SplitOwner(name);
+  if (split.name != "instances") return std::string(name);
+  return WithOwner(split.model, "instance_group.count");
 }
 
 // Recursive descent; each function leaves its nodes behind the ones before.
 class ExpressionParser {
  public:
-  ExpressionParser(std::string_view text, size_t base) : text_(text), base_(base) {}
+  ExpressionParser(std::string_view text, std::span<const std::string> models, size_t base)
+      : text_(text), models_(models), base_(base) {}
 
   Result<Expression> Parse(bool condition) {
     out_.text_ = std::string(TrimSpace(text_));
@@ -179,8 +183,8 @@ class ExpressionParser {
       return type;
     }
     if (c == '\'' || c == '"') return Quoted(c);
+    if (IsNameStart(c) || OwnerLength() > 0) return NameOrCall();
     if (IsDigit(c) || c == '.') return Number();
-    if (IsNameStart(c)) return NameOrCall();
     return Fault(at_, Format("'{}' is not expected here", Printable(text_.substr(at_, 1))));
   }
 
@@ -205,8 +209,20 @@ class ExpressionParser {
     return Type::kValue;
   }
 
+  // Of "resnet:" here, where there is such a model; 0: there is none.
+  size_t OwnerLength() const {
+    size_t length = 0;
+    for (const std::string& model : models_) {
+      const std::string_view rest = text_.substr(at_);
+      if (rest.starts_with(model) && rest.substr(model.size()).starts_with(':'))
+        length = std::max(length, model.size() + 1);
+    }
+    return length;
+  }
+
   std::string_view TakeName() {
     const size_t start = at_;
+    at_ += OwnerLength();
     while (at_ < text_.size()) {
       const char c = text_[at_];
       if (c == '[') {
@@ -270,16 +286,19 @@ class ExpressionParser {
   }
 
   std::string_view text_;
+  std::span<const std::string> models_;
   size_t base_, at_ = 0, depth_ = 0;
   Expression out_;
 };
 
-Result<Expression> Expression::ParseNumber(std::string_view text, size_t base) {
-  return ExpressionParser(text, base).Parse(false);
+Result<Expression> Expression::ParseNumber(std::string_view text,
+                                           std::span<const std::string> models, size_t base) {
+  return ExpressionParser(text, models, base).Parse(false);
 }
 
-Result<Expression> Expression::ParseCondition(std::string_view text, size_t base) {
-  return ExpressionParser(text, base).Parse(true);
+Result<Expression> Expression::ParseCondition(std::string_view text,
+                                              std::span<const std::string> models) {
+  return ExpressionParser(text, models, 0).Parse(true);
 }
 
 Operand Expression::Apply(Op op, const Operand& a, const Operand& b) {

@@ -26,9 +26,12 @@ struct Operand {
 
 class Expression {
  public:
-  // Errors: kInvalidArgument, "column N: ..."; `base` columns stand before the text.
-  static Result<Expression> ParseNumber(std::string_view text, size_t base = 0);
-  static Result<Expression> ParseCondition(std::string_view text, size_t base = 0);
+  // `models`: what may stand before a name with a colon, whatever characters it has. Errors:
+  // kInvalidArgument, "column N: ..."; `base` columns stand before the text.
+  static Result<Expression> ParseNumber(std::string_view text,
+                                        std::span<const std::string> models = {}, size_t base = 0);
+  static Result<Expression> ParseCondition(std::string_view text,
+                                           std::span<const std::string> models = {});
 
   const std::string& text() const { return text_; }
   // Each once; "instances" in its full form.
@@ -80,7 +83,8 @@ class Expression {
   std::vector<size_t> columns_;
 };
 
-// The full name of an axis that has a short one ("instances"), else the name itself.
+// The full name of an axis that has a short one ("instances", "resnet:instances"), else the name
+// itself.
 std::string FullAxisName(std::string_view name);
 
 }  // namespace sextant::analyze

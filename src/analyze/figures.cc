@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "analyze/owned_name.h"
 #include "base/strings.h"
 
 namespace sextant::analyze {
@@ -11,28 +12,29 @@ namespace {
 constexpr Better kUp = Better::kHigher, kDown = Better::kLower, kNone = Better::kNeither;
 
 constexpr Field kFields[] = {
-    {"throughput", "1/s", kUp, "perf_throughput", "Inferences per second."},
-    {"request_rate", "1/s", kUp, "", "Successful requests per second."},
-    {"latency_avg", "s", kDown, "perf_latency_avg", "Mean latency, from when a request was due."},
-    {"latency_p50", "s", kDown, "", "Half of the requests took at most this long."},
-    {"latency_p90", "s", kDown, "perf_latency_p90", "90 % took at most this long."},
-    {"latency_p95", "s", kDown, "perf_latency_p95", "95 % took at most this long."},
-    {"latency_p99", "s", kDown, "perf_latency_p99", "99 % took at most this long."},
-    {"latency_p99.9", "s", kDown, "", "99.9 % took at most this long."},
-    {"latency_max", "s", kDown, "", "The slowest request's latency."},
-    {"error_rate", "ratio", kDown, "", "Share of the requests that failed or had no answer."},
-    {"server_queue", "s", kDown, "perf_server_queue", "Mean time in the server's queue."},
+    {"throughput", "1/s", kUp, "perf_throughput", "Inferences per second.", true},
+    {"request_rate", "1/s", kUp, "", "Successful requests per second.", true},
+    {"latency_avg", "s", kDown, "perf_latency_avg", "Mean latency, from when a request was due.",
+     true},
+    {"latency_p50", "s", kDown, "", "Half of the requests took at most this long.", true},
+    {"latency_p90", "s", kDown, "perf_latency_p90", "90 % took at most this long.", true},
+    {"latency_p95", "s", kDown, "perf_latency_p95", "95 % took at most this long.", true},
+    {"latency_p99", "s", kDown, "perf_latency_p99", "99 % took at most this long.", true},
+    {"latency_p99.9", "s", kDown, "", "99.9 % took at most this long.", true},
+    {"latency_max", "s", kDown, "", "The slowest request's latency.", true},
+    {"error_rate", "ratio", kDown, "", "Share of the requests that failed or had no answer.", true},
+    {"server_queue", "s", kDown, "perf_server_queue", "Mean time in the server's queue.", true},
     {"server_compute_input", "s", kDown, "perf_server_compute_input",
-     "Mean time for inputs, by the server's statistics."},
+     "Mean time for inputs, by the server's statistics.", true},
     {"server_compute_infer", "s", kDown, "perf_server_compute_infer",
-     "Mean time of the inference itself, by the server's statistics."},
+     "Mean time of the inference itself, by the server's statistics.", true},
     {"server_compute_output", "s", kDown, "perf_server_compute_output",
-     "Mean time for outputs, by the server's statistics."},
-    {"batch_mean", "", kUp, "", "Inferences per execution: what dynamic batching gathers."},
+     "Mean time for outputs, by the server's statistics.", true},
+    {"batch_mean", "", kUp, "", "Inferences per execution: what dynamic batching gathers.", true},
     {"first_response", "s", kDown, "time_to_first_token_avg",
-     "Median time to a stream's first response."},
+     "Median time to a stream's first response.", true},
     {"between_responses", "s", kDown, "inter_token_latency_avg",
-     "Median time between a stream's responses."},
+     "Median time between a stream's responses.", true},
     {"gpu_utilization", "ratio", kUp, "gpu_utilization",
      "Mean share of time with a kernel running, over the devices in use."},
     {"gpu_utilization_max", "ratio", kNone, "", "The largest sample of any device."},
@@ -85,6 +87,7 @@ const Figure* FindFigure(const Figures& figures, std::string_view name) {
 std::span<const Field> Fields() { return kFields; }
 
 const Field* FindField(std::string_view name) {
+  name = SplitOwner(name).name;
   for (const Short& s : kShort) {
     if (s.name == name) name = s.field;
   }
@@ -95,6 +98,13 @@ const Field* FindField(std::string_view name) {
     return field.name == name || (!field.alias.empty() && field.alias == name);
   });
   return found == std::end(kFields) ? nullptr : found;
+}
+
+std::string FigureName(std::string_view name) {
+  const Field* field = FindField(name);
+  const std::string_view model = SplitOwner(name).model;
+  if (field == nullptr || (!model.empty() && !field->of_model)) return {};
+  return WithOwner(model, field->name);
 }
 
 std::string ShowValue(double value, std::string_view unit) {

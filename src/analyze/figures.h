@@ -34,10 +34,15 @@ struct Field {
   Better better = Better::kNeither;
   std::string_view alias;  // Model Analyzer's name for it; empty: it has none
   std::string_view help;
+  bool of_model = false;  // also known of each of several models: "resnet:latency_p99"
 };
 std::span<const Field> Fields();
-// By name, alias, or the short forms that objectives of `sextant perf` use (p99, avg, errors).
+// By name, alias, or the short forms that objectives of `sextant perf` use (p99, avg, errors); a
+// model's name before it is ignored.
 const Field* FindField(std::string_view name);
+// As figures are named: the field's name, behind the model's where there is one; empty: there is no
+// such figure.
+std::string FigureName(std::string_view name);
 
 // "12.3 ms", "1.2 GiB", "63 %": a value of that unit, for people.
 std::string ShowValue(double value, std::string_view unit);

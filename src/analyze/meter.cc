@@ -4,6 +4,7 @@
 #include <set>
 #include <thread>
 
+#include "analyze/owned_name.h"
 #include "base/strings.h"
 #include "stats/interval.h"
 
@@ -325,6 +326,11 @@ Figures FiguresOf(const run::Level& level) {
       Put(out, "between_responses", level.responses->between.Quantile(0.5) * 1e-9);
   }
   AddServerTimes(level.server, out);
+  for (const run::Level& model : level.models) {
+    if (!model.part) continue;
+    for (auto& [name, figure] : FiguresOf(model))
+      out.emplace(WithOwner(model.part->label(), name), figure);
+  }
   return out;
 }
 

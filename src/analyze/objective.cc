@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "analyze/owned_name.h"
 #include "base/strings.h"
 #include "base/units.h"
 
@@ -15,7 +16,16 @@ Error Fault(std::string_view whole, std::string_view what) {
   return InvalidArgument(Format("'{}': {}", Printable(whole, 60), what));
 }
 
-std::string UnknownField(std::string_view name) {
+// A model's name before a field is written as it is, the field in any case.
+std::string NameAsWritten(std::string_view text) {
+  const OwnedName split = SplitOwner(TrimSpace(text));
+  return WithOwner(TrimSpace(split.model), ToLower(TrimSpace(split.name)));
+}
+
+std::string UnknownField(std::string_view whole) {
+  const std::string_view name = SplitOwner(whole).name;
+  if (FindField(name) != nullptr)
+    return Format("{} is of the whole server, not of one of its models", name);
   std::vector<std::string_view> names;
   for (const Field& field : Fields()) names.push_back(field.name);
   const auto near = NearestName(name, names);
@@ -26,19 +36,21 @@ std::string UnknownField(std::string_view name) {
 Result<Objective> ParseObjective(std::string_view text) {
   const std::string_view whole = text;
   Objective objective;
-  if (const size_t colon = text.find(':'); colon != std::string_view::npos) {
+  // What stands before a field is a model's name, what stands behind it is a weight.
+  if (const size_t colon = text.rfind(':');
+      colon != std::string_view::npos && FindField(NameAsWritten(text)) == nullptr) {
     const auto weight = ParseDouble(TrimSpace(text.substr(colon + 1)));
     if (!weight || *weight <= 0) return Fault(whole, "a weight is a number above 0");
     objective.weight = *weight;
     text = text.substr(0, colon);
   }
-  const std::string name = ToLower(TrimSpace(text));
+  const std::string name = NameAsWritten(text);
   if (name.empty()) return Fault(whole, "write FIELD or FIELD:WEIGHT, such as throughput:2");
+  objective.field = FigureName(name);
+  if (objective.field.empty()) return Fault(whole, UnknownField(name));
   const Field* field = FindField(name);
-  if (field == nullptr) return Fault(whole, UnknownField(name));
   if (field->better == Better::kNeither)
     return Fault(whole, "neither more nor less of it is better: it can only be limited");
-  objective.field = field->name;
   objective.better = field->better;
   return objective;
 }
@@ -87,10 +99,10 @@ Result<Constraint> ParseConstraint(std::string_view whole) {
   std::string_view limit = whole.substr(at + 1);
   const bool inclusive = limit.starts_with('=');
   if (inclusive) limit.remove_prefix(1);
-  const std::string name = ToLower(TrimSpace(whole.substr(0, at)));
+  const std::string name = NameAsWritten(whole.substr(0, at));
+  constraint.field = FigureName(name);
+  if (constraint.field.empty()) return Fault(whole, UnknownField(name));
   const Field* field = FindField(name);
-  if (field == nullptr) return Fault(whole, UnknownField(name));
-  constraint.field = field->name;
   // What nobody can mean is a slip of the finger.
   if (field->unit == "s" && !constraint.at_most)
     return Fault(whole, "it has an upper limit: write < or <=");
@@ -158,8 +170,8 @@ std::optional<std::vector<double>> Goodness(std::span<const std::string> fields,
   std::vector<double> out;
   for (const std::string& name : fields) {
     const Field* field = FindField(name);
-    const Figure* figure =
-        FindFigure(figures, field == nullptr ? std::string_view(name) : field->name);
+    const std::string known = FigureName(name);
+    const Figure* figure = FindFigure(figures, known.empty() ? name : known);
     if (figure == nullptr) return std::nullopt;
     const bool less = field != nullptr && field->better == Better::kLower;
     out.push_back(less ? -figure->value : figure->value);

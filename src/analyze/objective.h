@@ -37,7 +37,8 @@ struct Goal {
   std::vector<Constraint> constraints;
 };
 
-// "throughput", "latency_p99:2,gpu_memory:1": fields with weights. All mistakes at once.
+// "throughput", "latency_p99:2,gpu_memory:1", "resnet:throughput:2,bert:throughput": fields, of all
+// models or of one, with weights. All mistakes at once.
 Result<std::vector<Objective>> ParseObjectives(std::string_view text);
 // "p99<50ms,errors<0.1%,gpu_memory_used<=8GiB,throughput>=100": as the SLOs of `sextant perf`, of
 // any field. All mistakes at once.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "analyze/owned_name.h"
 #include "base/strings.h"
 #include "kserve/config_fields.h"
 
@@ -10,6 +11,7 @@ namespace sextant::analyze {
 namespace {
 
 using text::Json;
+using Models = std::span<const std::string>;
 constexpr size_t kMostValues = 100'000;
 
 // A piece of the text and where it begins.
@@ -96,18 +98,27 @@ bool LooksLikeRange(std::string_view text) {
 
 class AxisParser {
  public:
-  explicit AxisParser(std::string_view name) : load_(IsLoadAxis(FullAxisName(name))) {
+  AxisParser(std::string_view name, Models models)
+      : models_(models), load_(IsLoadAxis(FullAxisName(name))) {
     axis_.name = FullAxisName(name);
   }
 
   // Whether there is such an axis.
   Result<void> CheckName() const {
     if (load_) return {};
-    const Result<Json> known = kserve::GetField({}, axis_.name);
+    const OwnedName split = SplitOwner(axis_.name);
+    if (!split.model.empty() && !IsModel(split.model)) {
+      return InvalidArgument(
+          models_.empty() ? Format("'{}' stands before a field of one of several models (--mix)",
+                                   Printable(split.model, 60))
+                          : Format("there is no model '{}' in --mix ({})",
+                                   Printable(split.model, 60), Join(models_, ", ")));
+    }
+    const Result<Json> known = kserve::GetField({}, split.name);
     if (known.has_value()) return {};
     static constexpr std::string_view kShort[] = {"instances", "batch", "concurrency",
                                                   "rate",      "data",  "take"};
-    const auto near = NearestName(axis_.name, kShort);
+    const auto near = NearestName(split.name, kShort);
     return InvalidArgument(Format("{}{}", known.error().message(),
                                   near ? Format("; of the load there is '{}'", *near) : ""));
   }
@@ -123,7 +134,7 @@ class AxisParser {
       return Fault(0, Format("more than {} values", kMostValues));
     if (load_) {
       if (const std::string wrong = WrongForLoad(value); !wrong.empty()) return Fault(at_, wrong);
-    } else if (const auto right = kserve::CanonicalValue(axis_.name, value); !right.has_value()) {
+    } else if (const auto right = Canonical(value); !right.has_value()) {
       return Fault(at_, right.error().message());
     }
     axis_.values.push_back(value);
@@ -133,6 +144,12 @@ class AxisParser {
   AxisSpec Take() { return std::move(axis_); }
 
  private:
+  bool IsModel(std::string_view name) const {
+    return std::find(models_.begin(), models_.end(), name) != models_.end();
+  }
+  Result<Json> Canonical(const Json& value) const {
+    return kserve::CanonicalValue(SplitOwner(axis_.name).name, value);
+  }
   void Fault(size_t at, std::string_view what) {
     faults_.push_back(Format("column {}: {}", at + 1, what));
   }
@@ -213,9 +230,8 @@ class AxisParser {
   // A text where the axis takes one, else an expression.
   void ParseWord(const Piece& piece, bool alone) {
     const Json word(piece.text);
-    if (load_ ? axis_.name == "data" : kserve::CanonicalValue(axis_.name, word).has_value())
-      return AddValue(word);
-    Result<Expression> expression = Expression::ParseNumber(piece.text, at_);
+    if (load_ ? axis_.name == "data" : Canonical(word).has_value()) return AddValue(word);
+    Result<Expression> expression = Expression::ParseNumber(piece.text, models_, at_);
     if (!expression.has_value() || !Known(*expression)) {
       // A single word is a value that is wrong, and anything else an expression that is.
       const bool plain = expression.has_value() && expression->names().size() == 1 &&
@@ -231,11 +247,12 @@ class AxisParser {
     axis_.expression = *std::move(expression);
   }
 
-  static bool IsKnown(const std::string& name) {
-    return IsLoadAxis(name) || kserve::GetField({}, name).has_value();
+  bool IsKnown(const std::string& name) const {
+    return AxisParser(name, models_).CheckName().has_value();
   }
-  static bool Known(const Expression& expression) {
-    return std::all_of(expression.names().begin(), expression.names().end(), IsKnown);
+  bool Known(const Expression& expression) const {
+    return std::all_of(expression.names().begin(), expression.names().end(),
+                       [this](const std::string& name) { return IsKnown(name); });
   }
 
  public:
@@ -244,13 +261,14 @@ class AxisParser {
     for (size_t i = 0; i < expression.names().size(); ++i) {
       const std::string& name = expression.names()[i];
       if (IsKnown(name)) continue;
-      AxisParser other(name);
+      const AxisParser other(name, models_);
       Fault(expression.column_of(i) - 1,
             Format("{}; a text stands in quotes", other.CheckName().error().message()));
     }
   }
 
  private:
+  Models models_;
   AxisSpec axis_;
   bool load_;
   size_t at_ = 0;
@@ -264,7 +282,8 @@ void AddFaults(std::string_view text, std::span<const std::string> found,
     faults.push_back(Format("'{}', {}", Printable(text, 120), fault));
 }
 
-std::optional<AxisSpec> ParseAxisText(std::string_view text, std::vector<std::string>& faults) {
+std::optional<AxisSpec> ParseAxisText(std::string_view text, Models models,
+                                      std::vector<std::string>& faults) {
   // Not one in the brackets of the name.
   size_t equals = text.find('=');
   if (const size_t open = text.find('['); open < equals) {
@@ -278,7 +297,7 @@ std::optional<AxisSpec> ParseAxisText(std::string_view text, std::vector<std::st
               faults);
     return std::nullopt;
   }
-  AxisParser parser(name);
+  AxisParser parser(name, models);
   if (const Result<void> known = parser.CheckName(); !known.has_value()) {
     AddFaults(text, std::vector<std::string>{"column 1: " + known.error().message()}, faults);
     return std::nullopt;
@@ -289,11 +308,12 @@ std::optional<AxisSpec> ParseAxisText(std::string_view text, std::vector<std::st
   return parser.Take();
 }
 
-void AddWhere(std::string_view text, SpaceSpec& spec, std::vector<std::string>& faults) {
-  Result<Expression> condition = Expression::ParseCondition(text);
+void AddWhere(std::string_view text, Models models, SpaceSpec& spec,
+              std::vector<std::string>& faults) {
+  Result<Expression> condition = Expression::ParseCondition(text, models);
   if (!condition.has_value())
     return AddFaults(text, std::vector<std::string>{condition.error().message()}, faults);
-  AxisParser names("");
+  AxisParser names("", models);
   names.NameUnknown(*condition);
   AddFaults(text, names.faults(), faults);
   spec.where.push_back(*std::move(condition));
@@ -305,6 +325,11 @@ Result<SpaceSpec> Finish(SpaceSpec spec, std::vector<std::string> faults) {
       if (spec.axes[i].name == spec.axes[j].name)
         faults.push_back(
             Format("{} is given twice; put all its values into one", spec.axes[i].name));
+    }
+    const OwnedName own = SplitOwner(spec.axes[i].name);
+    if (!own.model.empty() && spec.Find(own.name) != nullptr) {
+      faults.push_back(Format("{} and {} exclude each other: the second is of all models",
+                              spec.axes[i].name, own.name));
     }
   }
   if (!faults.empty()) return InvalidArgument(Join(faults, "\n"));
@@ -321,14 +346,14 @@ void Place(const Json& value, std::string_view source, std::span<const std::stri
   }
 }
 
-void AddYamlWhere(const Json& value, std::string_view source, SpaceSpec& spec,
+void AddYamlWhere(const Json& value, std::string_view source, Models models, SpaceSpec& spec,
                   std::vector<std::string>& faults) {
   const std::span<const Json> conditions =
       value.IsArray() ? std::span<const Json>(value.array()) : std::span<const Json>(&value, 1);
   for (const Json& condition : conditions) {
     std::vector<std::string> found;
     if (const auto text = condition.AsString()) {
-      AddWhere(*text, spec, found);
+      AddWhere(*text, models, spec, found);
     } else {
       found.push_back("where: a condition is a text, such as 'instances<=4'");
     }
@@ -336,10 +361,10 @@ void AddYamlWhere(const Json& value, std::string_view source, SpaceSpec& spec,
   }
 }
 
-void AddYamlAxis(const text::Json::Member& member, std::string_view source, SpaceSpec& spec,
-                 std::vector<std::string>& faults) {
+void AddYamlAxis(const text::Json::Member& member, std::string_view source, Models models,
+                 SpaceSpec& spec, std::vector<std::string>& faults) {
   const auto& [name, value] = member;
-  AxisParser parser(name);
+  AxisParser parser(name, models);
   if (const Result<void> known = parser.CheckName(); !known.has_value())
     return Place(value, source, std::vector<std::string>{known.error().message()}, faults);
   const std::span<const Json> values =
@@ -368,25 +393,26 @@ void AddYamlAxis(const text::Json::Member& member, std::string_view source, Spac
 
 }  // namespace
 
-Result<AxisSpec> ParseAxis(std::string_view text) {
+Result<AxisSpec> ParseAxis(std::string_view text, Models models) {
   std::vector<std::string> faults;
-  std::optional<AxisSpec> axis = ParseAxisText(text, faults);
+  std::optional<AxisSpec> axis = ParseAxisText(text, models, faults);
   if (!axis) return InvalidArgument(Join(faults, "\n"));
   return *std::move(axis);
 }
 
-Result<SpaceSpec> ParseSpace(std::span<const std::string> set, std::span<const std::string> where) {
+Result<SpaceSpec> ParseSpace(std::span<const std::string> set, std::span<const std::string> where,
+                             Models models) {
   SpaceSpec spec;
   std::vector<std::string> faults;
   for (const std::string& text : set) {
-    if (std::optional<AxisSpec> axis = ParseAxisText(text, faults))
+    if (std::optional<AxisSpec> axis = ParseAxisText(text, models, faults))
       spec.axes.push_back(*std::move(axis));
   }
-  for (const std::string& text : where) AddWhere(text, spec, faults);
+  for (const std::string& text : where) AddWhere(text, models, spec, faults);
   return Finish(std::move(spec), std::move(faults));
 }
 
-Result<SpaceSpec> ParseSpaceYaml(const Json& space, std::string_view source) {
+Result<SpaceSpec> ParseSpaceYaml(const Json& space, std::string_view source, Models models) {
   SpaceSpec spec;
   std::vector<std::string> faults;
   if (!space.IsObject()) {
@@ -398,9 +424,9 @@ Result<SpaceSpec> ParseSpaceYaml(const Json& space, std::string_view source) {
   }
   for (const auto& member : space.object()) {
     if (member.first == "where") {
-      AddYamlWhere(member.second, source, spec, faults);
+      AddYamlWhere(member.second, source, models, spec, faults);
     } else {
-      AddYamlAxis(member, source, spec, faults);
+      AddYamlAxis(member, source, models, spec, faults);
     }
   }
   return Finish(std::move(spec), std::move(faults));

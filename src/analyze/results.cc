@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "analyze/owned_name.h"
 #include "base/strings.h"
 #include "text/csv.h"
 #include "text/yaml.h"
@@ -65,12 +66,19 @@ void AppendSeedRow(std::string& out, std::string model, std::string batch, std::
 
 // What a point's configuration has there, set or as it is.
 std::string FieldText(const Report& report, const PointRecord& point, std::string_view path) {
-  for (const auto* settings : {&point.settings, &report.base}) {
-    for (const Setting& setting : *settings) {
-      if (setting.path == path) return ValueText(setting.value);
+  const auto of_model = [&](std::string_view model) -> std::string {
+    const std::string own = WithOwner(model, path);
+    for (const auto* settings : {&point.settings, &report.base}) {
+      for (const Setting& setting : *settings) {
+        if (setting.path == own || setting.path == path) return ValueText(setting.value);
+      }
     }
-  }
-  return {};
+    return {};
+  };
+  if (report.models.empty()) return of_model("");
+  std::vector<std::string> values;
+  for (const std::string& model : report.models) values.push_back(of_model(model));
+  return Join(values, ",");
 }
 
 // A member of YAML, with a text of several lines as people want to read it. `indent` is the name's.
@@ -94,6 +102,13 @@ std::string TextMember(size_t indent, std::string_view name, const std::string& 
   out = Format("{}{}: ", margin, name);
   text::AppendJsonString(out, text);
   return out + "\n";
+}
+
+// "- name: ..." of a list below `indent`, with its configuration.
+std::string ModelItem(size_t indent, const ModelText& model) {
+  std::string out = std::string(indent, ' ') + "- name: ";
+  text::AppendJsonString(out, model.model);
+  return out + "\n" + TextMember(indent + 2, "configPbtxt", model.config_pbtxt);
 }
 
 // How many GPUs it ran on: those with memory of the server's processes where that is known, else
@@ -148,7 +163,7 @@ PointColumns ColumnsOf(const Report& report) {
 
 // "latency_p99_s", "throughput_per_s", "gpu_power_W"
 std::string WithUnit(const std::string& name) {
-  const Field* field = FindField(name);
+  const Field* field = FindField(name);  // whichever model's
   std::string_view unit = field == nullptr ? "" : field->unit;
   if (unit == "1/s") unit = "per_s";
   if (name == "energy") unit = "J";  // of devices only, and no field
@@ -257,6 +272,10 @@ Json ResultsJson(const Report& report) {
   out.Set("format", "sextant-analysis");
   out.Set("version", 1);
   out.Set("model", report.model);
+  if (!report.models.empty()) {
+    Json::Array models(report.models.begin(), report.models.end());
+    out.Set("models", std::move(models));
+  }
   for (const auto& [name, value] : report.identity) identity.Set(name, value);
   out.Set("identity", std::move(identity));
   out.Set("gpu_source", report.gpu_source);
@@ -426,23 +445,34 @@ std::string ServerOnlyCsv(const Report& report) {
 }
 
 std::string HelmValues(const Report& report, const Standing& standing,
-                       const std::string& config_pbtxt) {
+                       std::span<const ModelText> models) {
   Json head{Json::Object()}, model{Json::Object()}, rest{Json::Object()}, measured{Json::Object()};
   model.Set("name", report.model);
   model.Set("configuration", report.names[standing.configuration]);
-  head.Set("model", std::move(model));
+  std::string configurations;
+  if (models.size() == 1) {
+    head.Set("model", std::move(model));
+    configurations = TextMember(2, "configPbtxt", models.front().config_pbtxt);
+  } else {
+    head.Set("configuration", report.names[standing.configuration]);
+    configurations = "models:\n";
+    for (const ModelText& one : models) configurations += ModelItem(2, one);
+  }
   if (Json resources = HelmResources(report, standing); !resources.object().empty())
     rest.Set("resources", std::move(resources));
   if (standing.load) measured.Set("load", ToJson(report.space.loads[*standing.load]));
-  for (const char* name : {"throughput", "latency_p99", "gpu_memory_used"}) {
+  std::vector<std::string> shown{"throughput", "latency_p99", "gpu_memory_used"};
+  for (const std::string& part : report.parts) {
+    for (const char* name : {"throughput", "latency_p99"}) shown.push_back(WithOwner(part, name));
+  }
+  for (const std::string& name : shown) {
     if (const Figure* figure = FindFigure(standing.figures, name))
       measured.Set(name, figure->value);
   }
   measured.Set("standing", StandingName(standing.kind));
   rest.Set("measured", std::move(measured));
   return "# Written by sextant analyze: values of a Helm chart that serves this configuration.\n" +
-         text::FormatYaml(head) + TextMember(2, "configPbtxt", config_pbtxt) +
-         text::FormatYaml(rest);
+         text::FormatYaml(head) + configurations + text::FormatYaml(rest);
 }
 
 }  // namespace sextant::analyze

@@ -25,6 +25,9 @@ struct Report {
   Identity identity;
   std::vector<Baseline> baselines;
   std::vector<Setting> base;  // fields that the default has without being set, for tables
+  // Several models together: those whose configurations are set, and those whose parts of a load
+  // have figures (more, where versions of one model are). Empty: one model.
+  std::vector<std::string> models = {}, parts = {};
 };
 
 // Of each configuration and load the last take that was measured, or, where none was, the first
@@ -53,8 +56,12 @@ std::string InferenceCsv(const Report& report);
 std::string GpuCsv(const Report& report);
 std::string ServerOnlyCsv(const Report& report);
 
-// Helm values of a configuration: the model, its config.pbtxt, what it needs and what it gives.
+// Helm values of a configuration: the model (or models) with config.pbtxt, what they need and what
+// they give.
+struct ModelText {
+  std::string model, config_pbtxt;
+};
 std::string HelmValues(const Report& report, const Standing& standing,
-                       const std::string& config_pbtxt);
+                       std::span<const ModelText> models);
 
 }  // namespace sextant::analyze

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <set>
 
+#include "analyze/owned_name.h"
 #include "analyze/results.h"
 #include "base/strings.h"
 
@@ -50,22 +51,29 @@ std::string WithInterval(const Figure& figure, const Field& field) {
 }
 
 // Objectives and constraints first, then what everybody looks at.
-std::vector<const Field*> ShownFields(const Report& report) {
-  std::vector<const Field*> out;
+struct ShownField {
+  std::string name;
+  const Field* field;
+};
+std::vector<ShownField> ShownFields(const Report& report) {
+  std::vector<ShownField> out;
   const auto add = [&](std::string_view name) {
     const Field* field = FindField(name);
-    if (field != nullptr && std::find(out.begin(), out.end(), field) == out.end())
-      out.push_back(field);
+    const bool there = std::any_of(out.begin(), out.end(),
+                                   [&](const ShownField& shown) { return shown.name == name; });
+    if (field != nullptr && !there) out.push_back({std::string(name), field});
   };
   for (const Objective& objective : report.goal.objectives) add(objective.field);
   for (const Constraint& constraint : report.goal.constraints) add(constraint.field);
-  for (const char* name :
-       {"throughput", "latency_p99", "gpu_utilization", "gpu_memory_used", "memory_server"})
-    add(name);
-  std::erase_if(out, [&](const Field* field) {
+  add("throughput");
+  // What all models together have says little of any of them.
+  for (const std::string& model : report.parts) add(WithOwner(model, "latency_p99"));
+  if (report.parts.empty()) add("latency_p99");
+  for (const char* name : {"gpu_utilization", "gpu_memory_used", "memory_server"}) add(name);
+  std::erase_if(out, [&](const ShownField& shown) {
     return std::none_of(
         report.result.conclusion.ranking.begin(), report.result.conclusion.ranking.end(),
-        [&](const Standing& s) { return FindFigure(s.figures, field->name) != nullptr; });
+        [&](const Standing& s) { return FindFigure(s.figures, shown.name) != nullptr; });
   });
   return out;
 }
@@ -121,9 +129,9 @@ std::string FormatRanking(const Report& report, bool color) {
   const Conclusion& conclusion = report.result.conclusion;
   std::vector<Column> columns{
       {"#", false, {}}, {"Configuration", true, {}}, {"Settings", true, {}}, {"Load", true, {}}};
-  const std::vector<const Field*> fields = ShownFields(report);
+  const std::vector<ShownField> fields = ShownFields(report);
   const std::set<size_t> pareto(conclusion.pareto.begin(), conclusion.pareto.end());
-  for (const Field* field : fields) columns.push_back({std::string(field->name), false, {}});
+  for (const ShownField& shown : fields) columns.push_back({shown.name, false, {}});
   columns.push_back({"vs default", false, {}});
   columns.push_back({"Pareto", true, {}});
   columns.push_back({"", true, {}});
@@ -134,9 +142,9 @@ std::string FormatRanking(const Report& report, bool color) {
     columns[c++].cells.push_back(report.names[s.configuration]);
     columns[c++].cells.push_back(DescribeConfiguration(report.space, s.configuration));
     columns[c++].cells.push_back(s.load ? DescribeLoad(report.space.loads[*s.load]) : "");
-    for (const Field* field : fields) {
-      const Figure* figure = FindFigure(s.figures, field->name);
-      columns[c++].cells.push_back(figure == nullptr ? "" : WithInterval(*figure, *field));
+    for (const ShownField& shown : fields) {
+      const Figure* figure = FindFigure(s.figures, shown.name);
+      columns[c++].cells.push_back(figure == nullptr ? "" : WithInterval(*figure, *shown.field));
     }
     columns[c++].cells.push_back(GainText(s));
     columns[c++].cells.emplace_back(pareto.contains(i) ? "*" : "");
@@ -160,15 +168,16 @@ std::string FormatRanking(const Report& report, bool color) {
 }
 
 std::string FormatLoads(const Report& report) {
-  const std::vector<const Field*> fields = ShownFields(report);
+  const std::vector<ShownField> fields = ShownFields(report);
   std::vector<Column> columns{{"Load", true, {}}};
-  for (const Field* field : fields) columns.push_back({std::string(field->name), false, {}});
+  for (const ShownField& shown : fields) columns.push_back({shown.name, false, {}});
   columns.push_back({"", true, {}});
   for (const PointRecord* point : LastTakes(report)) {
     columns[0].cells.push_back(DescribeLoad(point->load));
     for (size_t i = 0; i < fields.size(); ++i) {
-      const Figure* figure = FindFigure(point->measured.figures, fields[i]->name);
-      columns[i + 1].cells.push_back(figure == nullptr ? "" : WithInterval(*figure, *fields[i]));
+      const Figure* figure = FindFigure(point->measured.figures, fields[i].name);
+      columns[i + 1].cells.push_back(figure == nullptr ? ""
+                                                       : WithInterval(*figure, *fields[i].field));
     }
     columns.back().cells.push_back(point->measured.status == Outcome::Status::kMeasured
                                        ? ShortFlags(point->measured.flags)

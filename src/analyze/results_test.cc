@@ -250,10 +250,15 @@ TEST(Results, AGainThatIsNoNumberIsMissing) {
   EXPECT_EQ(json.Find("ranking")->array()[0].Find("gain"), nullptr);
 }
 
+std::string ValuesOf(const Fixture& fixture, size_t standing, const std::string& config_pbtxt) {
+  const ModelText model{"m", config_pbtxt};
+  return HelmValues(fixture.report(), fixture.result.conclusion.ranking[standing], {&model, 1});
+}
+
 TEST(Results, HelmValuesHaveTheConfigurationAsItIsWritten) {
   const Fixture fixture;
-  ExpectGolden("values.yaml", HelmValues(fixture.report(), fixture.result.conclusion.ranking[0],
-                                         "name: \"m\"\ninstance_group {\n  count: 2\n}\n"));
+  ExpectGolden("values.yaml",
+               ValuesOf(fixture, 0, "name: \"m\"\ninstance_group {\n  count: 2\n}\n"));
 }
 
 TEST(Results, HelmValuesReadBackToTheSameText) {
@@ -263,13 +268,28 @@ TEST(Results, HelmValuesReadBackToTheSameText) {
         "  indented: 1\nmore\n", "a {\n\n\n  b: 1\n}\n", "tab\tinside\n", "\tfirst is a tab\n", "",
         "\n", "# a: |\n- b\n", "carriage\r\nreturn\r\n", "control \x01\n", "trailing space \n",
         "   \n", "x\n   \n", "\xc3\xa9: \"\\303\\251\"\n"}) {
-    const std::string yaml =
-        HelmValues(fixture.report(), fixture.result.conclusion.ranking[0], text);
+    const std::string yaml = ValuesOf(fixture, 0, text);
     const auto read = text::ParseYaml(yaml);
     ASSERT_TRUE(read.has_value()) << read.error().message() << "\n" << yaml;
     EXPECT_EQ(read->Find("model")->Find("configPbtxt")->AsString(), text) << yaml;
     EXPECT_EQ(read->Find("measured")->Find("standing")->AsString(), "wins");
   }
+}
+
+TEST(Results, HelmValuesOfSeveralModelsAreAListOfThem) {
+  const Fixture fixture;
+  const std::vector<ModelText> models{{"a", "count: 1\n"}, {"b: c", "count: 2"}};
+  const auto read =
+      text::ParseYaml(HelmValues(fixture.report(), fixture.result.conclusion.ranking[0], models));
+  ASSERT_TRUE(read.has_value()) << read.error().message();
+  const auto& list = read->Find("models")->array();
+  ASSERT_EQ(list.size(), 2U);
+  EXPECT_EQ(list[0].Find("name")->AsString(), "a");
+  EXPECT_EQ(list[0].Find("configPbtxt")->AsString(), "count: 1\n");
+  EXPECT_EQ(list[1].Find("name")->AsString(), "b: c");
+  EXPECT_EQ(list[1].Find("configPbtxt")->AsString(), "count: 2");
+  EXPECT_EQ(read->Find("model"), nullptr);
+  EXPECT_NE(read->Find("configuration"), nullptr);
 }
 
 TEST(Results, HelmValuesAskForAllDevicesWhereNobodyKnowsWhichWereUsed) {
@@ -278,8 +298,7 @@ TEST(Results, HelmValuesAskForAllDevicesWhereNobodyKnowsWhichWereUsed) {
     for (DeviceFigures& device : point.measured.devices) device.figures.erase("gpu_memory_process");
   }
   const auto gpus = [&](size_t standing) {
-    const auto read = text::ParseYaml(
-        HelmValues(fixture.report(), fixture.result.conclusion.ranking[standing], "a: 1\n"));
+    const auto read = text::ParseYaml(ValuesOf(fixture, standing, "a: 1\n"));
     const text::Json* resources = read->Find("resources");
     const text::Json* limits = resources == nullptr ? nullptr : resources->Find("limits");
     return limits == nullptr ? -1 : limits->Find("nvidia.com/gpu")->AsInt().value_or(-2);

@@ -7,6 +7,7 @@
 #include <map>
 #include <tuple>
 
+#include "analyze/owned_name.h"
 #include "base/strings.h"
 #include "kserve/config_fields.h"
 
@@ -23,6 +24,10 @@ Operand OperandOf(const Json& value) {
   if (const auto text = value.AsString()) return {.number = ParseDouble(*text), .text = *text};
   if (const auto truth = value.AsBool()) return {.number = *truth ? 1.0 : 0.0, .text = {}};
   return {.number = value.AsDouble(), .text = {}};
+}
+
+Result<Json> Canonical(std::string_view path, const Json& value) {
+  return kserve::CanonicalValue(SplitOwner(path).name, value);
 }
 
 // Whether the field lies within the other.
@@ -66,6 +71,12 @@ struct ConfigAxis {
   std::vector<size_t> outer;          // axes of what this one lies within
   std::optional<Bound> diagonal;      // then values are found as they come,
   std::map<int64_t, uint32_t> found;  // numbered in the order in which they came
+  Operand present;
+};
+
+// A model's largest batch.
+struct BatchLimit {
+  std::optional<size_t> axis;  // that sets it
   Operand present;
 };
 
@@ -133,7 +144,7 @@ class Builder {
     if (axis.values.empty()) faults_.push_back(Format("{} has no values", name));
     for (const Json& value : axis.values) {
       axis.operands.push_back(OperandOf(value));
-      const Result<Json> canonical = kserve::CanonicalValue(name, value);
+      const Result<Json> canonical = Canonical(name, value);
       if (!canonical.has_value()) faults_.push_back(canonical.error().message());
       axis.is_present.push_back(canonical.has_value() && *canonical == present);
     }
@@ -311,7 +322,7 @@ class Builder {
       const auto [found, is_new] =
           axis.found.emplace(value, static_cast<uint32_t>(axis.values.size()));
       if (is_new) {
-        SEXTANT_ASSIGN(const Json canonical, kserve::CanonicalValue(axis.spec->name, value));
+        SEXTANT_ASSIGN(const Json canonical, Canonical(axis.spec->name, value));
         axis.values.emplace_back(value);
         axis.operands.push_back(OperandOf(axis.values.back()));
         axis.is_present.push_back(canonical == Present(axis.spec->name));
@@ -389,14 +400,28 @@ class Builder {
       (*out_.default_coordinates)[index] = rank[(*out_.default_coordinates)[index]];
   }
 
-  // The largest batch that the configuration takes.
-  double MostBatch(std::span<const uint32_t> at) {
-    static constexpr std::string_view kField = "max_batch_size";
-    Operand most = max_batch_;
-    for (size_t i = 0; i < axes_.size() && !at.empty(); ++i) {
-      if (axes_[i].spec->name == kField) most = axes_[i].operands[at[i]];
+  // The largest batch that the configuration takes: all of its models.
+  double MostBatch(std::span<const uint32_t> at) const {
+    double least = kMostCount;
+    for (const BatchLimit& limit : batch_limits_) {
+      const Operand& most =
+          limit.axis && !at.empty() ? axes_[*limit.axis].operands[at[*limit.axis]] : limit.present;
+      if (most.number) least = std::min(least, std::max(1.0, *most.number));
     }
-    return most.number ? std::max(1.0, *most.number) : kMostCount;
+    return least;
+  }
+  void FindBatchLimits() {
+    static constexpr std::string_view kField = "max_batch_size";
+    std::vector<std::string> models = model_.models;
+    if (models.empty()) models.emplace_back();
+    for (const std::string& model : models) {
+      const std::string name = WithOwner(model, kField);
+      BatchLimit limit{.axis = {}, .present = OperandOf(Present(name))};
+      for (size_t i = 0; i < axes_.size(); ++i) {
+        if (axes_[i].spec->name == name || axes_[i].spec->name == kField) limit.axis = i;
+      }
+      batch_limits_.push_back(limit);
+    }
   }
 
   void AddLevels(std::span<const uint32_t> at, LoadKey key, std::vector<LoadKey>& out) {
@@ -439,7 +464,7 @@ class Builder {
   }
 
   Result<void> MakeLoads() {
-    max_batch_ = OperandOf(Present("max_batch_size"));
+    FindBatchLimits();
     std::vector<std::vector<LoadKey>> keys;
     std::vector<Configuration> kept;
     size_t points = 0;
@@ -496,7 +521,7 @@ class Builder {
   LoadAxes loads_;
   std::vector<Bound> where_;
   std::deque<Json> presents_;
-  Operand max_batch_;
+  std::vector<BatchLimit> batch_limits_;
   std::vector<Operand> scratch_;
   std::map<std::string, size_t> left_out_;
   Space out_;
@@ -537,8 +562,9 @@ std::string ConfigurationName(std::string_view model, size_t configuration) {
 std::string DescribeConfiguration(const Space& space, size_t configuration) {
   std::string out;
   for (const Setting& setting : space.configurations[configuration].settings) {
-    const std::string_view name =
-        setting.path == "instance_group.count" ? "instances" : std::string_view(setting.path);
+    const OwnedName split = SplitOwner(setting.path);
+    const std::string name =
+        split.name == "instance_group.count" ? WithOwner(split.model, "instances") : setting.path;
     AppendFormat(out, "{}{}={}", out.empty() ? "" : ", ", name, ShowJson(setting.value));
   }
   return out.empty() ? "default" : out;

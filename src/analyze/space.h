@@ -76,7 +76,10 @@ struct SpaceSpec {
 
 // What the space needs to know of the model (ModelOf in automatic_space.h makes it).
 struct SpaceModel {
-  // The present value of a field as kserve::GetField gives it, null where it is absent.
+  // Several that are served together; then paths may have a model's name before them. Empty: one.
+  std::vector<std::string> models;
+  // The present value of a field as kserve::GetField gives it, null where it is absent; of all
+  // models where these differ, an array of theirs.
   std::function<text::Json(const std::string& path)> present;
   // Why no server would take the model with these settings; nothing: one may. May be empty.
   std::function<std::optional<std::string>(std::span<const Setting>)> refuses;

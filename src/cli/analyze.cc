@@ -8,6 +8,7 @@
 
 #include "analyze/analysis.h"
 #include "analyze/automatic_space.h"
+#include "analyze/owned_name.h"
 #include "analyze/results.h"
 #include "base/host.h"
 #include "base/stop.h"
@@ -39,6 +40,7 @@ class ModelAnalysis {
       : options_(plan.options),
         plan_(plan),
         model_(plan.name),
+        together_(plan.models.size() > 1 || !plan.options.mix.empty()),
         directory_(std::move(directory)),
         server_(server),
         meter_(meter),
@@ -57,19 +59,18 @@ class ModelAnalysis {
 
  private:
   // A name that the repository does not have needs no server to be told.
-  Result<void> CheckName() const {
-    if (options_.repository.empty() || IsDirectory(JoinPath(options_.repository, model_)))
-      return {};
+  Result<void> CheckName(const std::string& model) const {
+    if (options_.repository.empty() || IsDirectory(JoinPath(options_.repository, model))) return {};
     SEXTANT_ASSIGN(const std::vector<std::string> names, ListDirectory(options_.repository));
     const std::vector<std::string_view> views(names.begin(), names.end());
-    const auto nearest = NearestName(model_, views);
-    return InvalidArgument(Format("model '{}': there is none in {}{}", Printable(model_, 60),
+    const auto nearest = NearestName(model, views);
+    return InvalidArgument(Format("model '{}': there is none in {}{}", Printable(model, 60),
                                   options_.repository,
                                   nearest ? Format("; did you mean '{}'?", *nearest) : ""));
   }
 
   Result<void> Learn() {
-    SEXTANT_TRY(CheckName());
+    for (const std::string& model : plan_.models) SEXTANT_TRY(CheckName(model));
     SEXTANT_ASSIGN(stand_,
                    ModelStand::Open({.options = options_,
                                      .server = server_,
@@ -79,9 +80,9 @@ class ModelAnalysis {
                                          [this](const load::LiveFigures& figures) {
                                            if (view_) view_->Live(figures);
                                          }},
-                                    model_));
+                                    plan_.models));
     const kserve::ServerMetadata& server = stand_->subject().server;
-    std::printf("Model %s on %s %s (%s)\n", model_.c_str(),
+    std::printf("%s %s on %s %s (%s)\n", together_ ? "Models, together:" : "Model", model_.c_str(),
                 server.name.empty() ? "a server without metadata" : server.name.c_str(),
                 server.version.c_str(),
                 server_ == nullptr ? options_.urls.front().c_str() : server_->Describe().c_str());
@@ -90,6 +91,7 @@ class ModelAnalysis {
           "The server does not let clients load models (its model control mode is not explicit): "
           "only the load is searched.\n");
     }
+    for (const std::string& line : stand_->subject().banner) std::printf("%s", line.c_str());
     std::fflush(stdout);
     return {};
   }
@@ -108,7 +110,7 @@ class ModelAnalysis {
     }
     // Who gives loads and nothing else wants these measured.
     analyze::AutomaticSpace automatic =
-        analyze::CompleteSpace(plan_.space, stand_->base(),
+        analyze::CompleteSpace(plan_.space, stand_->bases(),
                                {.cores = std::max(1, ReadHostFacts().cores_usable),
                                 .gpus = static_cast<int>(meter_.CountDevices()),
                                 .bounds = plan_.bounds,
@@ -117,7 +119,7 @@ class ModelAnalysis {
     automatic_ = std::move(automatic.why);
     if (can_configure() && loads_given && !configured)
       automatic_ = {"only the load is varied: --set gives fields of config.pbtxt to try as well"};
-    analyze::SpaceModel model = analyze::ModelOf(stand_->base());
+    analyze::SpaceModel model = analyze::ModelOf(stand_->bases());
     model.arrivals = load::ArrivalLawName(options_.distribution);
     SEXTANT_ASSIGN(space_, analyze::MakeSpace(automatic.spec, model));
     if (space_.points() == 0) {
@@ -172,7 +174,7 @@ class ModelAnalysis {
     SEXTANT_ASSIGN(analyze::Journal journal,
                    analyze::Journal::Open(
                        {.path = path, .resume = options_.resume, .also = options_.merge_journals},
-                       MakeIdentity(options_, model_, *stand_, server_ == nullptr)));
+                       MakeIdentity(options_, *stand_, server_ == nullptr)));
     journal_.emplace(std::move(journal));
     for (const std::string& note : journal_->notes()) PrintWarning("analyze", note);
     if (journal_->reusable() > 0)
@@ -214,9 +216,12 @@ class ModelAnalysis {
   // What the default has where tables have columns for it.
   std::vector<analyze::Setting> PresentValues() const {
     std::vector<analyze::Setting> out;
-    for (const char* path : {"instance_group.count", "max_batch_size"}) {
-      Result<text::Json> value = kserve::GetField(stand_->base(), path);
-      if (value.has_value() && !value->IsNull()) out.push_back({path, *std::move(value)});
+    for (const analyze::NamedConfig& base : stand_->bases()) {
+      for (const char* path : {"instance_group.count", "max_batch_size"}) {
+        Result<text::Json> value = kserve::GetField(base.config, path);
+        if (value.has_value() && !value->IsNull())
+          out.push_back({analyze::WithOwner(together_ ? base.name : "", path), *std::move(value)});
+      }
     }
     return out;
   }
@@ -230,7 +235,9 @@ class ModelAnalysis {
             .gpu_source = meter_.Describe(),
             .identity = journal_->identity(),
             .baselines = journal_->baselines(),
-            .base = PresentValues()};
+            .base = PresentValues(),
+            .models = together_ ? plan_.models : std::vector<std::string>(),
+            .parts = stand_->PartLabels()};
   }
 
   Result<void> WriteConfigurations(const analyze::Report& report) {
@@ -241,12 +248,18 @@ class ModelAnalysis {
       --left;
       const std::string directory =
           JoinPath(JoinPath(directory_, "configurations"), names_[standing.configuration]);
-      SEXTANT_TRY(MakeDirectories(directory));
-      SEXTANT_ASSIGN(const kserve::ModelConfig config, stand_->ConfigOf(standing.configuration));
-      const std::string text = kserve::FormatModelConfig(config);
-      SEXTANT_TRY(WriteFileAtomic(JoinPath(directory, "config.pbtxt"), text));
+      std::vector<analyze::ModelText> models;
+      for (size_t i = 0; i < plan_.models.size(); ++i) {
+        SEXTANT_ASSIGN(const kserve::ModelConfig config,
+                       stand_->ConfigOf(standing.configuration, i));
+        models.push_back({plan_.models[i], kserve::FormatModelConfig(config)});
+        // Several lie as in a repository.
+        const std::string place = together_ ? JoinPath(directory, plan_.models[i]) : directory;
+        SEXTANT_TRY(MakeDirectories(place));
+        SEXTANT_TRY(WriteFileAtomic(JoinPath(place, "config.pbtxt"), models.back().config_pbtxt));
+      }
       SEXTANT_TRY(WriteFileAtomic(JoinPath(directory, "values.yaml"),
-                                  analyze::HelmValues(report, standing, text)));
+                                  analyze::HelmValues(report, standing, models)));
     }
     return {};
   }
@@ -279,7 +292,8 @@ class ModelAnalysis {
         "Written to %s: journal.jsonl, results.json, points.csv%s\n", directory_.c_str(),
         options_.results_for == ResultsFor::kSextant ? "" : " and the CSV files of --compat");
     if (IsDirectory(best))
-      std::printf("The best: %s/config.pbtxt, with Helm values beside it\n", best.c_str());
+      std::printf("The best: %s/%sconfig.pbtxt, with Helm values beside it\n", best.c_str(),
+                  together_ ? "MODEL/" : "");
     return {};
   }
 
@@ -296,7 +310,9 @@ class ModelAnalysis {
 
   const AnalyzeOptions& options_;
   const ModelPlan& plan_;
-  const std::string model_, directory_;
+  const std::string model_;  // or several models'
+  const bool together_;
+  const std::string directory_;
   analyze::ModelServer* const server_;
   analyze::Meter& meter_;
   const StopSignals& stop_;

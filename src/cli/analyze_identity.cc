@@ -70,8 +70,8 @@ std::string HashData(const AnalyzeOptions& options) {
 
 }  // namespace
 
-analyze::Identity MakeIdentity(const AnalyzeOptions& options, const std::string& model,
-                               const ModelStand& stand, bool remote) {
+analyze::Identity MakeIdentity(const AnalyzeOptions& options, const ModelStand& stand,
+                               bool remote) {
   const kserve::ServerMetadata& server = stand.subject().server;
   const HostFacts host = ReadHostFacts();
   const auto brief = [](std::string_view text) { return net::Sha256Hex(text).substr(0, 16); };
@@ -80,7 +80,7 @@ analyze::Identity MakeIdentity(const AnalyzeOptions& options, const std::string&
       {"server", Format("{} {}", server.name, server.version)},
       {"protocol", std::string(kserve::ProtocolName(options.protocol))},
       {"model_version", options.model_version},
-      {"base_configuration", brief(kserve::ModelConfigToJson(stand.base()))},
+      {"base_configuration", ""},
       {"data", HashData(options)},
       {"measurement",
        Format("warm-up {}, percentiles {}, timeout {}, arrivals {}, streaming {}, sequences {}, "
@@ -93,10 +93,20 @@ analyze::Identity MakeIdentity(const AnalyzeOptions& options, const std::string&
        brief(Format("{} {} {} {}", options.image, options.server_program,
                     Join(options.server_arguments, " "), Join(options.server_environment, " ")))},
       {"client_machine", Format("{}, {} cores", host.cpu_model, host.cores_usable)}};
-  const std::string files = JoinPath(options.repository, model);
-  out["model_files"] = !options.repository.empty() && IsDirectory(files)
-                           ? HashFiles(files)
-                           : brief(kserve::ToJson(stand.subject().metadata));
+  // One model's are hashed once, several models' again as a whole.
+  std::vector<std::string> configurations, files;
+  for (const analyze::NamedConfig& base : stand.bases()) {
+    configurations.push_back(brief(kserve::ModelConfigToJson(base.config)));
+    const std::string folder = JoinPath(options.repository, base.name);
+    files.push_back(!options.repository.empty() && IsDirectory(folder) ? HashFiles(folder)
+                                                                       : brief(stand.metadata()));
+  }
+  const auto whole = [&](const std::vector<std::string>& hashes) {
+    return hashes.size() == 1 ? hashes.front() : brief(Join(hashes, " "));
+  };
+  out["base_configuration"] = whole(configurations);
+  out["model_files"] = whole(files);
+  if (!options.mix.empty()) out["mix"] = options.mix;
   if (remote) out["url"] = Join(options.urls, ",");
   return out;
 }

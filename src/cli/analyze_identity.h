@@ -9,9 +9,8 @@
 
 namespace sextant::cli {
 
-// Tool, server, protocol, the model's files, data, and the machine that the load comes from; of a
+// Tool, server, protocol, the models' files, data, and the machine that the load comes from; of a
 // remote server its URL.
-analyze::Identity MakeIdentity(const AnalyzeOptions& options, const std::string& model,
-                               const ModelStand& stand, bool remote);
+analyze::Identity MakeIdentity(const AnalyzeOptions& options, const ModelStand& stand, bool remote);
 
 }  // namespace sextant::cli

@@ -51,6 +51,13 @@ void AddServerRows(options::Table<O>& t) {
                      .aliases = {"model-name", "profile-models"},
                      .value = "NAMES",
                      .help = "The models, with commas between; each is analyzed by itself."});
+  t.Add(&O::mix,
+        {.name = "mix",
+         .value = "MODELS",
+         .help = "Instead: several models together on one server, under one load: "
+                 "resnet:0.7,bert:0.3 (shares of the requests), or "
+                 "resnet:concurrency=4,bert:concurrency=2. resnet:instances is then an axis of "
+                 "--set, resnet:p99 a field of --constraint."});
   t.Add(&O::model_analyzer_config,
         {.name = "model-analyzer-config",
          .value = "FILE",

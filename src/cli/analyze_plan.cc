@@ -3,15 +3,15 @@
 #include <algorithm>
 
 #include "analyze/model_analyzer_yaml.h"
+#include "analyze/owned_name.h"
 #include "analyze/parse_space.h"
 #include "base/files.h"
+#include "cli/analyze_together.h"
 #include "cli/perf_plan.h"
 #include "text/yaml.h"
 
 namespace sextant::cli {
 namespace {
-
-using AddMistake = std::function<void(std::string)>;
 
 std::vector<std::string> SplitWords(std::string_view text) {
   std::vector<std::string> out;
@@ -50,8 +50,9 @@ void CheckServer(const AnalyzeOptions& options, const AddMistake& add) {
         "--model-repository, where the models are");
 }
 
-// The axes of the command line and of the space file.
-analyze::SpaceSpec ReadSpace(const AnalyzeOptions& options, const AddMistake& add) {
+// The axes of the command line and of the space file. `models`: several that are served together.
+analyze::SpaceSpec ReadSpace(const AnalyzeOptions& options, std::span<const std::string> models,
+                             const AddMistake& add) {
   std::vector<std::string> set = options.set;
   for (const auto& [name, values] : {std::pair("batch", &options.batches),
                                      {"concurrency", &options.concurrencies},
@@ -73,7 +74,7 @@ analyze::SpaceSpec ReadSpace(const AnalyzeOptions& options, const AddMistake& ad
   if (!options.concurrencies.empty() && !options.rates.empty())
     add("--concurrency and --request-rate exclude each other");
   analyze::SpaceSpec out;
-  if (auto space = analyze::ParseSpace(set, options.where); space.has_value()) {
+  if (auto space = analyze::ParseSpace(set, options.where, models); space.has_value()) {
     out = *std::move(space);
   } else {
     add(space.error().message());
@@ -84,7 +85,7 @@ analyze::SpaceSpec ReadSpace(const AnalyzeOptions& options, const AddMistake& ad
   const Result<text::Json> yaml = text::ParseYaml(*text);
   if (!yaml.has_value())
     return add(Format("--space {}: {}", options.space_file, yaml.error().message())), out;
-  auto file = analyze::ParseSpaceYaml(*yaml, *text);
+  auto file = analyze::ParseSpaceYaml(*yaml, *text, models);
   if (!file.has_value())
     return add(Format("--space {}: {}", options.space_file, file.error().message())), out;
   // What the command line says goes before.
@@ -113,11 +114,12 @@ analyze::SearchOptions ReadSearch(const AnalyzeOptions& options, const AddMistak
   }
   search.pareto_fields = SplitWords(options.pareto);
   for (std::string& name : search.pareto_fields) {
-    const analyze::Field* field = analyze::FindField(name);
-    if (field == nullptr) {
-      add(Format("--pareto: '{}' is no field; docs/analyze.md lists them", Printable(name, 60)));
+    std::string figure = analyze::FigureName(name);
+    if (figure.empty()) {
+      add(Format("--pareto: '{}' is no field{}; docs/analyze.md lists them", Printable(name, 60),
+                 analyze::SplitOwner(name).model.empty() ? "" : " of a single model"));
     } else {
-      name = field->name;
+      name = std::move(figure);
     }
   }
   if (search.pareto_fields.size() < 2 || search.pareto_fields.size() > 3)
@@ -126,6 +128,7 @@ analyze::SearchOptions ReadSearch(const AnalyzeOptions& options, const AddMistak
   search.shortest_window = options.shortest_window;
   search.longest_window = std::max(options.longest_window, options.shortest_window);
   search.seed = *options.seed;
+  CheckOwners(options, search, add);
   return search;
 }
 
@@ -185,8 +188,9 @@ void AddFileModel(const analyze::ModelAnalyzerConfig& file,
                   const analyze::ModelAnalyzerModel& model, const AnalyzeOptions& options,
                   AnalyzePlan& plan, const AddMistake& add) {
   ModelPlan out{.name = model.name,
+                .models = {model.name},
                 .options = options,
-                .space = ReadSpace(options, add),
+                .space = ReadSpace(options, {}, add),
                 .bounds = file.bounds,
                 .rates = file.rate_search || !options.rates.empty(),
                 .search = ReadSearch(options, add)};
@@ -230,6 +234,28 @@ void ReadModelAnalyzerFile(AnalyzeOptions& options, const std::vector<std::strin
     if (wanted.empty() || std::find(wanted.begin(), wanted.end(), model.name) != wanted.end())
       AddFileModel(*file, model, options, plan, add);
   }
+  if (file->models_together && plan.models.size() > 1) {
+    std::vector<std::string> notes;
+    plan.models = {JoinPlans(std::move(plan.models), *file, notes)};
+    for (const std::string& note : notes)
+      plan.notes.push_back(Format("{}: {}", options.model_analyzer_config, note));
+  }
+}
+
+// The models of --mix, which are analyzed as one.
+void AddMix(const AnalyzeOptions& options, AnalyzePlan& plan, const AddMistake& add) {
+  CheckTogether(options, add);
+  const std::vector<std::string> models = MixModels(options);
+  if (models.empty()) return;  // said by the plan of the load
+  ModelPlan out{.name = Join(models, "+"),
+                .models = models,
+                .options = options,
+                .space = ReadSpace(options, models, add),
+                .bounds = {},
+                .rates = !options.rates.empty(),
+                .search = ReadSearch(options, add)};
+  AddOwnLoad(options, out.space);
+  plan.models.push_back(std::move(out));
 }
 
 }  // namespace
@@ -249,22 +275,26 @@ std::vector<options::Mistake> MakeAnalyzePlan(AnalyzeOptions& options, AnalyzePl
         names.push_back(std::move(name));
     }
   }
-  if (names.empty() && options.model_analyzer_config.empty())
-    mistakes.push_back({"command line", "-m, --model-names NAMES is required", true});
+  if (names.empty() && options.model_analyzer_config.empty() && options.mix.empty())
+    mistakes.push_back({"command line", "-m, --model-names NAMES (or --mix) is required", true});
   // There is a constraint for it, and it costs nothing.
   if (options.percentiles == AnalyzeOptions().percentiles) options.percentiles += ",99.9";
   if (!options.model_analyzer_config.empty()) ReadModelAnalyzerFile(options, names, plan, add);
   ChooseLaunch(options);
   CheckServer(options, add);
+  if (!options.mix.empty()) AddMix(options, plan, add);
   for (const std::string& name : names) {
-    const bool of_file = std::any_of(plan.models.begin(), plan.models.end(),
-                                     [&](const ModelPlan& model) { return model.name == name; });
-    if (of_file) continue;
+    const bool planned =
+        std::any_of(plan.models.begin(), plan.models.end(), [&](const ModelPlan& model) {
+          return std::find(model.models.begin(), model.models.end(), name) != model.models.end();
+        });
+    if (planned || !options.mix.empty()) continue;
     // What is wrong with the options is said once.
     const AddMistake once = plan.models.empty() ? add : [](const std::string&) {};
     plan.models.push_back({.name = name,
+                           .models = {name},
                            .options = options,
-                           .space = ReadSpace(options, once),
+                           .space = ReadSpace(options, {}, once),
                            .bounds = {},
                            .rates = !options.rates.empty(),
                            .search = ReadSearch(options, once)});
@@ -275,7 +305,7 @@ std::vector<options::Mistake> MakeAnalyzePlan(AnalyzeOptions& options, AnalyzePl
   }
   // What the options of requests amount to, checked before anything is started.
   PerfOptions perf = plan.models.empty() ? options : plan.models.front().options;
-  perf.model = "m";
+  if (perf.mix.empty()) perf.model = std::string("m");
   perf.collect_metrics = true;
   Plan ignored;
   for (options::Mistake& mistake : MakePlan(perf, ignored)) mistakes.push_back(std::move(mistake));

@@ -11,8 +11,9 @@
 namespace sextant::cli {
 
 struct ModelPlan {
-  std::string name;
-  AnalyzeOptions options;    // with what a configuration file says of this model
+  std::string name;                 // several: "resnet+bert"
+  std::vector<std::string> models;  // whose configurations are set: one, or several together
+  AnalyzeOptions options;           // with what a configuration file says of this model
   analyze::SpaceSpec space;  // as it was given; what it lacks is chosen when the model is known
   analyze::SearchBounds bounds;
   bool rates = false;  // load is a rate

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <thread>
 
+#include "analyze/owned_name.h"
 #include "base/files.h"
 #include "cli/command.h"
 #include "cli/perf_arrivals.h"
@@ -35,15 +36,16 @@ std::string SignatureText(const load::ModelSignature& signature) {
 
 }  // namespace
 
-ModelStand::ModelStand(const Parts& parts, const std::string& model)
+ModelStand::ModelStand(const Parts& parts, const std::vector<std::string>& models)
     : options_(parts.options),
       perf_(parts.options),
       server_(parts.server),
       meter_(parts.meter),
       stop_(parts.stop),
-      progress_(parts.progress),
-      model_(model) {
-  perf_.model = model;
+      progress_(parts.progress) {
+  for (const std::string& model : models) models_.push_back({.name = model});
+  // A mix names its models itself.
+  if (perf_.mix.empty()) perf_.model = models.front();
   // Metrics are the meter's business, and it has the endpoints.
   perf_.collect_metrics = true;
 }
@@ -51,24 +53,28 @@ ModelStand::ModelStand(const Parts& parts, const std::string& model)
 ModelStand::~ModelStand() {
   generator_.reset();
   if (work_repository_) {
-    [[maybe_unused]] const auto removed = work_repository_->Remove(model_);
+    for (const Served& model : models_) [[maybe_unused]]
+      const auto removed = work_repository_->Remove(model.name);
     return;
   }
   if (server_ != nullptr || control_ == nullptr || control_mode_ == ModelControl::kNone) return;
   // Somebody else's server serves again what it did.
-  if (was_loaded_) {
-    if (const auto loaded = control_->LoadModel(model_, {}, options_.load_timeout);
+  for (const Served& model : models_) {
+    if (!model.was_loaded) {
+      [[maybe_unused]] const auto unloaded =
+          control_->UnloadModel(model.name, true, options_.unload_timeout);
+      continue;
+    }
+    if (const auto loaded = control_->LoadModel(model.name, {}, options_.load_timeout);
         !loaded.has_value())
-      PrintWarning("analyze", Format("'{}' could not be loaded again as it was: {}", model_,
+      PrintWarning("analyze", Format("'{}' could not be loaded again as it was: {}", model.name,
                                      loaded.error().message()));
-  } else {
-    [[maybe_unused]] const auto unloaded =
-        control_->UnloadModel(model_, true, options_.unload_timeout);
   }
 }
 
-Result<std::unique_ptr<ModelStand>> ModelStand::Open(const Parts& parts, const std::string& model) {
-  std::unique_ptr<ModelStand> stand(new ModelStand(parts, model));
+Result<std::unique_ptr<ModelStand>> ModelStand::Open(const Parts& parts,
+                                                     const std::vector<std::string>& models) {
+  std::unique_ptr<ModelStand> stand(new ModelStand(parts, models));
   SEXTANT_TRY(stand->Connect());
   SEXTANT_TRY(stand->FindModelControl());
   return stand;
@@ -77,6 +83,7 @@ Result<std::unique_ptr<ModelStand>> ModelStand::Open(const Parts& parts, const s
 Result<void> ModelStand::Replan() {
   generator_.reset();
   data_.clear();
+  mix_.clear();
   signature_.clear();
   plan_ = Plan();
   if (const auto mistakes = MakePlan(perf_, plan_); !mistakes.empty())
@@ -112,24 +119,36 @@ Result<void> ModelStand::Connect() {
 }
 
 Result<void> ModelStand::FindModelControl() {
-  const Result<bool> ready = control_->ModelReady(model_, perf_.model_version);
-  was_loaded_ = ready.has_value() && *ready;
+  for (Served& model : models_) {
+    const Result<bool> ready = control_->ModelReady(model.name, perf_.model_version);
+    model.was_loaded = ready.has_value() && *ready;
+  }
   if (!options_.work_repository.empty()) {
     control_mode_ = ModelControl::kPoll;
     work_repository_.emplace(options_.repository, options_.work_repository);
+    // A model appears there with a configuration.
+    SEXTANT_TRY(FindBases());
   } else if (server_ != nullptr) {
     control_mode_ = ModelControl::kExplicit;
   } else {
     SEXTANT_TRY(AskForControl());
   }
-  if (control_mode_ != ModelControl::kNone && !was_loaded_) {
-    if (control_mode_ == ModelControl::kPoll) SEXTANT_TRY(FindBase());
-    if (const auto loaded = Load({}); !loaded.has_value())
-      return Refusal(loaded.error()).In(Format("model '{}'", model_));
+  for (size_t i = 0; i < models_.size(); ++i) {
+    if (control_mode_ == ModelControl::kNone || models_[i].was_loaded) continue;
+    if (const auto loaded = Load(i, {}); !loaded.has_value())
+      return Refusal(loaded.error()).In(Format("model '{}'", models_[i].name));
   }
-  SEXTANT_TRY(FindBase());
-  SEXTANT_ASSIGN(subject_, ExplainFailure(AskServer(perf_, plan_, *control_), perf_, plan_.target,
-                                          connection_.endpoints.front(), *control_));
+  SEXTANT_TRY(FindBases());
+  if (plan_.mix.empty()) {
+    SEXTANT_ASSIGN(subject_, ExplainFailure(AskServer(perf_, plan_, *control_), perf_, plan_.target,
+                                            connection_.endpoints.front(), *control_));
+    metadata_ = kserve::ToJson(subject_.metadata);
+    return {};
+  }
+  // Whether the models go together is known before anything is measured.
+  SEXTANT_ASSIGN(mix_, LearnMix(perf_, plan_, *control_));
+  subject_ = DescribeMixed(mix_);
+  for (const auto& model : mix_) metadata_ += kserve::ToJson(model->subject.metadata) + "\n";
   return {};
 }
 
@@ -150,22 +169,44 @@ Result<void> ModelStand::AskForControl() {
   return {};
 }
 
-Result<void> ModelStand::Load(const std::optional<kserve::ModelConfig>& config) {
+Result<void> ModelStand::Load(size_t model, const std::optional<kserve::ModelConfig>& config) {
+  Served& served = models_[model];
   if (work_repository_) {
-    SEXTANT_TRY(work_repository_->Put(model_, kserve::FormatModelConfig(config ? *config : base_)));
-    return AwaitPolled();
+    SEXTANT_TRY(work_repository_->Put(
+        served.name, kserve::FormatModelConfig(config ? *config : bases_[model].config)));
+    return AwaitPolled(served);
   }
   std::optional<std::string> json;
   if (config) json = kserve::ModelConfigToJson(*config);
-  return control_->LoadModel(model_, json, options_.load_timeout);
+  return control_->LoadModel(served.name, json, options_.load_timeout);
+}
+
+// One after the other, so that a refusal is of one of them.
+Result<void> ModelStand::LoadAll(std::optional<size_t> configuration) {
+  for (size_t i = 0; i < models_.size(); ++i) {
+    std::optional<kserve::ModelConfig> changed;
+    if (configuration &&
+        !analyze::SettingsOf(space_->configurations[*configuration].settings, bases_[i].name)
+             .empty()) {
+      Result<kserve::ModelConfig> config = ConfigOf(*configuration, i);
+      if (!config.has_value()) return Internal(config.error().message());
+      changed = *std::move(config);
+    }
+    Result<void> loaded = Load(i, changed);
+    if (loaded.has_value()) continue;
+    return models_.size() == 1
+               ? std::move(loaded)
+               : std::move(loaded).error().In(Format("model '{}'", models_[i].name));
+  }
+  return {};
 }
 
 // The server finds what has changed when it next looks.
-Result<void> ModelStand::AwaitPolled() {
+Result<void> ModelStand::AwaitPolled(Served& served) {
   const Instant begin = SteadyNow(), deadline = begin + options_.load_timeout;
   std::optional<Instant> refused_since;
   while (!stop_()) {
-    const Result<bool> ready = control_->ModelReady(model_, "");
+    const Result<bool> ready = control_->ModelReady(served.name, "");
     if (ready.has_value() && *ready) {
       longest_poll_ = std::max(longest_poll_, SteadyNow() - begin);
       return {};
@@ -175,7 +216,7 @@ Result<void> ModelStand::AwaitPolled() {
     std::string reason;
     for (const kserve::IndexedModel& model :
          index.has_value() ? *index : std::vector<kserve::IndexedModel>()) {
-      if (model.name == model_ && model.state == "UNAVAILABLE" && model.reason != "unloaded")
+      if (model.name == served.name && model.state == "UNAVAILABLE" && model.reason != "unloaded")
         reason = model.reason;
     }
     if (reason.empty()) {
@@ -184,37 +225,53 @@ Result<void> ModelStand::AwaitPolled() {
       refused_since = SteadyNow();
     }
     // The words of the configuration before are repeated until the new one is being loaded.
-    if (!reason.empty() &&
-        (reason != refused_before_ || SteadyNow() - *refused_since > kStale + 2 * longest_poll_)) {
-      refused_before_ = reason;
+    if (!reason.empty() && (reason != served.refused_before ||
+                            SteadyNow() - *refused_since > kStale + 2 * longest_poll_)) {
+      served.refused_before = reason;
       return InvalidArgument(reason);
     }
     if (SteadyNow() > deadline) {
       return Error(ErrorCode::kDeadlineExceeded,
                    Format("'{}' did not appear within {:.0f} s (--load-timeout): does the server "
                           "poll '{}'?",
-                          model_, Seconds(options_.load_timeout), options_.work_repository));
+                          served.name, Seconds(options_.load_timeout), options_.work_repository));
     }
     std::this_thread::sleep_for(kPoll);
   }
   return Error(ErrorCode::kCancelled, "stopped");
 }
 
-Result<void> ModelStand::FindBase() {
-  const std::string file = JoinPath(JoinPath(options_.repository, model_), "config.pbtxt");
-  if (!options_.repository.empty() && FileExists(file)) {
-    SEXTANT_ASSIGN(const std::string text, ReadFile(file));
-    SEXTANT_ASSIGN(base_, kserve::ParseModelConfig(text), file);
-    if (base_.name().empty()) base_.set_name(model_);
-    return {};
+Result<void> ModelStand::FindBases() {
+  bases_.clear();
+  for (const Served& model : models_) {
+    SEXTANT_ASSIGN(kserve::ModelConfig config, FindBase(model.name));
+    bases_.push_back({.name = model.name, .config = std::move(config)});
   }
-  Result<kserve::ModelConfig> config = control_->FetchModelConfig(model_, perf_.model_version);
-  if (config.has_value()) base_ = *std::move(config);
   return {};
 }
 
-Result<kserve::ModelConfig> ModelStand::ConfigOf(size_t configuration) const {
-  return kserve::WithSettings(base_, space_->configurations[configuration].settings);
+Result<kserve::ModelConfig> ModelStand::FindBase(const std::string& model) {
+  const std::string file = JoinPath(JoinPath(options_.repository, model), "config.pbtxt");
+  if (!options_.repository.empty() && FileExists(file)) {
+    SEXTANT_ASSIGN(const std::string text, ReadFile(file));
+    SEXTANT_ASSIGN(kserve::ModelConfig config, kserve::ParseModelConfig(text), file);
+    if (config.name().empty()) config.set_name(model);
+    return config;
+  }
+  Result<kserve::ModelConfig> config = control_->FetchModelConfig(model, perf_.model_version);
+  return config.has_value() ? *std::move(config) : kserve::ModelConfig();
+}
+
+std::vector<std::string> ModelStand::PartLabels() const {
+  std::vector<std::string> out;
+  for (const MixEntry& entry : plan_.mix) out.push_back(entry.label);
+  return out;
+}
+
+Result<kserve::ModelConfig> ModelStand::ConfigOf(size_t configuration, size_t model) const {
+  return kserve::WithSettings(
+      bases_[model].config,
+      analyze::SettingsOf(space_->configurations[configuration].settings, bases_[model].name));
 }
 
 Result<void> ModelStand::Use(const analyze::Space& space) {
@@ -230,7 +287,12 @@ Result<void> ModelStand::Use(const analyze::Space& space) {
     most = std::max(most, load.point.value);
     rates |= load.point.mode == run::LoadMode::kRequestRate;
   }
-  if (rates) {
+  const bool own = !plan_.mix.empty() && plan_.mix.front().concurrency > 0;
+  if (own) {
+    // The mix says it.
+    perf_.concurrency.reset();
+    perf_.rate.reset();
+  } else if (rates) {
     perf_.rate = load::RateList{.values = {most}, .text = Format("{:g}", most), .range = {}};
     perf_.concurrency.reset();
   } else {
@@ -260,22 +322,29 @@ Result<analyze::Baseline> ModelStand::MeasureIdle(Nanos duration) {
   return out;
 }
 
-// The model is gone when this returns: unloading goes on behind the call.
+// The models are gone when this returns: unloading goes on behind the call.
 Result<void> ModelStand::Unload() {
   if (control_mode_ == ModelControl::kNone) return {};
-  if (work_repository_) {
-    SEXTANT_TRY(work_repository_->Remove(model_));
-  } else {
-    SEXTANT_TRY(control_->UnloadModel(model_, false, options_.unload_timeout));
+  for (const Served& model : models_) {
+    if (work_repository_) {
+      SEXTANT_TRY(work_repository_->Remove(model.name));
+    } else {
+      SEXTANT_TRY(control_->UnloadModel(model.name, false, options_.unload_timeout));
+    }
   }
+  for (const Served& model : models_) SEXTANT_TRY(AwaitGone(model.name));
+  return {};
+}
+
+Result<void> ModelStand::AwaitGone(const std::string& model) {
   const Instant deadline = SteadyNow() + options_.unload_timeout;
   while (true) {
-    const Result<bool> ready = control_->ModelReady(model_, "");
+    const Result<bool> ready = control_->ModelReady(model, "");
     if (ready.has_value() && !*ready) return {};
     if (!ready.has_value() && ready.error().code() == ErrorCode::kUnavailable) return ready.error();
     if (SteadyNow() > deadline)
       return Error(ErrorCode::kDeadlineExceeded, Format("'{}' was still there after {:.0f} s",
-                                                        model_, Seconds(options_.unload_timeout)));
+                                                        model, Seconds(options_.unload_timeout)));
     std::this_thread::sleep_for(kPoll);
   }
 }
@@ -347,13 +416,7 @@ Result<analyze::LoadReport> ModelStand::LoadConfiguration(size_t configuration) 
       SEXTANT_TRY(EnsureServer(report));
     }
     SEXTANT_TRY(CheckMemory(report));
-    std::optional<kserve::ModelConfig> changed;
-    if (!space_->configurations[configuration].settings.empty()) {
-      Result<kserve::ModelConfig> config = ConfigOf(configuration);
-      if (!config.has_value()) return Internal(config.error().message());
-      changed = *std::move(config);
-    }
-    if (const Result<void> loaded = Load(changed); !loaded.has_value()) {
+    if (const Result<void> loaded = LoadAll(configuration); !loaded.has_value()) {
       Error refusal = Refusal(loaded.error());
       // Nobody knows what a load that did not end has left behind.
       needs_restart_ = loaded.error().code() == ErrorCode::kDeadlineExceeded ||
@@ -361,33 +424,67 @@ Result<analyze::LoadReport> ModelStand::LoadConfiguration(size_t configuration) 
       return refusal;
     }
   }
-  Result<void> learned = LearnModel();
+  Result<void> learned = LearnModels();
   if (!learned.has_value()) return Refusal(learned.error());
   report.cost_s = Seconds(SteadyNow() - begin);
   if (idle_memory_) report.baselines.push_back(Sample(kRest, "loaded"));
   return report;
 }
 
-Result<void> ModelStand::LearnModel() {
-  SEXTANT_ASSIGN(subject_, AskServer(perf_, plan_, *control_));
-  const std::string signature = SignatureText(subject_.signature);
+Result<std::string> ModelStand::AskAll() {
+  if (plan_.mix.empty()) {
+    SEXTANT_ASSIGN(subject_, AskServer(perf_, plan_, *control_));
+    return SignatureText(subject_.signature);
+  }
+  std::string out;
+  for (const MixEntry& entry : plan_.mix) {
+    const ModelOptions as = cli::OptionsFor(perf_, plan_, entry, [](const std::string&) {});
+    SEXTANT_ASSIGN(const Subject subject, AskServer(as.options, as.plan, *control_),
+                   Format("model '{}'", entry.label));
+    AppendFormat(out, "{}\n", SignatureText(subject.signature));
+  }
+  return out;
+}
+
+Result<void> ModelStand::LearnModels() {
+  SEXTANT_ASSIGN(const std::string signature, AskAll());
   // How large a batch may be changes between configurations; the requests do not.
   if (signature == signature_ && generator_ != nullptr) return {};
   generator_.reset();
   data_.clear();
+  mix_.clear();
   bool check_outputs = false;
-  for (const analyze::Load& load : space_->loads) {
-    if (data_.contains(load.data)) continue;
-    Data& data = data_[load.data];
-    SEXTANT_TRY(MakeRequests(load.data, data));
-    check_outputs |= !data.rows->expected().empty();
+  if (plan_.mix.empty()) {
+    for (const analyze::Load& load : space_->loads) {
+      if (data_.contains(load.data)) continue;
+      Data& data = data_[load.data];
+      SEXTANT_TRY(MakeRequests(load.data, data));
+      check_outputs |= !data.rows->expected().empty();
+    }
+  } else {
+    SEXTANT_TRY(MakeMix());
+    for (const auto& model : mix_) check_outputs |= !model->data->expected().empty();
   }
-  SEXTANT_ASSIGN(generator_, load::Generator::Start(
-                                 MakeWorkerOptions(perf_, plan_.target.protocol, subject_,
-                                                   connection_, *credentials_, check_outputs),
-                                 plan_.workers));
+  load::WorkerOptions worker = MakeWorkerOptions(perf_, plan_.target.protocol, subject_,
+                                                 connection_, *credentials_, check_outputs);
+  worker.models = mix_.size();
+  SEXTANT_ASSIGN(generator_, load::Generator::Start(worker, plan_.workers));
   signature_ = signature;
   return {};
+}
+
+Result<void> ModelStand::MakeMix() {
+  SEXTANT_ASSIGN(mix_, LearnMix(perf_, plan_, *control_));
+  subject_ = DescribeMixed(mix_);
+  Plan plan = plan_;
+  for (const auto& model : mix_) {
+    int64_t& most = model->subject.signature.max_batch_size;
+    // As for one model: of what a configuration does not take there is no load.
+    if (most == 0)
+      std::erase_if(plan.points, [](const run::LoadPoint& point) { return point.batch_size > 1; });
+    if (most > 0) most = INT32_MAX;
+  }
+  return EncodeMix(plan, connection_, *credentials_, mix_);
 }
 
 Result<PerfOptions> ModelStand::OptionsFor(const std::string& data) const {
@@ -420,17 +517,35 @@ Result<void> ModelStand::MakeRequests(const std::string& name, Data& data) {
   return {};
 }
 
+bool ModelStand::HasRequests(const analyze::Load& load) const {
+  const int64_t batch = load.point.batch_size;
+  if (mix_.empty()) return data_.at(load.data).requests.contains(batch);
+  return std::all_of(mix_.begin(), mix_.end(),
+                     [&](const auto& model) { return model->requests.contains(batch); });
+}
+
 load::LevelPlan ModelStand::PlanLevel(const analyze::Load& load) const {
-  return {.load = load.point,
-          .requests = data_.at(load.data).requests.at(load.point.batch_size).get(),
-          .arrivals = plan_.arrivals,
-          .order = plan_.order,
-          .rate = load.point.value,
-          .max_in_flight = MaxInFlight(perf_, nullptr),
-          .connections = perf_.connections,
-          .seed = plan_.seed,
-          .sequences = perf_.sequences,
-          .serial_sequences = perf_.serial_sequences};
+  load::LevelPlan out{.load = load.point,
+                      .requests = nullptr,
+                      .arrivals = plan_.arrivals,
+                      .order = plan_.order,
+                      .rate = load.point.value,
+                      .max_in_flight = MaxInFlight(perf_, nullptr),
+                      .connections = perf_.connections,
+                      .seed = plan_.seed,
+                      .sequences = perf_.sequences,
+                      .serial_sequences = perf_.serial_sequences};
+  if (mix_.empty()) {
+    out.requests = data_.at(load.data).requests.at(load.point.batch_size).get();
+  } else {
+    FillMix(mix_, out);
+  }
+  return out;
+}
+
+Result<std::vector<kserve::ModelStatistics>> ModelStand::FetchStatistics() {
+  if (!mix_.empty()) return FetchMixStatistics(*control_, mix_);
+  return FetchAllStatistics(*control_, {perf_.model, perf_.model_version}, subject_.composing);
 }
 
 run::Level ModelStand::RunLevel(const analyze::Trial& trial, const analyze::Load& load) {
@@ -457,12 +572,11 @@ run::Level ModelStand::RunLevel(const analyze::Trial& trial, const analyze::Load
               begun = true;
             }
           },
-      .statistics =
-          subject_.statistics ? std::function<Result<std::vector<kserve::ModelStatistics>>()>([&] {
-            return FetchAllStatistics(*control_, {model_, perf_.model_version}, subject_.composing);
-          })
-                              : nullptr,
-      .model = model_};
+      .statistics = subject_.statistics
+                        ? std::function<Result<std::vector<kserve::ModelStatistics>>()>(
+                              [&] { return FetchStatistics(); })
+                        : nullptr,
+      .model = perf_.model};
   run::Level level = generator_->Measure(PlanLevel(load), measure, hooks);
   if (!begun) meter_.Begin();
   if (!ended) meter_.End();
@@ -472,7 +586,7 @@ run::Level ModelStand::RunLevel(const analyze::Trial& trial, const analyze::Load
 analyze::Measured ModelStand::Measure(const analyze::Trial& trial) {
   const analyze::Load& load = space_->loads[trial.load];
   analyze::Measured out;
-  if (!data_.at(load.data).requests.contains(load.point.batch_size)) {
+  if (!HasRequests(load)) {
     out.status = analyze::Outcome::Status::kFailed;
     out.error = Format("the model takes no batch of {}", load.point.batch_size);
     return out;

@@ -11,11 +11,13 @@
 #include <string>
 #include <vector>
 
+#include "analyze/automatic_space.h"
 #include "analyze/meter.h"
 #include "analyze/model_server.h"
 #include "analyze/stand.h"
 #include "analyze/work_repository.h"
 #include "cli/analyze_options.h"
+#include "cli/perf_mixed.h"
 #include "cli/perf_plan.h"
 #include "cli/perf_subject.h"
 
@@ -38,18 +40,24 @@ class ModelStand final : public analyze::Stand {
     std::function<bool()> stop;
     std::function<void(const load::LiveFigures&)> progress;
   };
-  // Reaches the server, loads the model as it is, and learns what it is.
-  static Result<std::unique_ptr<ModelStand>> Open(const Parts& parts, const std::string& model);
-  // Leaves the model as it was found, where the server is not ours.
+  // Reaches the server, loads the models as they are, and learns what they are. Several are served
+  // and measured together (--mix).
+  static Result<std::unique_ptr<ModelStand>> Open(const Parts& parts,
+                                                  const std::vector<std::string>& models);
+  // Leaves the models as they were found, where the server is not ours.
   ~ModelStand() override;
 
   const Subject& subject() const { return subject_; }
   ModelControl control() const { return control_mode_; }
-  // The configuration that all others are made from: the repository's file, or what the server
-  // says.
-  const kserve::ModelConfig& base() const { return base_; }
-  // As it is written into the results: base() with the configuration's settings.
-  Result<kserve::ModelConfig> ConfigOf(size_t configuration) const;
+  // Of each model the configuration that all others are made from: the repository's file, or what
+  // the server says.
+  const std::vector<analyze::NamedConfig>& bases() const { return bases_; }
+  // What the server says of their inputs and outputs, as JSON.
+  const std::string& metadata() const { return metadata_; }
+  // What the parts of a load are called, where there are several.
+  std::vector<std::string> PartLabels() const;
+  // As it is written into the results: the model's base with the configuration's settings.
+  Result<kserve::ModelConfig> ConfigOf(size_t configuration, size_t model) const;
   // The server, unloaded, for so long.
   Result<analyze::Baseline> MeasureIdle(Nanos duration);
   // What is to be tried from now on; it must outlive this.
@@ -59,35 +67,49 @@ class ModelStand final : public analyze::Stand {
   analyze::Measured Measure(const analyze::Trial& trial) override;
 
  private:
-  ModelStand(const Parts& parts, const std::string& model);
+  // One of the models that are served together, or the only one.
+  struct Served {
+    std::string name;
+    bool was_loaded = false;     // before we came
+    std::string refused_before;  // what a server that polls said of it last
+  };
+  ModelStand(const Parts& parts, const std::vector<std::string>& models);
 
   // The plan of perf_; what was made for another goes.
   Result<void> Replan();
   Result<void> Connect();
   Result<void> FindModelControl();
   Result<void> AskForControl();
-  Result<void> FindBase();
-  Result<void> LearnModel();
+  Result<void> FindBases();
+  Result<kserve::ModelConfig> FindBase(const std::string& model);
+  Result<void> LearnModels();
+  // The subjects of all models, and what their requests look like.
+  Result<std::string> AskAll();
+  Result<void> MakeMix();
   Result<void> EnsureServer(analyze::LoadReport& report);
   Result<void> Unload();
-  // The model with this configuration, nothing: as it is.
-  Result<void> Load(const std::optional<kserve::ModelConfig>& config);
-  Result<void> AwaitPolled();
+  Result<void> AwaitGone(const std::string& model);
+  // All models with this configuration; nothing: as they are.
+  Result<void> LoadAll(std::optional<size_t> configuration);
+  Result<void> Load(size_t model, const std::optional<kserve::ModelConfig>& config);
+  Result<void> AwaitPolled(Served& model);
   // The options for one data set.
   Result<PerfOptions> OptionsFor(const std::string& data) const;
   Error Refusal(const Error& error);
+  bool HasRequests(const analyze::Load& load) const;
   analyze::Baseline Sample(Nanos duration, std::string kind);
   Result<void> CheckMemory(analyze::LoadReport& report);
   load::LevelPlan PlanLevel(const analyze::Load& load) const;
+  Result<std::vector<kserve::ModelStatistics>> FetchStatistics();
   run::Level RunLevel(const analyze::Trial& trial, const analyze::Load& load);
 
   const AnalyzeOptions& options_;
-  PerfOptions perf_;  // of this model and this server
+  PerfOptions perf_;  // of these models and this server
   analyze::ModelServer* const server_;
   analyze::Meter& meter_;
   const std::function<bool()> stop_;
   const std::function<void(const load::LiveFigures&)> progress_;
-  const std::string model_;
+  std::vector<Served> models_;
 
   Plan plan_;
   std::unique_ptr<Credentials> credentials_;
@@ -95,11 +117,11 @@ class ModelStand final : public analyze::Stand {
   std::unique_ptr<kserve::ControlClient> control_;
   ModelControl control_mode_ = ModelControl::kNone;
   std::optional<analyze::WorkRepository> work_repository_;
-  std::string refused_before_;  // what a server that polls said last
-  Nanos longest_poll_{0};       // it took to see a change
-  bool was_loaded_ = false;     // before we came
-  kserve::ModelConfig base_;
-  Subject subject_;
+  Nanos longest_poll_{0};  // it took to see a change
+  std::vector<analyze::NamedConfig> bases_;
+  Subject subject_;  // the whole's, where there are several models
+  MixedModels mix_;  // empty: one model
+  std::string metadata_;
   // By name; there is one without a name where no data sets were named.
   struct Data {
     std::optional<load::DataSet> rows;

@@ -9,6 +9,7 @@ import sys
 
 import agreement
 import analyzing
+import analyzing_together
 import beyond
 import faults
 import streams
@@ -30,6 +31,7 @@ CASES = {
     **transport.CASES,
     **mix.CASES,
     **analyzing.CASES,
+    **analyzing_together.CASES,
 }
 
 
