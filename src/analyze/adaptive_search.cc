@@ -283,9 +283,9 @@ class AdaptiveSearch final : public RacingSearch {
     const size_t looks = std::min(space_.points(), 6 + 3 * wave * 3);
     const size_t done = std::min<size_t>(looks, static_cast<size_t>(seen_));
     out.trials = looks - done;
-    out.time = FromSeconds(
-        static_cast<double>(out.trials) *
-        (evidence_.warmup_cost() + Seconds(options_.shortest_window) + evidence_.load_cost() / 2));
+    out.time =
+        FromSeconds(static_cast<double>(out.trials) *
+                    (evidence_.TakeCost(options_.shortest_window) + evidence_.load_cost() / 2));
     out.upper_bound = true;
     return out;
   }

@@ -76,7 +76,9 @@ void Evidence::Add(const Outcome& outcome) {
     ++point.failures;
     return;
   }
-  warmup_seconds_ += std::max(0.0, outcome.cost_s - Seconds(outcome.trial.window)), ++warmups_;
+  const auto parts = static_cast<double>(options_.parts);
+  warmup_seconds_ += std::max(0.0, outcome.cost_s / parts - Seconds(outcome.trial.window));
+  ++warmups_;
   point.takes.push_back({outcome.trial.window, outcome.figures});
   Refresh(point);
 }
@@ -226,8 +228,12 @@ double Evidence::warmup_cost() const {
   return warmups_ == 0 ? Seconds(options_.warmup_cost) : warmup_seconds_ / warmups_;
 }
 
+double Evidence::TakeCost(Nanos window) const {
+  return static_cast<double>(options_.parts) * (warmup_cost() + Seconds(window));
+}
+
 double Evidence::Cost(const Trial& trial) const {
-  return (loaded_ == trial.configuration ? 0 : load_cost()) + warmup_cost() + Seconds(trial.window);
+  return (loaded_ == trial.configuration ? 0 : load_cost()) + TakeCost(trial.window);
 }
 
 }  // namespace sextant::analyze

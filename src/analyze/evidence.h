@@ -94,6 +94,7 @@ class Evidence {
   double load_cost() const;                // seconds, of one configuration
   double warmup_cost() const;              // seconds, of one take
   std::optional<size_t> loaded() const { return loaded_; }
+  double TakeCost(Nanos window) const;    // seconds, of a take with its warm-up
   double Cost(const Trial& trial) const;  // seconds, expected
 
  private:

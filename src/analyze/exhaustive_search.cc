@@ -21,8 +21,9 @@ class ExhaustiveSearch final : public RacingSearch {
     if (!options.budget || left_ == 0) return;
     const double fixed =
         static_cast<double>(space.configurations.size()) * Seconds(options.load_cost) +
-        static_cast<double>(left_) * Seconds(options.warmup_cost);
-    const double each = (kShare * Seconds(*options.budget) - fixed) / static_cast<double>(left_);
+        static_cast<double>(left_ * options.parts) * Seconds(options.warmup_cost);
+    const double each =
+        (kShare * Seconds(*options.budget) - fixed) / static_cast<double>(left_ * options.parts);
     window_ = std::clamp(FromSeconds(each), shortest, std::max(shortest, longest));
   }
 
@@ -73,9 +74,8 @@ class ExhaustiveSearch final : public RacingSearch {
       ++configurations;
     }
     out.trials = points;
-    out.time =
-        FromSeconds(static_cast<double>(configurations) * evidence_.load_cost() +
-                    static_cast<double>(points) * (evidence_.warmup_cost() + Seconds(window_)));
+    out.time = FromSeconds(static_cast<double>(configurations) * evidence_.load_cost() +
+                           static_cast<double>(points) * evidence_.TakeCost(window_));
     return out;
   }
 

@@ -78,7 +78,7 @@ bool RacingSearch::Affordable(const Trial& trial, double reserve) const {
 
 double RacingSearch::Reserve() const {
   if (!options_.budget) return 0;
-  const double take = evidence_.load_cost() + evidence_.warmup_cost() + Seconds(ConfirmWindow());
+  const double take = evidence_.load_cost() + evidence_.TakeCost(ConfirmWindow());
   const double wanted = static_cast<double>(kLeastRounds * kReservedContenders) * take;
   const size_t rivals = space_.configurations.size() - 1;
   return rivals == 0 ? 0 : std::min(wanted, kReserveShare * Seconds(*options_.budget));
@@ -227,7 +227,7 @@ std::optional<Trial> RacingSearch::Confirm() {
 Search::Remaining RacingSearch::Estimate() const {
   Remaining out;
   if (!explored_) out = ToExplore();
-  const double take = evidence_.load_cost() + evidence_.warmup_cost() + Seconds(ConfirmWindow());
+  const double take = evidence_.load_cost() + evidence_.TakeCost(ConfirmWindow());
   const size_t contenders = std::min<size_t>(space_.configurations.size(), 4);
   const size_t rounds =
       confirmation_.rounds() < kMostRounds ? kMostRounds - confirmation_.rounds() : 0;

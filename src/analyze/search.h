@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -64,7 +65,13 @@ struct Standing {
   std::optional<Figure> breaking_load = {};
   std::optional<size_t> knee;  // the load beyond which throughput no longer grows
   std::string why;             // a sentence
+  // Where it was judged over several data sets or takes: what their loads have in common (`load` is
+  // that of the first), and the figures there by data set; `figures` are the means of these.
+  std::optional<Load> shared_load = {};
+  std::map<std::string, Figures> by_data = {};
 };
+// The one at which it does best, which it must have, as it is told.
+const Load& LoadOf(const Space& space, const Standing& standing);
 std::string_view StandingName(Standing::Kind kind);
 
 struct Conclusion {
@@ -84,6 +91,8 @@ struct SearchOptions {
   std::vector<std::string> names;
   // What is expected before anything was measured; then what was.
   Nanos load_cost{3s}, warmup_cost{1s};
+  // Measurements of that length that make one trial (joint_search.h).
+  size_t parts = 1;
   // Fields of the Pareto set, two or three.
   std::vector<std::string> pareto_fields{"throughput", "latency_p99"};
 };
@@ -104,7 +113,8 @@ class Search {
 };
 
 // `space` must outlive the search. With kAuto: exhaustive when its estimate fits the budget, else
-// adaptive; without a budget, exhaustive up to 16 points.
+// adaptive; without a budget, exhaustive up to 16 points. Several data sets are conditions under
+// which a configuration is judged, not choices (joint_search.h).
 std::unique_ptr<Search> MakeSearch(const Space& space, const SearchOptions& options);
 
 }  // namespace sextant::analyze

@@ -153,5 +153,134 @@ TEST(Refusals, OfWhatAsksForMoreThanWhatWasRefusedTwiceAreBelieved) {
   EXPECT_EQ(again, 1U);
 }
 
+// Each load of the space once for each of these.
+Space WithData(Space space, const std::vector<std::string>& names) {
+  const std::vector<Load> loads = std::move(space.loads);
+  space.loads.clear();
+  std::vector<uint32_t> all;
+  for (const std::string& name : names) {
+    for (Load load : loads) {
+      load.data = name;
+      all.push_back(static_cast<uint32_t>(space.loads.size()));
+      space.loads.push_back(std::move(load));
+    }
+  }
+  space.loads_of.assign(space.configurations.size(), all);
+  return space;
+}
+
+// Configuration 1 is excellent with short data and dreadful with long; 2 is good with both.
+Outcome ShortAndLong(const Space& space, const Trial& trial, Random& random) {
+  const Load& load = space.loads[trial.load];
+  const bool is_long = load.data == "long";
+  double value = is_long ? 20 : 100;
+  if (trial.configuration == 1) value = is_long ? 4 : 200;
+  if (trial.configuration == 2) value = is_long ? 30 : 130;
+  Figures figures =
+      Throughput(value * std::min(1.0, load.point.value / 4) * (1 + 0.01 * random.Normal()));
+  figures["latency_p99"] = {(is_long ? 0.04 : 0.004) * load.point.value, {}, {}};
+  return Measured(figures);
+}
+
+TEST(DataSets, AreConditionsAndNotChoices) {
+  for (const auto kind : {kAdaptive, SearchOptions::Kind::kExhaustive}) {
+    const Space space = WithData(Row(3, 4), {"short", "long"});
+    const auto search = MakeSearch(space, {.kind = kind});
+    Random random(1);
+    const std::vector<Trial> trials =
+        Drive(*search, [&](const Trial& trial) { return ShortAndLong(space, trial, random); });
+    const Conclusion end = search->Conclude();
+    const Standing& first = end.ranking.front();
+    EXPECT_EQ(first.configuration, 2U) << end.verdict;
+    EXPECT_EQ(first.kind, Kind::kWins) << end.verdict;
+    EXPECT_NE(end.verdict.find("over the data sets long and short together"), std::string::npos)
+        << end.verdict;
+    EXPECT_NEAR(first.figures.at("throughput").value, std::sqrt(30 * 130), 3);
+    EXPECT_NEAR(first.by_data.at("long").at("throughput").value, 30, 1);
+    EXPECT_NEAR(first.by_data.at("short").at("throughput").value, 130, 4);
+    EXPECT_NEAR(first.gain.value, std::sqrt(1.5 * 1.3) - 1, 0.05);
+    EXPECT_EQ(LoadOf(space, first).data, "");
+    // Every load was measured with both, one after the other.
+    ASSERT_EQ(trials.size() % 2, 0U);
+    for (size_t i = 0; i < trials.size(); i += 2) {
+      EXPECT_EQ(trials[i].configuration, trials[i + 1].configuration);
+      EXPECT_EQ(space.loads[trials[i].load].point.value,
+                space.loads[trials[i + 1].load].point.value);
+      EXPECT_NE(space.loads[trials[i].load].data, space.loads[trials[i + 1].load].data);
+    }
+  }
+}
+
+TEST(DataSets, MustAllKeepTheConstraints) {
+  const Space space = WithData(Row(3, 4), {"short", "long"});
+  SearchOptions options{.kind = kAdaptive};
+  // With long data that is up to 4 in flight, with short ones all are well below.
+  options.goal.constraints = *ParseConstraints("p99<200ms");
+  const auto search = MakeSearch(space, options);
+  Random random(1);
+  Drive(*search, [&](const Trial& trial) { return ShortAndLong(space, trial, random); });
+  const Conclusion end = search->Conclude();
+  EXPECT_EQ(end.ranking.front().configuration, 2U) << end.verdict;
+  EXPECT_EQ(LoadOf(space, end.ranking.front()).point.value, 4);
+  EXPECT_FALSE(end.ranking.front().figures.contains("long:latency_p99"));
+  options.goal.constraints = *ParseConstraints("p99<10ms");
+  const auto none = MakeSearch(space, options);
+  Drive(*none, [&](const Trial& trial) { return ShortAndLong(space, trial, random); });
+  EXPECT_EQ(none->Conclude().ranking.front().kind, Kind::kInfeasible);
+}
+
+TEST(DataSets, OfWhichOneLacksAFigureLeaveTheConstraintUnknown) {
+  const Space space = WithData(Row(2, 2), {"short", "long"});
+  SearchOptions options;
+  options.goal.constraints = *ParseConstraints("p99<1s");
+  const auto search = MakeSearch(space, options);
+  Drive(*search, [&](const Trial& trial) {
+    Figures figures = Throughput(100);
+    if (space.loads[trial.load].data == "long") figures.erase("latency_p99");
+    return Measured(figures);
+  });
+  const Conclusion end = search->Conclude();
+  EXPECT_EQ(end.ranking.front().kind, Kind::kUnknown);
+  EXPECT_NE(end.verdict.find("long:latency_p99 is missing"), std::string::npos) << end.verdict;
+}
+
+TEST(DataSets, KeepTheBudget) {
+  for (const auto kind : {kAdaptive, SearchOptions::Kind::kExhaustive}) {
+    const Space space = WithData(Row(9, 7), {"a", "b", "c"});
+    const auto search = MakeSearch(space, {.kind = kind, .budget = 120s});
+    Random random(1);
+    double spent = 0;
+    size_t loaded = 99;
+    Drive(*search, [&](const Trial& trial) {
+      Outcome out = Measured(Throughput(100 * (1 + 0.01 * random.Normal())));
+      out.cost_s = Seconds(trial.window) + 1;
+      out.load_cost_s = loaded == trial.configuration ? 0 : 3;
+      loaded = trial.configuration;
+      spent += out.cost_s + out.load_cost_s;
+      return out;
+    });
+    EXPECT_LE(spent, 120);
+  }
+}
+
+TEST(Takes, OfTheSpaceAreTakesAndNotPointsOfWhichTheLuckiestCounts) {
+  Space space = Row(2, 1);
+  for (int take = 2; take <= 5; ++take) {
+    Load load = space.loads[0];
+    load.take = take;
+    for (auto& of : space.loads_of) of.push_back(static_cast<uint32_t>(space.loads.size()));
+    space.loads.push_back(load);
+  }
+  space.loads[0].take = 1;
+  const auto search = MakeSearch(space, {.kind = SearchOptions::Kind::kExhaustive});
+  Random random(1);
+  Drive(*search, [&](const Trial& trial) {
+    const bool lucky = trial.configuration == 1 && space.loads[trial.load].take == 3;
+    return Measured(Throughput((lucky ? 150 : 100) * (1 + 0.01 * random.Normal())));
+  });
+  for (const Standing& standing : search->Conclude().ranking)
+    EXPECT_LT(standing.figures.at("throughput").value, 120);
+}
+
 }  // namespace
 }  // namespace sextant::analyze

@@ -95,7 +95,7 @@ void AnalyzeView::Ended(const analyze::PointRecord& point, bool from_journal,
       const analyze::Standing& first = now.ranking.front();
       const analyze::Figure* throughput = analyze::FindFigure(first.figures, "throughput");
       best_.configuration = analyze::DescribeConfiguration(space_, first.configuration);
-      best_.load = analyze::DescribeLoad(space_.loads[*first.load]);
+      best_.load = analyze::DescribeLoad(analyze::LoadOf(space_, first));
       best_.value = throughput == nullptr ? 0 : throughput->value;
       best_.text = Format("{} {}", best_.configuration, analyze::ShowValue(best_.value, "1/s"));
     }
