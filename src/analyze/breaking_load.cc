@@ -11,9 +11,9 @@ namespace {
 
 constexpr double kNormal95 = 1.959964;
 constexpr size_t kDraws = 400;
-// Relative standard deviation of what takes minutes apart differ by beyond their own intervals, and
-// of a second's percentile that has none, which is worth so many degrees of freedom.
-constexpr double kBetween = 0.02, kWithinSecond = 0.08, kBelief = 4;
+// Relative standard deviation of what takes minutes apart differ by beyond their own intervals; and
+// what the belief of figures that have none is worth.
+constexpr double kBetween = 0.02, kBelief = 4;
 constexpr double kSlowShare = 0.05;  // of takes that are slow by about kSlowTake
 // Logarithms beyond this say no more than "far".
 constexpr double kFar = 7;
@@ -39,20 +39,7 @@ double ErrorOf(const Point& point, const Figure& figure, std::string_view field)
     const double told = (*figure.upper - *figure.lower) / 2 / kNormal95 / figure.value;
     return std::hypot(std::min(told, 1.0), kBetween);
   }
-  double seconds = 0, sum = 0, squares = 0;
-  size_t n = 0;
-  for (const Take& take : point.takes) {
-    const auto found = take.figures.find(field);
-    if (found == take.figures.end() || !(found->second.value > 0)) continue;
-    const double value = std::log(found->second.value);
-    seconds += Seconds(take.window), sum += value, squares += value * value, ++n;
-  }
-  if (n == 0) return kBetween;
-  const auto takes = static_cast<double>(n);
-  const double of_one = kWithinSecond / std::sqrt(std::max(1e-3, seconds / takes));
-  const double spread = std::max(0.0, squares - sum * sum / takes);
-  const double variance = (kBelief * of_one * of_one + spread) / (kBelief + takes - 1);
-  return std::hypot(std::sqrt(variance / takes), kBetween);
+  return std::hypot(SpreadOfTakes(point.takes, field, kBelief), kBetween);
 }
 
 Curve CurveOf(const Space& space, const Evidence& evidence, size_t configuration,

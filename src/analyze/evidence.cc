@@ -14,6 +14,9 @@ constexpr double kWithinSecond = 0.025, kBetween = 0.012, kBelief = 6;
 constexpr double kClip = 3;
 // Below this a figure's logarithm says nothing.
 constexpr double kLeast = 1e-9, kLeastShare = 1e-4;
+// What the belief of how figures without intervals vary is worth beside their takes; and how much a
+// maximum of memory may be another the next time.
+constexpr double kSpreadBelief = 1, kOfMemory = 0.01;
 // Takes of a point whose constraints are violated by little, until that is believed.
 constexpr size_t kBelievedTakes = 3;
 
@@ -96,7 +99,7 @@ void Evidence::Refresh(Point& point) {
   };
   residuals(-1);
   point.figures = CombineTakes(point.takes);
-  point.holds = CheckAll(options_.goal.constraints, point.figures);
+  point.holds = HoldsAt(point);
   point.utilities.clear(), point.variances.clear();
   for (const Take& take : point.takes) {
     const auto utility = Utility(take.figures);
@@ -110,6 +113,25 @@ void Evidence::Refresh(Point& point) {
   for (const double v : point.variances) weights += 1 / v;
   point.variance = 1 / weights;
   point.utility = RobustMean(point.utilities, point.variances, 1);
+}
+
+// A figure with an interval decides by that; one without by what its takes differ by, so that near
+// its limit a single take decides nothing.
+Holds Evidence::HoldsAt(const Point& point) const {
+  Figures figures = point.figures;
+  for (const Constraint& constraint : options_.goal.constraints) {
+    const auto found = figures.find(constraint.field);
+    if (found == figures.end() || (found->second.lower && found->second.upper)) continue;
+    Figure& figure = found->second;
+    const Field* field = FindField(constraint.field);
+    const bool bytes = field != nullptr && field->unit == "bytes";
+    if (!(figure.value > 0) || (bytes && point.takes.size() > 1)) continue;
+    const double error =
+        bytes ? kOfMemory : SpreadOfTakes(point.takes, constraint.field, kSpreadBelief);
+    figure.lower = figure.value * std::exp(-kNormal95 * error);
+    figure.upper = figure.value * std::exp(kNormal95 * error);
+  }
+  return CheckAll(options_.goal.constraints, figures);
 }
 
 std::optional<double> Evidence::Utility(const Figures& figures) const {

@@ -99,6 +99,7 @@ class Evidence {
 
  private:
   void Refresh(Point& point);
+  Holds HoldsAt(const Point& point) const;
   double Within(const Figures& figures, Nanos window) const;
 
   const SearchOptions& options_;

@@ -319,7 +319,9 @@ LoadProfile LoadSearch::Profile(size_t configuration) const {
       const Point* point = evidence_.Find(configuration, load);
       if (point == nullptr) continue;
       const double value = space_.loads[load].point.value;
-      const bool beyond = !point->measured() || point->holds == Holds::kNo;
+      // Undecided on the wrong side of the limit: not known to be within at any rate.
+      const bool beyond = !point->measured() || point->holds == Holds::kNo ||
+                          (point->holds == Holds::kUndecided && !evidence_.Usable(*point, false));
       if (!beyond && point->holds == Holds::kYes) profile.within = value, profile.beyond.reset();
       if (beyond && !profile.beyond) profile.beyond = value;
       const auto figure = point->figures.find("throughput");

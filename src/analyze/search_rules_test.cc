@@ -104,6 +104,49 @@ TEST(Searching, LoadsLittleMoreThanOnceWhereOneIsFarAhead) {
   EXPECT_LE(LoadsOf(trials), 16U);
 }
 
+TEST(Constraints, NearTheirLimitAreNotDecidedByASingleTakeWithoutAnInterval) {
+  // Configuration 2 is better and just too slow: a lucky take must not let it win. 1 is well below.
+  int false_winners = 0, single = 0;
+  for (uint64_t seed = 1; seed <= 200; ++seed) {
+    const Space space = Row(3, 1);
+    SearchOptions options{.seed = seed};
+    options.goal.constraints = *ParseConstraints("p99<50ms");
+    const auto search = MakeSearch(space, options);
+    Random random(seed);
+    std::map<size_t, size_t> takes;
+    Drive(*search, [&](const Trial& trial) {
+      ++takes[trial.configuration];
+      const double value = trial.configuration == 2 ? 130 : 100 + 10.0 * trial.configuration;
+      const double p99 = trial.configuration == 2 ? 0.053 : 0.03;
+      Figures figures = Throughput(value * (1 + 0.01 * random.Normal()));
+      const double noise = 0.06 / std::sqrt(Seconds(trial.window)) * random.Normal();
+      figures["latency_p99"] = {p99 * std::exp(noise), {}, {}};
+      return Measured(figures);
+    });
+    const Standing first = search->Conclude().ranking.front();
+    false_winners += first.configuration == 2 ? 1 : 0;
+    single += takes[2] < 2 ? 1 : 0;
+  }
+  EXPECT_LE(single, 5);
+  EXPECT_LE(false_winners, 6);
+}
+
+TEST(Constraints, OfMemoryWithRoomToSpareNeedNoSecondTake) {
+  const Space space = Row(1, 1);
+  SearchOptions options;
+  options.goal.constraints = *ParseConstraints("gpu_memory<8GiB");
+  const auto search = MakeSearch(space, options);
+  std::map<size_t, size_t> takes;
+  Drive(*search, [&](const Trial& trial) {
+    ++takes[trial.configuration];
+    Figures figures = Throughput(trial.configuration == 0 ? 100 : 200);
+    figures["gpu_memory_used"] = {(trial.configuration == 0 ? 12 : 7.8) * 1073741824, {}, {}};
+    return Measured(figures);
+  });
+  EXPECT_EQ(search->Conclude().ranking.front().kind, Kind::kWins);
+  EXPECT_EQ(takes[1], 1U);
+}
+
 TEST(Refusals, OfTheBestConfigurationByChanceDoNotKeepItFromWinning) {
   for (const auto kind : {kAdaptive, SearchOptions::Kind::kExhaustive}) {
     for (const size_t refused_look : {0U, 1U, 2U, 3U}) {
