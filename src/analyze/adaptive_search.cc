@@ -39,6 +39,9 @@ constexpr double kFlat = 1.6;
 constexpr double kNearMiss = 0.15;
 // One probe by chance for so many configurations, and how many at most.
 constexpr size_t kPerProbe = 20, kMostProbes = 8;
+// Of searches as they are: of a wave, what is visited each time that strides are halved; looks of a
+// visit, and how many more each time that the number of loads doubles; loadings of a visit.
+constexpr double kOfAWave = 0.4, kLooks = 1.1, kLooksPerDoubling = 0.24, kLoadsPerVisit = 1.3;
 
 class AdaptiveSearch final : public RacingSearch {
  public:
@@ -46,6 +49,8 @@ class AdaptiveSearch final : public RacingSearch {
       : RacingSearch(space, options), random_(options.seed) {
     for (size_t axis = 0; axis < lattice_.axes(); ++axis)
       strides_.push_back(lattice_.ordered(axis) ? std::max(1U, lattice_.size(axis) * 3 / 8) : 1);
+    for (const uint32_t stride : strides_)
+      halvings_ = std::max(halvings_, 1 + std::floor(std::log2(static_cast<double>(stride))));
     wave_.push_back(0);
   }
 
@@ -275,18 +280,26 @@ class AdaptiveSearch final : public RacingSearch {
     return flat_ = squares / (n - 1) < kFlat * expected / n;
   }
 
-  Remaining ToExplore() const override {
-    Remaining out;
-    const size_t configurations = space_.configurations.size();
-    // What a search takes at most, by experience: some waves around the leader.
-    const size_t wave = std::min(configurations, 2 + 2 * lattice_.axes() * (lattice_.axes() + 1));
-    const size_t looks = std::min(space_.points(), 6 + 3 * wave * 3);
-    const size_t done = std::min<size_t>(looks, static_cast<size_t>(seen_));
-    out.trials = looks - done;
-    out.time =
-        FromSeconds(static_cast<double>(out.trials) *
-                    (evidence_.TakeCost(options_.shortest_window) + evidence_.load_cost() / 2));
-    out.upper_bound = true;
+  // By experience with simulated surfaces of all sizes (bench/search_surfaces.cc, sizes).
+  Effort ToExplore() const override {
+    const auto configurations = static_cast<double>(space_.configurations.size());
+    double visits = configurations;
+    if (space_.configurations.size() > kAll && lattice_.axes() > 0) {
+      const auto axes = static_cast<double>(lattice_.axes());
+      const double wave = 2 + 2 * axes * (axes + 1);
+      const double probes = std::min<double>(kMostProbes, configurations / kPerProbe);
+      visits = std::min(visits, wave + probes + kOfAWave * wave * halvings_);
+    }
+    size_t loads = 1;
+    for (const auto& of : space_.loads_of) loads = std::max(loads, of.size());
+    const double doublings = std::log2(static_cast<double>(loads));
+    const double all = visits * (kLooks + kLooksPerDoubling * doublings) + 1.5 * doublings;
+    const double trials = std::min(all, 1.5 * static_cast<double>(space_.points()));
+    const auto done = static_cast<double>(seen_);
+    Effort out{
+        .trials = std::max({trials - done, 0.1 * done, 1.0 + static_cast<double>(wave_.size())}),
+        .window = options_.shortest_window};
+    out.loads = out.trials * (kLoadsPerVisit * visits) / trials;
     return out;
   }
 
@@ -294,6 +307,7 @@ class AdaptiveSearch final : public RacingSearch {
 
   Random random_;
   std::vector<uint32_t> strides_;
+  double halvings_ = 1;  // of the longest, until it is one
   std::deque<size_t> wave_;
   std::optional<size_t> visiting_, centre_;
   std::set<size_t> searched_;  // whose loads were searched to the end

@@ -217,6 +217,20 @@ void Settle(const Knowledge& knowledge, Conclusion& conclusion) {
   conclusion.verdict = Winner(knowledge, first, conclusion.ranking.size());
 }
 
+// A verdict stands for what was measured; this says what was not.
+std::string WhatTheBudgetCut(const Knowledge& knowledge, const Conclusion& conclusion, Cut cut) {
+  if (cut == Cut::kNothing) return "";
+  const size_t tried = conclusion.ranking.size(), of = knowledge.space.configurations.size();
+  if (cut == Cut::kSearch) {
+    return tried < of ? Format("; the budget ended the search with {} of {} configurations tried",
+                               tried, of)
+                      : "; the budget ended the search before all loads worth a look had one";
+  }
+  const bool wins = !conclusion.ranking.empty() && conclusion.ranking[0].kind == Kind::kWins;
+  return wins ? "; the budget ended the rounds that were to confirm it"
+              : "; the budget was spent before rounds could tell them apart";
+}
+
 }  // namespace
 
 double RacingBound(size_t configurations) {
@@ -276,7 +290,7 @@ std::vector<size_t> Rivals(const Knowledge& knowledge, size_t leader) {
   return out;
 }
 
-Conclusion Conclude(const Knowledge& knowledge, bool budget_spent) {
+Conclusion Conclude(const Knowledge& knowledge, Cut cut) {
   const auto leader = Leader(knowledge, true);
   std::vector<Ranked> all;
   for (const auto& [configuration, tried] : knowledge.evidence.tried())
@@ -286,11 +300,11 @@ Conclusion Conclude(const Knowledge& knowledge, bool budget_spent) {
                                               : a.order > b.order;
   });
   Conclusion out;
-  out.budget_spent = budget_spent;
+  out.budget_spent = cut != Cut::kNothing;
   for (Ranked& ranked : all) out.ranking.push_back(std::move(ranked.standing));
   Settle(knowledge, out);
   TellBreakingLoads(knowledge, out.ranking);
-  if (budget_spent) out.verdict += "; the budget was spent before more could be told";
+  out.verdict += WhatTheBudgetCut(knowledge, out, cut);
   std::vector<const Figures*> points;
   for (const Standing& standing : out.ranking)
     points.push_back(standing.load ? &standing.figures : nullptr);

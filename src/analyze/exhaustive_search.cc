@@ -11,6 +11,8 @@ namespace {
 constexpr int kWindows = 3;
 // Of the budget for the points; the rest is for second looks and the confirmation.
 constexpr double kShare = 0.6;
+// Times the points, with second looks.
+constexpr double kWithSecondLooks = 1.2;
 
 class ExhaustiveSearch final : public RacingSearch {
  public:
@@ -66,17 +68,16 @@ class ExhaustiveSearch final : public RacingSearch {
       ++at_;
   }
 
-  Remaining ToExplore() const override {
-    Remaining out;
+  Effort ToExplore() const override {
     size_t points = 0, configurations = 0;
     for (size_t c = configuration_; c < space_.configurations.size(); ++c) {
       points += space_.loads_of[c].size() - (c == configuration_ ? at_ : 0);
       ++configurations;
     }
-    out.trials = points;
-    out.time = FromSeconds(static_cast<double>(configurations) * evidence_.load_cost() +
-                           static_cast<double>(points) * evidence_.TakeCost(window_));
-    return out;
+    return {.trials = static_cast<double>(points),
+            .loads = static_cast<double>(configurations),
+            .most = kWithSecondLooks,
+            .window = window_};
   }
 
   Nanos window_{0};

@@ -174,7 +174,8 @@ class JointSearch final : public Search {
   Remaining Estimate() const override {
     Remaining out = inner_->Estimate();
     const size_t parts = joined_.data.size() * joined_.takes;
-    out.trials = out.trials * parts - std::min<uint64_t>(parts_.size(), out.trials * parts);
+    for (uint64_t* trials : {&out.trials, &out.most_trials})
+      *trials = *trials * parts - std::min<uint64_t>(parts_.size(), *trials * parts);
     return out;
   }
 

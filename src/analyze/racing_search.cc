@@ -18,6 +18,9 @@ constexpr double kFarBehind = 0.25;
 // Of the budget, what is kept for the confirmation at most.
 constexpr double kReserveShare = 0.35;
 constexpr size_t kReservedContenders = 3;
+// What rounds take, by experience: usually, and in one search of ten; and how many of the takes
+// need their configuration loaded.
+constexpr double kTakesOfRounds = 9, kMostTakesOfRounds = 26, kLoadsPerTake = 0.7;
 
 }  // namespace
 
@@ -34,7 +37,7 @@ std::optional<Trial> RacingSearch::Next() {
   if (!explored_) {
     auto trial = Explore();
     if (trial && !Affordable(*trial, Reserve())) {
-      budget_spent_ = true;
+      cut_ = Cut::kSearch;
       trial.reset();
     }
     if (trial) return asked_ = std::move(trial);
@@ -42,7 +45,7 @@ std::optional<Trial> RacingSearch::Next() {
   }
   auto trial = Confirm();
   if (trial && !Affordable(*trial, 0)) {
-    budget_spent_ = true;
+    if (cut_ == Cut::kNothing) cut_ = Cut::kRounds;
     trial.reset();
   }
   return asked_ = std::move(trial);
@@ -56,6 +59,7 @@ void RacingSearch::Report(const Outcome& outcome) {
   evidence_.Add(outcome);
   Seen(outcome);
   if (!in_round) return;
+  ++confirming_takes_;
   const Point* point = evidence_.Find(outcome.trial.configuration, outcome.trial.load);
   const auto utility = outcome.status == Outcome::Status::kMeasured
                            ? evidence_.Utility(outcome.figures)
@@ -69,7 +73,7 @@ void RacingSearch::Report(const Outcome& outcome) {
   }
 }
 
-Conclusion RacingSearch::Conclude() const { return analyze::Conclude(knowledge(), budget_spent_); }
+Conclusion RacingSearch::Conclude() const { return analyze::Conclude(knowledge(), cut_); }
 
 bool RacingSearch::Affordable(const Trial& trial, double reserve) const {
   if (!options_.budget) return true;
@@ -225,20 +229,26 @@ std::optional<Trial> RacingSearch::Confirm() {
 }
 
 Search::Remaining RacingSearch::Estimate() const {
-  Remaining out;
-  if (!explored_) out = ToExplore();
-  const double take = evidence_.load_cost() + evidence_.TakeCost(ConfirmWindow());
-  const size_t contenders = std::min<size_t>(space_.configurations.size(), 4);
-  const size_t rounds =
-      confirmation_.rounds() < kMostRounds ? kMostRounds - confirmation_.rounds() : 0;
-  if (contenders > 1 && (!explored_ || asked_)) {
-    out.trials += contenders * rounds;
-    out.time += FromSeconds(static_cast<double>(contenders * rounds) * take);
+  const Effort before = explored_ ? Effort() : ToExplore();
+  double takes = 0, most_takes = 0;
+  if (space_.configurations.size() > 1 && (!explored_ || asked_)) {
+    const auto done = std::min(static_cast<double>(confirming_takes_), kTakesOfRounds);
+    takes = std::max(1.0, kTakesOfRounds - done);
+    most_takes = std::max(takes, kMostTakesOfRounds - static_cast<double>(confirming_takes_));
   }
-  out.upper_bound = true;
+  const double load = evidence_.load_cost(), of_round = evidence_.TakeCost(ConfirmWindow());
+  const auto seconds = [&](double times, double rounds) {
+    return times * (before.trials * evidence_.TakeCost(before.window) + before.loads * load) +
+           rounds * (of_round + kLoadsPerTake * load);
+  };
+  Remaining out;
+  out.trials = static_cast<uint64_t>(std::ceil(before.trials + takes));
+  out.most_trials = static_cast<uint64_t>(std::ceil(before.most * before.trials + most_takes));
+  out.time = FromSeconds(seconds(1, takes));
+  out.most_time = FromSeconds(seconds(before.most, most_takes));
   if (options_.budget) {
     const Nanos left = std::max(Nanos(0), *options_.budget - FromSeconds(evidence_.spent()));
-    out.time = std::min(out.time, left);
+    out.time = std::min(out.time, left), out.most_time = std::min(out.most_time, left);
   }
   return out;
 }

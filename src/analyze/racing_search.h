@@ -27,8 +27,13 @@ class RacingSearch : public Search {
   // The next look before the confirmation; nothing: there is nothing more to be found.
   virtual std::optional<Trial> Explore() = 0;
   virtual void Seen(const Outcome& /*outcome*/) {}
-  // Expected before the confirmation.
-  virtual Remaining ToExplore() const = 0;
+  // Expected before the confirmation: trials, and how often what is measured changes.
+  struct Effort {
+    double trials = 0, loads = 0;
+    double most = 1.4;  // times that many, rarely more
+    Nanos window{0};
+  };
+  virtual Effort ToExplore() const = 0;
 
   Knowledge knowledge() const { return {space_, options_, evidence_, confirmation_}; }
   // Configurations that could still be the best and rest on too little: a single take, two that
@@ -64,8 +69,9 @@ class RacingSearch : public Search {
   Confirmation confirmation_;
   std::optional<Trial> asked_;
   bool confirming_ = false;  // what was asked is a take of a round
+  uint64_t confirming_takes_ = 0;
   bool explored_ = false;
-  bool budget_spent_ = false;
+  Cut cut_ = Cut::kNothing;
 };
 
 std::unique_ptr<Search> MakeExhaustiveSearch(const Space& space, const SearchOptions& options);

@@ -103,11 +103,11 @@ class Search {
   virtual std::optional<Trial> Next() = 0;
   virtual void Report(const Outcome& outcome) = 0;
   virtual Conclusion Conclude() const = 0;
-  // Trials and time still to come as far as can be said now, for the progress line.
+  // Trials and time still to come as far as can be said now: what is expected, and what nine of ten
+  // searches do not exceed, by what searches of such spaces took (bench/search_surfaces.cc, sizes).
   struct Remaining {
-    uint64_t trials = 0;
-    Nanos time{0};
-    bool upper_bound = false;  // it may take less
+    uint64_t trials = 0, most_trials = 0;
+    Nanos time{0}, most_time{0};
   };
   virtual Remaining Estimate() const = 0;
 };

@@ -8,6 +8,7 @@
 
 #include "analyze/search.h"
 #include "base/random.h"
+#include "base/strings.h"
 
 namespace sextant::analyze {
 namespace {
@@ -194,6 +195,32 @@ TEST(Refusals, OfWhatAsksForMoreThanWhatWasRefusedTwiceAreBelieved) {
     return Measured(Throughput(100));
   });
   EXPECT_EQ(again, 1U);
+}
+
+TEST(Budgets, ThatEndASearchAreSaidWithoutTakingTheVerdictBack) {
+  const Space space = Row(9, 7);
+  for (const int seconds : {15, 30, 60, 90, 150}) {
+    const auto search =
+        MakeSearch(space, {.kind = kAdaptive, .budget = std::chrono::seconds(seconds)});
+    Random random(1);
+    Drive(*search, [&](const Trial& trial) {
+      const double value = 100 + 20.0 * static_cast<double>(trial.configuration);
+      Outcome out = Measured(Throughput(value * (1 + 0.01 * random.Normal())));
+      out.cost_s = Seconds(trial.window) + 0.5, out.load_cost_s = 2;
+      return out;
+    });
+    const Conclusion end = search->Conclude();
+    if (end.ranking.size() < 10) {
+      EXPECT_NE(
+          end.verdict.find(Format("; the budget ended the search with {} of 10 configurations "
+                                  "tried",
+                                  end.ranking.size())),
+          std::string::npos)
+          << end.verdict;
+    }
+    EXPECT_EQ(end.verdict.find("could be told"), std::string::npos) << end.verdict;
+    EXPECT_EQ(end.verdict.find("budget") != std::string::npos, end.budget_spent) << end.verdict;
+  }
 }
 
 // Each load of the space once for each of these.
