@@ -162,7 +162,9 @@ class AdaptiveSearch final : public RacingSearch {
     if (!centre) return Search();
     for (;;) {
       if (centre_ == centre && done_) {
-        if (!Refine()) return PlanAroundNearMiss(*centre);
+        if (!Refine()) {
+          return evidence_.Best(*centre, false) == nullptr ? Search() : PlanAroundNearMiss(*centre);
+        }
       }
       centre_ = centre, done_ = true;
       AddWave(lattice_.Neighbours(*centre, strides_));
@@ -197,6 +199,23 @@ class AdaptiveSearch final : public RacingSearch {
     }
   }
 
+  // Where none that has a place keeps the constraints: the one that misses them by least, from
+  // which the way to those that do is shortest (Deb, "An efficient constraint handling method for
+  // genetic algorithms", 2000, has the same order).
+  std::optional<size_t> NearestToFeasible() const {
+    std::optional<size_t> nearest;
+    double least = 0;
+    for (const auto& [configuration, tried] : evidence_.tried()) {
+      if (lattice_.PlaceOf(configuration).size() != lattice_.axes()) continue;
+      for (const auto& [load, point] : tried.points) {
+        const auto violation = evidence_.Violation(point);
+        if (!violation || (nearest && *violation >= least)) continue;
+        nearest = configuration, least = *violation;
+      }
+    }
+    return nearest;
+  }
+
   // The leader that has a place, best first among what was tried.
   std::optional<size_t> Centre() const {
     std::optional<size_t> centre;
@@ -209,14 +228,14 @@ class AdaptiveSearch final : public RacingSearch {
       const double value = evidence_.Lower(*point, 0.5);
       if (!centre || value > most) centre = configuration, most = value;
     }
-    return centre;
+    if (centre || lattice_.axes() == 0 || options_.goal.constraints.empty()) return centre;
+    return NearestToFeasible();
   }
 
   // Nothing that has a place may win yet: places by chance, a few at a time, and not for ever.
   bool Search() {
     const size_t configurations = space_.configurations.size();
-    const size_t most = std::min(configurations, kMostProbes * 4);
-    if (evidence_.tried().size() >= most || ++searches_ > kMostProbes) return false;
+    if (evidence_.tried().size() >= configurations || ++searches_ > kMostProbes) return false;
     std::vector<size_t> wave;
     for (size_t i = 0; i < kMostProbes / 2; ++i)
       wave.push_back(1 + random_.Below(configurations - 1));

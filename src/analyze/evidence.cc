@@ -231,6 +231,18 @@ bool Evidence::NearMiss(const Point& point, double share) const {
   return true;
 }
 
+std::optional<double> Evidence::Violation(const Point& point) const {
+  if (!point.ranked() || point.holds == Holds::kUnknown) return std::nullopt;
+  double sum = 0;
+  for (const Constraint& constraint : options_.goal.constraints) {
+    const double value = point.figures.find(constraint.field)->second.value;
+    if (!(value > 0) || constraint.limit <= 0) continue;
+    const double over = std::log(value / constraint.limit);
+    sum += std::max(0.0, constraint.at_most ? over : -over);
+  }
+  return sum;
+}
+
 const Point* Evidence::Best(size_t configuration, bool strict) const {
   const Tried* tried = Find(configuration);
   if (tried == nullptr || tried->refused) return nullptr;

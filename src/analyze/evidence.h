@@ -78,6 +78,10 @@ class Evidence {
   // They are missed by no more than this share of the limit.
   bool NearMiss(const Point& point, double share) const;
 
+  // By how much its constraints are missed in all, as logarithms; nothing where a figure is
+  // missing.
+  std::optional<double> Violation(const Point& point) const;
+
   // Less so many standard errors.
   double Lower(const Point& point, double z) const;
   // How much more than its utility the configuration's best point may be worth because the takes

@@ -470,6 +470,25 @@ TEST(Search, ReachesAPeakInSpacesOfThousandsOfConfigurations) {
   EXPECT_LT(trials.size(), 500U);
 }
 
+TEST(Search, FindsItsWayToWhatKeepsTheConstraintsInASpaceWhereHardlyAnythingDoes) {
+  int near = 0;
+  for (uint64_t seed = 1; seed <= 10; ++seed) {
+    SimulatedSurface surface(
+        {.kind = SurfaceKind::kPeaked, .seed = seed, .instances = 50, .batches = 14, .delays = 13});
+    SearchOptions options{.kind = kAdaptive, .seed = seed};
+    options.goal.constraints = *ParseConstraints("p99<50ms");
+    const auto search = MakeSearch(surface.space(), options);
+    Drive(*search, surface);
+    const Standing first = search->Conclude().ranking.front();
+    ASSERT_TRUE(first.load.has_value());
+    near += surface.Throughput(first.configuration, *first.load) >
+                    0.95 * BestThroughput(surface, options.goal)
+                ? 1
+                : 0;
+  }
+  EXPECT_GE(near, 9);
+}
+
 TEST(Search, OnItsOwnIsExhaustiveForFewPointsAndWhereTheBudgetAllowsIt) {
   const auto looks = [](const Space& space, const SearchOptions& options) {
     return MakeSearch(space, options)->Next()->reason;
