@@ -634,6 +634,13 @@ def search(bench):
                      f'{told["quick_missed"]:.3f}')
         yield Figure('search', f'false winners, {surface}', told['false_wins'], '', 0.05,
                      detail=f'wins {told["wins"]:.3f}, ties {told["ties"]:.3f}')
+    for surface in ('peaked', 'ridge', 'cliff', 'flat'):
+        told = json.loads(run([tool, surface, seeds, 'p99<50ms']).out)
+        detail = (f'{seeds} seeds; {told["explored_s"]:.0f} s, {told["explored_of_brute"]:.3f} of brute '
+                  f'force\'s; {told["missed"]:.3f} end beyond 3 % of the best or over the limit, brute '
+                  f'force {told["brute_missed"]:.3f}, quick search {told["quick_missed"]:.3f}')
+        yield Figure('search', f'false winners with p99 < 50 ms, {surface}', told['false_wins'], '',
+                     0.05, detail=detail)
     told = json.loads(run([tool, 'scale']).out)
     detail = f'{told["trials"]} trials, {told["regret"] * 100:.1f} % from the best'
     yield Figure('search', f'CPU time to decide, {told["points"]} points', told['cpu_s'], 's', 1,

@@ -13,10 +13,14 @@
 // (missed), that say `wins` of one that is truly more than 0.5 % below the best (false_wins), and
 // that end in a tie.
 //
+//   search_surfaces sizes      over spaces of many sizes: trials, loads and seconds that the
+//                              adaptive search takes, median and 90th percentile of 40 seeds, and
+//                              what it announced
 //   search_surfaces scale      the cost of deciding in a space of 100 000 points: CPU s, MiB
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
@@ -186,11 +190,72 @@ void Scale() {
       usage(), end.verdict.c_str());
 }
 
+double Quantile(std::vector<double> values, double q) {
+  std::sort(values.begin(), values.end());
+  return values[static_cast<size_t>(q * static_cast<double>(values.size() - 1))];
+}
+
+// Do the times that are announced before the first point hold?
+void Size(SurfaceKind kind, const SurfaceOptions& size, const char* constraints) {
+  std::vector<double> trials, explored, elapsed, loads;
+  Search::Remaining told;
+  size_t points = 0, configurations = 0;
+  Goal goal;
+  if (*constraints != 0) goal.constraints = *ParseConstraints(constraints);
+  for (uint64_t seed = 1; seed <= 40; ++seed) {
+    SurfaceOptions of = size;
+    of.kind = kind, of.seed = seed;
+    SimulatedSurface surface(of);
+    points = surface.space().points(), configurations = surface.space().configurations.size();
+    const auto search = MakeSearch(surface.space(), {.kind = SearchOptions::Kind::kAdaptive,
+                                                     .goal = goal,
+                                                     .seed = seed,
+                                                     .load_cost = FromSeconds(of.load_s),
+                                                     .warmup_cost = FromSeconds(of.warmup_s)});
+    told = search->Estimate();
+    double n = 0, before = 0;
+    while (const auto trial = search->Next()) {
+      if (!trial->reason.starts_with("confirms")) ++before;
+      search->Report(surface.Measure(*trial));
+      ++n;
+    }
+    trials.push_back(n), explored.push_back(before), elapsed.push_back(surface.elapsed_s());
+    loads.push_back(static_cast<double>(surface.loads()));
+  }
+  std::printf(
+      "{\"surface\": \"%s\", \"constraints\": \"%s\", \"configurations\": %zu, \"points\": %zu, "
+      "\"explored\": %.0f, \"loads\": %.0f, \"trials\": [%.0f, %.0f], \"told_trials\": [%llu, "
+      "%llu], "
+      "\"seconds\": [%.0f, %.0f], \"told_s\": [%.0f, %.0f]}\n",
+      SurfaceName(kind).c_str(), constraints, configurations, points, Median(explored),
+      Median(loads), Median(trials), Quantile(trials, 0.9),
+      static_cast<unsigned long long>(told.trials),
+      static_cast<unsigned long long>(told.most_trials), Median(elapsed), Quantile(elapsed, 0.9),
+      Seconds(told.time), Seconds(told.most_time));
+}
+
+void Sizes() {
+  for (const SurfaceKind kind :
+       {SurfaceKind::kPeaked, SurfaceKind::kRidge, SurfaceKind::kCliff, SurfaceKind::kFlat}) {
+    for (const char* constraints : {"", "p99<50ms"}) {
+      for (const auto& [instances, batches, delays] :
+           {std::array{3U, 1U, 1U}, std::array{3U, 3U, 1U}, std::array{4U, 5U, 1U},
+            std::array{5U, 8U, 1U}, std::array{5U, 8U, 5U}, std::array{50U, 14U, 13U}}) {
+        for (const uint32_t loads : {1U, 7U, 11U}) {
+          Size(kind, {.instances = instances, .batches = batches, .delays = delays, .loads = loads},
+               constraints);
+        }
+      }
+    }
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   const std::string what = argc > 1 ? argv[1] : "";
   if (what == "scale") return Scale(), 0;
+  if (what == "sizes") return Sizes(), 0;
   Goal goal;
   if (argc > 3) {
     auto constraints = ParseConstraints(argv[3]);
@@ -203,7 +268,8 @@ int main(int argc, char** argv) {
     if (SurfaceName(kind) == what)
       return Compare(kind, argc > 2 ? std::atoi(argv[2]) : 10, goal), 0;
   }
-  std::fprintf(stderr,
-               "usage: search_surfaces peaked|ridge|cliff|flat SEEDS [CONSTRAINTS] | scale\n");
+  std::fprintf(
+      stderr,
+      "usage: search_surfaces peaked|ridge|cliff|flat SEEDS [CONSTRAINTS] | sizes | scale\n");
   return 2;
 }

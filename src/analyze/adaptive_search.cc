@@ -5,10 +5,11 @@
 // then on each wave looks around the leader; when the leader stays, the stride is halved (a compass
 // search: Hooke and Jeeves, "Direct search solution of numerical and statistical problems", 1961;
 // Kolda, Lewis and Torczon, SIAM Review 2003). A configuration is loaded once per wave, its load
-// starts where the nearest known one has its knee, and it is left as soon as it is dominated. When
-// the stride is one and nothing around the leader is unseen, what is close gets second looks
-// (racing); when these change the leader, the climb goes on from there. A surface on which
-// nothing differs by more than takes do is not searched any finer. The confirmation ends it.
+// starts where the nearest one that was searched has its knee, and it is left as soon as it is
+// dominated. The default comes first and is searched like any other, but nothing starts from it.
+// When the stride is one and nothing around the leader is unseen, what is close gets second looks
+// (racing); when these change the leader, the climb goes on from there. A surface on which nothing
+// differs by more than takes do is not searched any finer. The confirmation ends it.
 //
 // Cliffs: a configuration that cannot be loaded keeps coarse waves from trying those that ask for
 // more of everything; around the leader everything is tried, so a leader at the edge is seen to
@@ -16,6 +17,7 @@
 #include <algorithm>
 #include <cmath>
 #include <deque>
+#include <set>
 
 #include "analyze/lattice.h"
 #include "analyze/racing_search.h"
@@ -37,13 +39,18 @@ constexpr double kFlat = 1.6;
 constexpr double kNearMiss = 0.15;
 // One probe by chance for so many configurations, and how many at most.
 constexpr size_t kPerProbe = 20, kMostProbes = 8;
+// Of searches as they are: of a wave, what is visited each time that strides are halved; looks of a
+// visit, and how many more each time that the number of loads doubles; loadings of a visit.
+constexpr double kOfAWave = 0.4, kLooks = 1.1, kLooksPerDoubling = 0.24, kLoadsPerVisit = 1.3;
 
 class AdaptiveSearch final : public RacingSearch {
  public:
   AdaptiveSearch(const Space& space, const SearchOptions& options)
-      : RacingSearch(space, options), lattice_(space), random_(options.seed) {
+      : RacingSearch(space, options), random_(options.seed) {
     for (size_t axis = 0; axis < lattice_.axes(); ++axis)
       strides_.push_back(lattice_.ordered(axis) ? std::max(1U, lattice_.size(axis) * 3 / 8) : 1);
+    for (const uint32_t stride : strides_)
+      halvings_ = std::max(halvings_, 1 + std::floor(std::log2(static_cast<double>(stride))));
     wave_.push_back(0);
   }
 
@@ -59,6 +66,10 @@ class AdaptiveSearch final : public RacingSearch {
       }
       if (auto trial = RepeatLeader()) return trial;
       if (PlanWave()) continue;
+      if (auto trial = Retry()) {
+        visiting_ = trial->configuration;
+        return trial;
+      }
       // Where nothing differs second looks would only feed the confirmation, which looks anyway.
       if (auto trial = flat_ ? std::nullopt : SecondLook()) return trial;
       if (!PlanWave()) return std::nullopt;
@@ -78,8 +89,15 @@ class AdaptiveSearch final : public RacingSearch {
     const auto leader = tried == nullptr ? std::nullopt : Leader(knowledge(), false);
     if (!first && leader && leader != configuration && Hopeless(configuration, *leader))
       return std::nullopt;
-    const auto load = loads_.Next(configuration, first ? std::nullopt : Reference(configuration));
-    if (!load) return std::nullopt;
+    const auto reference = first ? std::nullopt : Reference(configuration);
+    // The default's knee is of interest where it is all that there is; else that of the first one
+    // that others can start from.
+    const bool knee = first ? space_.configurations.size() == 1 : !reference;
+    const auto load = loads_.Next(configuration, reference, knee);
+    if (!load) {
+      searched_.insert(configuration);
+      return std::nullopt;
+    }
     const Point* known = evidence_.Find(configuration, *load);
     if (known != nullptr) return std::nullopt;
     return Look(configuration, *load, tried == nullptr ? "first look" : "looks for the best load");
@@ -102,12 +120,15 @@ class AdaptiveSearch final : public RacingSearch {
     });
   }
 
-  // The nearest configuration whose best load is known.
+  // The nearest configuration whose loads were searched to the end. Not the default, which has no
+  // place on the axes: with one instance and no batching it may be at its knee where others have
+  // hardly begun.
   std::optional<size_t> Reference(size_t configuration) const {
     std::optional<size_t> nearest;
     double least = 0;
-    for (const auto& [other, tried] : evidence_.tried()) {
+    for (const size_t other : searched_) {
       if (other == configuration || evidence_.Best(other, false) == nullptr) continue;
+      if (lattice_.PlaceOf(other).size() != lattice_.axes()) continue;
       const double distance = lattice_.Distance(configuration, other);
       if (!nearest || distance < least) nearest = other, least = distance;
     }
@@ -125,6 +146,8 @@ class AdaptiveSearch final : public RacingSearch {
       if (!load || evidence_.Find(*leader, *load) != nullptr) return std::nullopt;
       return Look(*leader, *load, "looks around the leader's load");
     }
+    // Nothing is steered by it where all were looked at; the confirmation repeats it anyway.
+    if (evidence_.tried().size() == space_.configurations.size()) return std::nullopt;
     return Look(*leader, best.load, "repeats the leader");
   }
 
@@ -139,7 +162,9 @@ class AdaptiveSearch final : public RacingSearch {
     if (!centre) return Search();
     for (;;) {
       if (centre_ == centre && done_) {
-        if (!Refine()) return PlanAroundNearMiss(*centre);
+        if (!Refine()) {
+          return evidence_.Best(*centre, false) == nullptr ? Search() : PlanAroundNearMiss(*centre);
+        }
       }
       centre_ = centre, done_ = true;
       AddWave(lattice_.Neighbours(*centre, strides_));
@@ -174,6 +199,23 @@ class AdaptiveSearch final : public RacingSearch {
     }
   }
 
+  // Where none that has a place keeps the constraints: the one that misses them by least, from
+  // which the way to those that do is shortest (Deb, "An efficient constraint handling method for
+  // genetic algorithms", 2000, has the same order).
+  std::optional<size_t> NearestToFeasible() const {
+    std::optional<size_t> nearest;
+    double least = 0;
+    for (const auto& [configuration, tried] : evidence_.tried()) {
+      if (lattice_.PlaceOf(configuration).size() != lattice_.axes()) continue;
+      for (const auto& [load, point] : tried.points) {
+        const auto violation = evidence_.Violation(point);
+        if (!violation || (nearest && *violation >= least)) continue;
+        nearest = configuration, least = *violation;
+      }
+    }
+    return nearest;
+  }
+
   // The leader that has a place, best first among what was tried.
   std::optional<size_t> Centre() const {
     std::optional<size_t> centre;
@@ -186,14 +228,14 @@ class AdaptiveSearch final : public RacingSearch {
       const double value = evidence_.Lower(*point, 0.5);
       if (!centre || value > most) centre = configuration, most = value;
     }
-    return centre;
+    if (centre || lattice_.axes() == 0 || options_.goal.constraints.empty()) return centre;
+    return NearestToFeasible();
   }
 
   // Nothing that has a place may win yet: places by chance, a few at a time, and not for ever.
   bool Search() {
     const size_t configurations = space_.configurations.size();
-    const size_t most = std::min(configurations, kMostProbes * 4);
-    if (evidence_.tried().size() >= most || ++searches_ > kMostProbes) return false;
+    if (evidence_.tried().size() >= configurations || ++searches_ > kMostProbes) return false;
     std::vector<size_t> wave;
     for (size_t i = 0; i < kMostProbes / 2; ++i)
       wave.push_back(1 + random_.Below(configurations - 1));
@@ -234,16 +276,8 @@ class AdaptiveSearch final : public RacingSearch {
 
   bool BeyondACliff(size_t configuration) const {
     if (!Coarse()) return false;
-    const Lattice::Place& place = lattice_.PlaceOf(configuration);
     return std::any_of(evidence_.tried().begin(), evidence_.tried().end(), [&](const auto& entry) {
-      const Lattice::Place& edge = lattice_.PlaceOf(entry.first);
-      if (!entry.second.refused || edge.size() != place.size()) return false;
-      for (size_t axis = 0; axis < edge.size(); ++axis) {
-        const bool more =
-            lattice_.ordered(axis) ? place[axis] >= edge[axis] : place[axis] == edge[axis];
-        if (!more) return false;
-      }
-      return true;
+      return entry.second.refused && lattice_.AsksForMore(configuration, entry.first);
     });
   }
 
@@ -265,28 +299,37 @@ class AdaptiveSearch final : public RacingSearch {
     return flat_ = squares / (n - 1) < kFlat * expected / n;
   }
 
-  Remaining ToExplore() const override {
-    Remaining out;
-    const size_t configurations = space_.configurations.size();
-    // What a search takes at most, by experience: some waves around the leader.
-    const size_t wave = std::min(configurations, 2 + 2 * lattice_.axes() * (lattice_.axes() + 1));
-    const size_t looks = std::min(space_.points(), 6 + 3 * wave * 3);
-    const size_t done = std::min<size_t>(looks, static_cast<size_t>(seen_));
-    out.trials = looks - done;
-    out.time = FromSeconds(
-        static_cast<double>(out.trials) *
-        (evidence_.warmup_cost() + Seconds(options_.shortest_window) + evidence_.load_cost() / 2));
-    out.upper_bound = true;
+  // By experience with simulated surfaces of all sizes (bench/search_surfaces.cc, sizes).
+  Effort ToExplore() const override {
+    const auto configurations = static_cast<double>(space_.configurations.size());
+    double visits = configurations;
+    if (space_.configurations.size() > kAll && lattice_.axes() > 0) {
+      const auto axes = static_cast<double>(lattice_.axes());
+      const double wave = 2 + 2 * axes * (axes + 1);
+      const double probes = std::min<double>(kMostProbes, configurations / kPerProbe);
+      visits = std::min(visits, wave + probes + kOfAWave * wave * halvings_);
+    }
+    size_t loads = 1;
+    for (const auto& of : space_.loads_of) loads = std::max(loads, of.size());
+    const double doublings = std::log2(static_cast<double>(loads));
+    const double all = visits * (kLooks + kLooksPerDoubling * doublings) + 1.5 * doublings;
+    const double trials = std::min(all, 1.5 * static_cast<double>(space_.points()));
+    const auto done = static_cast<double>(seen_);
+    Effort out{
+        .trials = std::max({trials - done, 0.1 * done, 1.0 + static_cast<double>(wave_.size())}),
+        .window = options_.shortest_window};
+    out.loads = out.trials * (kLoadsPerVisit * visits) / trials;
     return out;
   }
 
   void Seen(const Outcome& /*outcome*/) override { ++seen_; }
 
-  const Lattice lattice_;
   Random random_;
   std::vector<uint32_t> strides_;
+  double halvings_ = 1;  // of the longest, until it is one
   std::deque<size_t> wave_;
   std::optional<size_t> visiting_, centre_;
+  std::set<size_t> searched_;  // whose loads were searched to the end
   bool started_ = false, done_ = false, flat_ = false;
   size_t searches_ = 0;
   uint64_t seen_ = 0;

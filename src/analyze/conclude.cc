@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "analyze/breaking_load.h"
 #include "base/strings.h"
 #include "stats/interval.h"
 
@@ -90,7 +91,7 @@ Figure GainOver(const Knowledge& knowledge, size_t configuration, const Point& p
   double half =
       kNormal95 * std::hypot(knowledge.evidence.Error(point), knowledge.evidence.Error(*base));
   const Paired paired = knowledge.confirmation.Compare(configuration, 0);
-  if (paired.rounds >= kLeastRounds) difference = paired.difference, half = paired.half_width;
+  if (paired.known()) difference = paired.difference, half = paired.half_width;
   return {std::expm1(difference), std::expm1(difference - half), std::expm1(difference + half)};
 }
 
@@ -99,7 +100,7 @@ void Place(const Knowledge& knowledge, size_t leader, const Point& point, Standi
   const Point& best = *knowledge.evidence.Best(leader, true);
   const Paired paired = knowledge.confirmation.Compare(leader, standing.configuration);
   const std::string name = NameOf(knowledge.options, leader);
-  if (paired.rounds >= kLeastRounds) {
+  if (paired.known()) {
     const bool loses = paired.verdict == Paired::Verdict::kBetter;
     standing.kind = loses ? Kind::kLoses : Kind::kTies;
     standing.why = Format("{} {} by {} +- {} in {} paired rounds",
@@ -113,6 +114,32 @@ void Place(const Knowledge& knowledge, size_t leader, const Point& point, Standi
   standing.why = standing.kind == Kind::kLoses
                      ? Format("{} below {}", Percent(best.utility - point.utility), name)
                      : Format("cannot be told from {} by what was measured", name);
+}
+
+// In the chain of the load at which it does best.
+std::optional<Figure> BreakingLoadOf(const Knowledge& knowledge, size_t configuration,
+                                     const Point& best) {
+  if (knowledge.options.goal.constraints.empty()) return std::nullopt;
+  const std::vector<Chain> chains = ChainsOf(knowledge.space, configuration);
+  const auto of_best = std::find_if(chains.begin(), chains.end(), [&](const Chain& chain) {
+    return std::find(chain.begin(), chain.end(), best.load) != chain.end();
+  });
+  if (of_best == chains.end()) return std::nullopt;
+  return BreakingLoad(knowledge.space, knowledge.options, knowledge.evidence, configuration,
+                      *of_best);
+}
+
+// Said after why it stands where it does.
+void TellBreakingLoads(const Knowledge& knowledge, std::vector<Standing>& ranking) {
+  for (Standing& standing : ranking) {
+    if (!standing.breaking_load) continue;
+    const Figure& at = *standing.breaking_load;
+    const bool rate =
+        knowledge.space.loads[*standing.load].point.mode == run::LoadMode::kRequestRate;
+    AppendFormat(standing.why, "; {} holds up to {} {:.4g}{} [{:.4g}, {:.4g}]",
+                 ConstraintsText(knowledge.options.goal), rate ? "rate" : "concurrency", at.value,
+                 rate ? "/s" : "", *at.lower, *at.upper);
+  }
 }
 
 Ranked Stand(const Knowledge& knowledge, size_t configuration, const Tried& tried,
@@ -133,6 +160,7 @@ Ranked Stand(const Knowledge& knowledge, size_t configuration, const Tried& trie
   const LoadProfile profile = loads.Profile(configuration);
   standing.load_within = profile.within, standing.load_beyond = profile.beyond;
   standing.knee = profile.knee;
+  standing.breaking_load = BreakingLoadOf(knowledge, configuration, *point);
   // Among those that tie, what was measured longer comes before what chance may have lifted.
   out.order = knowledge.evidence.Lower(*point, 1);
   if (configuration == leader) {
@@ -189,6 +217,20 @@ void Settle(const Knowledge& knowledge, Conclusion& conclusion) {
   conclusion.verdict = Winner(knowledge, first, conclusion.ranking.size());
 }
 
+// A verdict stands for what was measured; this says what was not.
+std::string WhatTheBudgetCut(const Knowledge& knowledge, const Conclusion& conclusion, Cut cut) {
+  if (cut == Cut::kNothing) return "";
+  const size_t tried = conclusion.ranking.size(), of = knowledge.space.configurations.size();
+  if (cut == Cut::kSearch) {
+    return tried < of ? Format("; the budget ended the search with {} of {} configurations tried",
+                               tried, of)
+                      : "; the budget ended the search before all loads worth a look had one";
+  }
+  const bool wins = !conclusion.ranking.empty() && conclusion.ranking[0].kind == Kind::kWins;
+  return wins ? "; the budget ended the rounds that were to confirm it"
+              : "; the budget was spent before rounds could tell them apart";
+}
+
 }  // namespace
 
 double RacingBound(size_t configurations) {
@@ -212,7 +254,7 @@ bool Dominated(const Evidence& evidence, size_t configuration, const Point& lead
 std::optional<size_t> Leader(const Knowledge& knowledge, bool strict) {
   const Evidence& evidence = knowledge.evidence;
   const auto confirmed = knowledge.confirmation.Leader();
-  if (confirmed && knowledge.confirmation.rounds() >= kLeastRounds &&
+  if (confirmed && knowledge.confirmation.rounds() >= kClearRounds &&
       evidence.Best(*confirmed, strict) != nullptr)
     return confirmed;
   std::optional<size_t> leader;
@@ -238,7 +280,7 @@ std::vector<size_t> Rivals(const Knowledge& knowledge, size_t leader) {
     if (point == nullptr) continue;
     const Paired paired = knowledge.confirmation.Compare(leader, configuration);
     if (paired.verdict == Paired::Verdict::kBetter) continue;
-    const bool open = paired.rounds < kLeastRounds;
+    const bool open = !paired.known();
     if (open && Dominated(evidence, configuration, *best, bound)) continue;
     found.emplace_back(-point->utility, configuration);
   }
@@ -248,7 +290,7 @@ std::vector<size_t> Rivals(const Knowledge& knowledge, size_t leader) {
   return out;
 }
 
-Conclusion Conclude(const Knowledge& knowledge, bool budget_spent) {
+Conclusion Conclude(const Knowledge& knowledge, Cut cut) {
   const auto leader = Leader(knowledge, true);
   std::vector<Ranked> all;
   for (const auto& [configuration, tried] : knowledge.evidence.tried())
@@ -258,10 +300,11 @@ Conclusion Conclude(const Knowledge& knowledge, bool budget_spent) {
                                               : a.order > b.order;
   });
   Conclusion out;
-  out.budget_spent = budget_spent;
+  out.budget_spent = cut != Cut::kNothing;
   for (Ranked& ranked : all) out.ranking.push_back(std::move(ranked.standing));
   Settle(knowledge, out);
-  if (budget_spent) out.verdict += "; the budget was spent before more could be told";
+  TellBreakingLoads(knowledge, out.ranking);
+  out.verdict += WhatTheBudgetCut(knowledge, out, cut);
   std::vector<const Figures*> points;
   for (const Standing& standing : out.ranking)
     points.push_back(standing.load ? &standing.figures : nullptr);

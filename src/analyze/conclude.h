@@ -30,6 +30,8 @@ std::optional<size_t> Leader(const Knowledge& knowledge, bool strict);
 // The configurations that the leader was not yet shown to beat, best first.
 std::vector<size_t> Rivals(const Knowledge& knowledge, size_t leader);
 
-Conclusion Conclude(const Knowledge& knowledge, bool budget_spent);
+// What the budget cut short, if anything.
+enum class Cut : uint8_t { kNothing, kSearch, kRounds };
+Conclusion Conclude(const Knowledge& knowledge, Cut cut);
 
 }  // namespace sextant::analyze

@@ -57,6 +57,11 @@ void Confirmation::Drop(size_t configuration) {
   series_.erase(configuration);
 }
 
+void Confirmation::Miss(size_t configuration) {
+  if (missed_[configuration]++ > 0 || pending_.empty()) return Drop(configuration);
+  std::rotate(pending_.begin(), std::prev(pending_.end()), pending_.end());
+}
+
 std::vector<double> Confirmation::Differences(size_t first, size_t second) const {
   std::vector<double> out;
   const auto a = series_.find(first), b = series_.find(second);
@@ -96,9 +101,16 @@ Paired Confirmation::Compare(size_t first, size_t second) const {
   const double student = stats::StudentQuantile(freedom, 0.025) / kNormal95;
   out.half_width =
       kBound * student * std::pow(std::max(1.0, most / n), 0.25) / std::sqrt(n) * deviation;
-  if (differences.size() < kLeastRounds) return out;
-  const double size = std::abs(out.difference);
   using Verdict = Paired::Verdict;
+  const double size = std::abs(out.difference);
+  if (differences.size() < kLeastRounds) {
+    const bool clear = differences.size() == kClearRounds && size > out.half_width &&
+                       std::all_of(differences.begin(), differences.end(), [&](double d) {
+                         return std::abs(d) > kClear * deviation && (d > 0) == (out.difference > 0);
+                       });
+    if (clear) out.verdict = out.difference > 0 ? Verdict::kBetter : Verdict::kWorse;
+    return out;
+  }
   if (size > out.half_width) {
     out.verdict = out.difference > 0 ? Verdict::kBetter : Verdict::kWorse;
     return out;
@@ -119,33 +131,21 @@ std::optional<size_t> Confirmation::Leader() const {
       continue;
     }
     const Paired paired = Compare(contender.configuration, *leader);
-    if (paired.rounds >= kLeastRounds && paired.difference > 0) leader = contender.configuration;
+    if (paired.known() && paired.difference > 0) leader = contender.configuration;
   }
   return leader;
 }
 
-std::vector<Confirmation::Contender> Confirmation::Open(size_t leader) const {
-  std::vector<Contender> open;
-  for (const Contender& contender : contenders_) {
-    if (contender.configuration == leader) continue;
-    if (Compare(leader, contender.configuration).verdict == Paired::Verdict::kOpen)
-      open.push_back(contender);
-  }
-  return open;
-}
-
-size_t Confirmation::ToCome(size_t usual_rounds) const {
-  const auto leader = Leader();
-  const size_t open = leader ? Open(*leader).size() : 0;
-  const size_t rounds = round_ < usual_rounds ? usual_rounds - round_ : pending_.empty() ? 1 : 0;
-  return pending_.size() + (open == 0 ? 0 : (open + 1) * rounds);
-}
-
 // The leader, and all that are not decided against it.
-void Confirmation::StartRound() {
+void Confirmation::StartRound(std::optional<size_t> loaded) {
   const auto leader = Leader();
   if (!leader) return;
-  std::vector<Contender> open = Open(*leader);
+  std::vector<Contender> open;
+  for (const Contender& contender : contenders_) {
+    if (contender.configuration == *leader) continue;
+    if (Compare(*leader, contender.configuration).verdict == Paired::Verdict::kOpen)
+      open.push_back(contender);
+  }
   if (open.empty()) return;
   const auto of_leader =
       std::find_if(contenders_.begin(), contenders_.end(),
@@ -154,14 +154,18 @@ void Confirmation::StartRound() {
   open.insert(open.begin() + static_cast<ptrdiff_t>(open.size() / 2), *of_leader);
   ++round_;
   pending_ = std::move(open);
-  if (round_ % 2 == 1) std::reverse(pending_.begin(), pending_.end());
+  // Who was last in a round is first in the next.
+  const bool first = pending_.front().configuration == loaded;
+  const bool last = pending_.back().configuration == loaded;
+  if (first != last ? first : round_ % 2 == 1) std::reverse(pending_.begin(), pending_.end());
 }
 
-std::optional<Confirmation::Contender> Confirmation::Next(double expected) {
+std::optional<Confirmation::Contender> Confirmation::Next(double expected,
+                                                          std::optional<size_t> loaded) {
   expected_ = 2 * expected;
   if (pending_.empty()) {
     Pool();
-    StartRound();
+    StartRound(loaded);
   }
   return pending_.empty() ? std::nullopt : std::optional(pending_.back());
 }

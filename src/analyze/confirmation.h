@@ -5,6 +5,10 @@
 // what drifts slowly is the same for all in a round, and the differences within rounds tell who is
 // better. Only these takes decide: the ones that chose the leader flatter it.
 //
+// What is far apart needs no third round: where every difference of two rounds is three standard
+// deviations and of one sign, equals would show that once in some 10^5 times by noise and once in
+// 400 by one of them being slow in both.
+//
 // The variance of a pair's differences is blended with that of all pairs and with what was expected
 // (three rounds alone say little of it). Rounds go on until a pair is decided, so each look has a
 // bound of Wang and Tsiatis ("Approximately optimal one-parameter boundaries for group sequential
@@ -28,12 +32,20 @@ namespace sextant::analyze {
 
 inline constexpr double kResolution = 0.01;  // what is nearer than this ties
 inline constexpr size_t kLeastRounds = 3, kMostRounds = 10;
+// What is this many standard deviations of a single difference apart in every round is decided
+// after so few.
+inline constexpr double kClear = 3;
+inline constexpr size_t kClearRounds = 2;
 
 struct Paired {
   enum class Verdict : uint8_t { kOpen, kBetter, kWorse, kTie };
   Verdict verdict = Verdict::kOpen;       // of the first against the second
   double difference = 0, half_width = 0;  // of utilities
   size_t rounds = 0;
+  // There were rounds enough to go by its difference.
+  bool known() const {
+    return rounds >= kLeastRounds || verdict == Verdict::kBetter || verdict == Verdict::kWorse;
+  }
 };
 
 class Confirmation {
@@ -47,14 +59,15 @@ class Confirmation {
   bool Has(size_t configuration) const { return series_.contains(configuration); }
   // It cannot win after all: its constraints do not hold, or it cannot be measured any more.
   void Drop(size_t configuration);
+  // Its take told nothing: it is asked for again at the end of the round, the second time dropped.
+  void Miss(size_t configuration);
   // The next to be measured; nothing: every pair with the leader is decided. `expected`: the
-  // variance of a single take.
-  std::optional<Contender> Next(double expected);
+  // variance of a single take. `loaded`: what can be measured without loading it, where there is a
+  // choice.
+  std::optional<Contender> Next(double expected, std::optional<size_t> loaded = {});
   void Report(size_t configuration, double utility);
 
   Paired Compare(size_t first, size_t second) const;
-  // Takes still to come, where a pair usually takes so many rounds until it is decided.
-  size_t ToCome(size_t usual_rounds) const;
   // The best of the contenders by their common rounds.
   std::optional<size_t> Leader() const;
   const std::vector<Contender>& contenders() const { return contenders_; }
@@ -65,13 +78,12 @@ class Confirmation {
   using Series = std::map<size_t, double>;  // utility by round
   std::vector<double> Differences(size_t first, size_t second) const;
   void Pool();
-  // Of the contenders but the leader, those that are not decided against it.
-  std::vector<Contender> Open(size_t leader) const;
-  void StartRound();
+  void StartRound(std::optional<size_t> loaded);
 
   std::vector<Contender> contenders_;  // without those dropped
   std::map<size_t, Series> series_;
-  std::vector<Contender> pending_;  // of this round, the last is next
+  std::map<size_t, size_t> missed_;  // how often
+  std::vector<Contender> pending_;   // of this round, the last is next
   size_t round_ = 0;
   double expected_ = 1e-3;  // of a difference
   double pooled_ = 1e-3;

@@ -63,6 +63,39 @@ TEST(Confirmation, NearlyAlwaysFindsWhatIsClearlyBetter) {
   EXPECT_LE(takes, 500U * 24);
 }
 
+TEST(Confirmation, IsOverAfterTwoRoundsWhereTheDifferenceIsManyTimesItsError) {
+  Random random(3);
+  int wins = 0, right = 0;
+  size_t takes = 0;
+  for (int i = 0; i < 1000; ++i) {
+    const End end = Play(random, 2, 0.25, 0);
+    right += end.wins && end.leader == 0 ? 1 : 0;
+    takes += end.takes;
+    // Of equals it says that hardly ever.
+    const End equal = Play(random, 2, 0, 0);
+    wins += equal.wins && equal.takes == 2 * kClearRounds ? 1 : 0;
+  }
+  EXPECT_GE(right, 990);
+  EXPECT_LE(takes, 1000U * 5);
+  EXPECT_LE(wins, 5);
+}
+
+TEST(Confirmation, BeginsWithWhatIsLoadedAndKeepsOnTurning) {
+  Confirmation confirmation;
+  confirmation.Join({0, 0});
+  confirmation.Join({1, 0});
+  std::vector<size_t> order;
+  std::optional<size_t> loaded = 1;
+  while (const auto next = confirmation.Next(kVariance, loaded)) {
+    order.push_back(next->configuration);
+    loaded = next->configuration;
+    // Too near to be told quickly.
+    confirmation.Report(next->configuration, next->configuration == 0 ? 0.02 : 0);
+    if (order.size() == 6) break;
+  }
+  EXPECT_EQ(order, (std::vector<size_t>{1, 0, 0, 1, 1, 0}));
+}
+
 TEST(Confirmation, IsNotFooledByDrift) {
   Random random(2);
   int wins = 0, right = 0;

@@ -14,6 +14,9 @@ constexpr double kWithinSecond = 0.025, kBetween = 0.012, kBelief = 6;
 constexpr double kClip = 3;
 // Below this a figure's logarithm says nothing.
 constexpr double kLeast = 1e-9, kLeastShare = 1e-4;
+// What the belief of how figures without intervals vary is worth beside their takes; and how much a
+// maximum of memory may be another the next time.
+constexpr double kSpreadBelief = 1, kOfMemory = 0.01;
 // Takes of a point whose constraints are violated by little, until that is believed.
 constexpr size_t kBelievedTakes = 3;
 
@@ -55,17 +58,30 @@ void Evidence::Add(const Outcome& outcome) {
   ++tried.looks;
   loaded_ = outcome.trial.configuration;
   if (outcome.status == Outcome::Status::kRefused) {
-    tried.refused = true;
     loaded_.reset();
+    ++tried.refusals;
+    const bool measured = tried.measured();
+    tried.refused = !measured || tried.refusals >= kMostRefusals;
+    tried.refused_at = outcome.trial.load;
+    // What was loaded before can be loaded, and what was under load died of that load perhaps: it
+    // is this point's failure.
+    if (measured || outcome.cost_s > 0) {
+      Point& point = tried.points[outcome.trial.load];
+      point.load = outcome.trial.load;
+      ++point.failures;
+    }
     return;
   }
+  if (tried.refusals < kMostRefusals) tried.refused = false;
   Point& point = tried.points[outcome.trial.load];
   point.load = outcome.trial.load;
   if (outcome.status == Outcome::Status::kFailed) {
     ++point.failures;
     return;
   }
-  warmup_seconds_ += std::max(0.0, outcome.cost_s - Seconds(outcome.trial.window)), ++warmups_;
+  const auto parts = static_cast<double>(options_.parts);
+  warmup_seconds_ += std::max(0.0, outcome.cost_s / parts - Seconds(outcome.trial.window));
+  ++warmups_;
   point.takes.push_back({outcome.trial.window, outcome.figures});
   Refresh(point);
 }
@@ -83,7 +99,7 @@ void Evidence::Refresh(Point& point) {
   };
   residuals(-1);
   point.figures = CombineTakes(point.takes);
-  point.holds = CheckAll(options_.goal.constraints, point.figures);
+  point.holds = HoldsAt(point);
   point.utilities.clear(), point.variances.clear();
   for (const Take& take : point.takes) {
     const auto utility = Utility(take.figures);
@@ -97,6 +113,25 @@ void Evidence::Refresh(Point& point) {
   for (const double v : point.variances) weights += 1 / v;
   point.variance = 1 / weights;
   point.utility = RobustMean(point.utilities, point.variances, 1);
+}
+
+// A figure with an interval decides by that; one without by what its takes differ by, so that near
+// its limit a single take decides nothing.
+Holds Evidence::HoldsAt(const Point& point) const {
+  Figures figures = point.figures;
+  for (const Constraint& constraint : options_.goal.constraints) {
+    const auto found = figures.find(constraint.field);
+    if (found == figures.end() || (found->second.lower && found->second.upper)) continue;
+    Figure& figure = found->second;
+    const Field* field = FindField(constraint.field);
+    const bool bytes = field != nullptr && field->unit == "bytes";
+    if (!(figure.value > 0) || (bytes && point.takes.size() > 1)) continue;
+    const double error =
+        bytes ? kOfMemory : SpreadOfTakes(point.takes, constraint.field, kSpreadBelief);
+    figure.lower = figure.value * std::exp(-kNormal95 * error);
+    figure.upper = figure.value * std::exp(kNormal95 * error);
+  }
+  return CheckAll(options_.goal.constraints, figures);
 }
 
 std::optional<double> Evidence::Utility(const Figures& figures) const {
@@ -196,6 +231,18 @@ bool Evidence::NearMiss(const Point& point, double share) const {
   return true;
 }
 
+std::optional<double> Evidence::Violation(const Point& point) const {
+  if (!point.ranked() || point.holds == Holds::kUnknown) return std::nullopt;
+  double sum = 0;
+  for (const Constraint& constraint : options_.goal.constraints) {
+    const double value = point.figures.find(constraint.field)->second.value;
+    if (!(value > 0) || constraint.limit <= 0) continue;
+    const double over = std::log(value / constraint.limit);
+    sum += std::max(0.0, constraint.at_most ? over : -over);
+  }
+  return sum;
+}
+
 const Point* Evidence::Best(size_t configuration, bool strict) const {
   const Tried* tried = Find(configuration);
   if (tried == nullptr || tried->refused) return nullptr;
@@ -215,8 +262,12 @@ double Evidence::warmup_cost() const {
   return warmups_ == 0 ? Seconds(options_.warmup_cost) : warmup_seconds_ / warmups_;
 }
 
+double Evidence::TakeCost(Nanos window) const {
+  return static_cast<double>(options_.parts) * (warmup_cost() + Seconds(window));
+}
+
 double Evidence::Cost(const Trial& trial) const {
-  return (loaded_ == trial.configuration ? 0 : load_cost()) + warmup_cost() + Seconds(trial.window);
+  return (loaded_ == trial.configuration ? 0 : load_cost()) + TakeCost(trial.window);
 }
 
 }  // namespace sextant::analyze

@@ -11,6 +11,7 @@
 // Threads: plain values.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <string>
@@ -25,6 +26,8 @@ namespace sextant::analyze {
 inline constexpr double kSlowTake = 0.12;
 // An undecided constraint gets so many takes until it counts as one that does not hold.
 inline constexpr size_t kDecidingTakes = 12;
+// A configuration that was measured and is refused so often is given up.
+inline constexpr uint64_t kMostRefusals = 3;
 
 struct Point {
   size_t load = 0;
@@ -45,8 +48,16 @@ struct Point {
 
 struct Tried {
   std::map<size_t, Point> points;  // by load
+  // It cannot be had: it was refused before anything of it was measured, or too often afterwards.
   bool refused = false;
-  uint64_t looks = 0;  // outcomes, failures included
+  uint64_t refusals = 0;
+  size_t refused_at = 0;  // the load that was to be measured then
+  uint64_t looks = 0;     // outcomes, failures included
+
+  bool measured() const {
+    return std::any_of(points.begin(), points.end(),
+                       [](const auto& entry) { return entry.second.measured(); });
+  }
 };
 
 class Evidence {
@@ -67,6 +78,10 @@ class Evidence {
   // They are missed by no more than this share of the limit.
   bool NearMiss(const Point& point, double share) const;
 
+  // By how much its constraints are missed in all, as logarithms; nothing where a figure is
+  // missing.
+  std::optional<double> Violation(const Point& point) const;
+
   // Less so many standard errors.
   double Lower(const Point& point, double z) const;
   // How much more than its utility the configuration's best point may be worth because the takes
@@ -83,10 +98,12 @@ class Evidence {
   double load_cost() const;                // seconds, of one configuration
   double warmup_cost() const;              // seconds, of one take
   std::optional<size_t> loaded() const { return loaded_; }
+  double TakeCost(Nanos window) const;    // seconds, of a take with its warm-up
   double Cost(const Trial& trial) const;  // seconds, expected
 
  private:
   void Refresh(Point& point);
+  Holds HoldsAt(const Point& point) const;
   double Within(const Figures& figures, Nanos window) const;
 
   const SearchOptions& options_;

@@ -11,6 +11,8 @@ namespace {
 constexpr int kWindows = 3;
 // Of the budget for the points; the rest is for second looks and the confirmation.
 constexpr double kShare = 0.6;
+// Times the points, with second looks.
+constexpr double kWithSecondLooks = 1.2;
 
 class ExhaustiveSearch final : public RacingSearch {
  public:
@@ -21,8 +23,9 @@ class ExhaustiveSearch final : public RacingSearch {
     if (!options.budget || left_ == 0) return;
     const double fixed =
         static_cast<double>(space.configurations.size()) * Seconds(options.load_cost) +
-        static_cast<double>(left_) * Seconds(options.warmup_cost);
-    const double each = (kShare * Seconds(*options.budget) - fixed) / static_cast<double>(left_);
+        static_cast<double>(left_ * options.parts) * Seconds(options.warmup_cost);
+    const double each =
+        (kShare * Seconds(*options.budget) - fixed) / static_cast<double>(left_ * options.parts);
     window_ = std::clamp(FromSeconds(each), shortest, std::max(shortest, longest));
   }
 
@@ -35,7 +38,26 @@ class ExhaustiveSearch final : public RacingSearch {
         return Trial{configuration_, loads[at_], window_, "every point"};
       ++configuration_, at_ = 0;
     }
+    if (auto trial = LoadsOfRetried()) return trial;
+    if (auto trial = Retry()) {
+      retried_.push_back(trial->configuration);
+      trial->window = window_;
+      return trial;
+    }
     return SecondLook();
+  }
+
+  // Of what was refused once and then was not.
+  std::optional<Trial> LoadsOfRetried() const {
+    for (const size_t configuration : retried_) {
+      const Tried* tried = evidence_.Find(configuration);
+      if (tried == nullptr || tried->refused) continue;
+      for (const uint32_t load : space_.loads_of[configuration]) {
+        if (evidence_.Find(configuration, load) == nullptr)
+          return Trial{configuration, load, window_, "every point"};
+      }
+    }
+    return std::nullopt;
   }
 
   void Seen(const Outcome& outcome) override {
@@ -46,23 +68,22 @@ class ExhaustiveSearch final : public RacingSearch {
       ++at_;
   }
 
-  Remaining ToExplore() const override {
-    Remaining out;
+  Effort ToExplore() const override {
     size_t points = 0, configurations = 0;
     for (size_t c = configuration_; c < space_.configurations.size(); ++c) {
       points += space_.loads_of[c].size() - (c == configuration_ ? at_ : 0);
       ++configurations;
     }
-    out.trials = points;
-    out.time =
-        FromSeconds(static_cast<double>(configurations) * evidence_.load_cost() +
-                    static_cast<double>(points) * (evidence_.warmup_cost() + Seconds(window_)));
-    return out;
+    return {.trials = static_cast<double>(points),
+            .loads = static_cast<double>(configurations),
+            .most = kWithSecondLooks,
+            .window = window_};
   }
 
   Nanos window_{0};
   size_t left_ = 0;
   size_t configuration_ = 0, at_ = 0;
+  std::vector<size_t> retried_;
 };
 
 }  // namespace

@@ -56,6 +56,15 @@ std::optional<size_t> Lattice::Centre() const {
   return nearest;
 }
 
+bool Lattice::AsksForMore(size_t a, size_t b) const {
+  const Place &x = PlaceOf(a), &y = PlaceOf(b);
+  if (a == b || x.size() != axes() || y.size() != axes() || axes() == 0) return false;
+  for (size_t axis = 0; axis < axes(); ++axis) {
+    if (ordered_[axis] ? x[axis] < y[axis] : x[axis] != y[axis]) return false;
+  }
+  return true;
+}
+
 double Lattice::Distance(size_t a, size_t b) const {
   const Place &x = PlaceOf(a), &y = PlaceOf(b);
   if (x.size() != axes() || y.size() != axes() || a == b) return a == b ? 0 : kFar;

@@ -24,6 +24,8 @@ class Lattice {
   std::optional<size_t> Centre() const;
   // Steps between two, diagonals count once; large when one is the default.
   double Distance(size_t a, size_t b) const;
+  // At least as much as `b` on every axis that has an order, and the same on the others.
+  bool AsksForMore(size_t a, size_t b) const;
   // Those at `strides` (one per axis) from this one, along every axis and along every diagonal of
   // two; a stride of 0 leaves its axis alone. What the space lacks is left out.
   std::vector<size_t> Neighbours(size_t configuration, const std::vector<uint32_t>& strides) const;

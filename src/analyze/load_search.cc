@@ -14,6 +14,8 @@ constexpr double kWorth = 0.015;
 constexpr double kWorthOfLimit = 0.005;
 // What others have not shown, loads that were not looked at may still bring.
 constexpr double kUnseen = 0.05;
+// Where no other was measured at such a load, anything is possible.
+constexpr double kUnknownGain = 100;
 // Throughput no longer grows from where it has reached this share of its maximum.
 constexpr double kAtKnee = 0.97;
 
@@ -223,16 +225,16 @@ std::optional<size_t> LoadSearch::TowardsKnee(const View& view) const {
 }
 
 std::optional<size_t> LoadSearch::InChain(const View& view, const Chain& chain,
-                                          std::optional<size_t> reference) const {
+                                          std::optional<size_t> reference, bool knee) const {
   if (!view.any) return Guess(chain, reference);
   if (!view.best) return TowardsFeasible(view, chain);
   if (Saturated(view, chain, reference)) return std::nullopt;
   if (const auto next = Climb(view, chain, !reference)) return next;
-  return reference ? std::nullopt : TowardsKnee(view);
+  return knee ? TowardsKnee(view) : std::nullopt;
 }
 
-std::optional<size_t> LoadSearch::Next(size_t configuration,
-                                       std::optional<size_t> reference) const {
+std::optional<size_t> LoadSearch::Next(size_t configuration, std::optional<size_t> reference,
+                                       bool knee) const {
   const Tried* tried = evidence_.Find(configuration);
   if (tried != nullptr && tried->refused) return std::nullopt;
   const Point* known = reference ? evidence_.Best(*reference, false) : nullptr;
@@ -243,7 +245,7 @@ std::optional<size_t> LoadSearch::Next(size_t configuration,
     if (known != nullptr && !SameChain(space_.loads[known->load], space_.loads[chain.front()]))
       continue;
     const View view = Look(configuration, chain);
-    if (const auto next = InChain(view, chain, reference)) return chain[*next];
+    if (const auto next = InChain(view, chain, reference, knee)) return chain[*next];
   }
   return std::nullopt;
 }
@@ -288,17 +290,21 @@ double LoadSearch::Potential(size_t configuration) const {
   return 0;
 }
 
-// What others gained from this load to their best.
+// What others gained from this load, or from the nearest below it that they were measured at, to
+// their best. The default does not count where it is not one of them: its knee may be elsewhere.
 double LoadSearch::GainOfOthers(size_t load) const {
-  double most = 0;
+  std::optional<double> most;
   for (const auto& [configuration, tried] : evidence_.tried()) {
     if (tried.points.size() < 2) continue;
-    const auto here = tried.points.find(load);
     const Point* best = evidence_.Best(configuration, false);
-    if (here == tried.points.end() || best == nullptr || !here->second.ranked()) continue;
-    most = std::max(most, best->utility - here->second.utility);
+    auto here = tried.points.upper_bound(load);
+    if (here == tried.points.begin() || best == nullptr) continue;
+    --here;
+    if (!here->second.ranked() || !SameChain(space_.loads[here->first], space_.loads[load]))
+      continue;
+    most = std::max(most.value_or(0), best->utility - here->second.utility);
   }
-  return most + kUnseen;
+  return most ? *most + kUnseen : kUnknownGain;
 }
 
 LoadProfile LoadSearch::Profile(size_t configuration) const {
@@ -313,7 +319,9 @@ LoadProfile LoadSearch::Profile(size_t configuration) const {
       const Point* point = evidence_.Find(configuration, load);
       if (point == nullptr) continue;
       const double value = space_.loads[load].point.value;
-      const bool beyond = !point->measured() || point->holds == Holds::kNo;
+      // Undecided on the wrong side of the limit: not known to be within at any rate.
+      const bool beyond = !point->measured() || point->holds == Holds::kNo ||
+                          (point->holds == Holds::kUndecided && !evidence_.Usable(*point, false));
       if (!beyond && point->holds == Holds::kYes) profile.within = value, profile.beyond.reset();
       if (beyond && !profile.beyond) profile.beyond = value;
       const auto figure = point->figures.find("throughput");

@@ -31,8 +31,10 @@ class LoadSearch {
 
   // The load to look at next in this configuration, nothing when more looks at other loads cannot
   // gain anything worth it. `reference`: a configuration whose loads were searched before, from
-  // whose knee it starts; none: from the middle, and the knee is located too.
-  std::optional<size_t> Next(size_t configuration, std::optional<size_t> reference) const;
+  // whose knee it starts; none: from the middle, and in wider steps. With `knee` it goes on until
+  // the knee is located, too.
+  std::optional<size_t> Next(size_t configuration, std::optional<size_t> reference,
+                             bool knee) const;
   // Loads around the best of a configuration that leads, whatever others suggest.
   std::optional<size_t> Around(size_t configuration) const;
   LoadProfile Profile(size_t configuration) const;
@@ -45,7 +47,7 @@ class LoadSearch {
   View Look(size_t configuration, const Chain& chain) const;
   size_t Guess(const Chain& chain, std::optional<size_t> reference) const;
   std::optional<size_t> InChain(const View& view, const Chain& chain,
-                                std::optional<size_t> reference) const;
+                                std::optional<size_t> reference, bool knee) const;
   std::optional<size_t> TowardsFeasible(const View& view, const Chain& chain) const;
   std::optional<size_t> Climb(const View& view, const Chain& chain, bool full) const;
   bool Saturated(const View& view, const Chain& chain, std::optional<size_t> reference) const;

@@ -18,13 +18,18 @@ constexpr double kFarBehind = 0.25;
 // Of the budget, what is kept for the confirmation at most.
 constexpr double kReserveShare = 0.35;
 constexpr size_t kReservedContenders = 3;
-// What a confirmation usually is, for saying how long the search still takes.
-constexpr size_t kUsualContenders = 2, kUsualRounds = 6;
+// What rounds take, by experience: usually, and in one search of ten; and how many of the takes
+// need their configuration loaded.
+constexpr double kTakesOfRounds = 9, kMostTakesOfRounds = 26, kLoadsPerTake = 0.7;
 
 }  // namespace
 
 RacingSearch::RacingSearch(const Space& space, const SearchOptions& options)
-    : space_(space), options_(options), evidence_(options_), loads_(space_, options_, evidence_) {}
+    : space_(space),
+      options_(options),
+      evidence_(options_),
+      loads_(space_, options_, evidence_),
+      lattice_(space_) {}
 
 std::optional<Trial> RacingSearch::Next() {
   if (asked_) return asked_;
@@ -32,7 +37,7 @@ std::optional<Trial> RacingSearch::Next() {
   if (!explored_) {
     auto trial = Explore();
     if (trial && !Affordable(*trial, Reserve())) {
-      budget_spent_ = true;
+      cut_ = Cut::kSearch;
       trial.reset();
     }
     if (trial) return asked_ = std::move(trial);
@@ -40,10 +45,9 @@ std::optional<Trial> RacingSearch::Next() {
   }
   auto trial = Confirm();
   if (trial && !Affordable(*trial, 0)) {
-    budget_spent_ = true;
+    if (cut_ == Cut::kNothing) cut_ = Cut::kRounds;
     trial.reset();
   }
-  ended_ = !trial;
   return asked_ = std::move(trial);
 }
 
@@ -55,18 +59,21 @@ void RacingSearch::Report(const Outcome& outcome) {
   evidence_.Add(outcome);
   Seen(outcome);
   if (!in_round) return;
+  ++confirming_takes_;
   const Point* point = evidence_.Find(outcome.trial.configuration, outcome.trial.load);
   const auto utility = outcome.status == Outcome::Status::kMeasured
                            ? evidence_.Utility(outcome.figures)
                            : std::nullopt;
   if (utility && point != nullptr && evidence_.Usable(*point, false)) {
     confirmation_.Report(outcome.trial.configuration, *utility);
-  } else {
+  } else if (outcome.status == Outcome::Status::kMeasured) {
     confirmation_.Drop(outcome.trial.configuration);
+  } else {
+    confirmation_.Miss(outcome.trial.configuration);
   }
 }
 
-Conclusion RacingSearch::Conclude() const { return analyze::Conclude(knowledge(), budget_spent_); }
+Conclusion RacingSearch::Conclude() const { return analyze::Conclude(knowledge(), cut_); }
 
 bool RacingSearch::Affordable(const Trial& trial, double reserve) const {
   if (!options_.budget) return true;
@@ -75,7 +82,7 @@ bool RacingSearch::Affordable(const Trial& trial, double reserve) const {
 
 double RacingSearch::Reserve() const {
   if (!options_.budget) return 0;
-  const double take = evidence_.load_cost() + evidence_.warmup_cost() + Seconds(ConfirmWindow());
+  const double take = evidence_.load_cost() + evidence_.TakeCost(ConfirmWindow());
   const double wanted = static_cast<double>(kLeastRounds * kReservedContenders) * take;
   const size_t rivals = space_.configurations.size() - 1;
   return rivals == 0 ? 0 : std::min(wanted, kReserveShare * Seconds(*options_.budget));
@@ -93,25 +100,55 @@ Nanos RacingSearch::ConfirmWindow() const {
 
 std::optional<Trial> RacingSearch::SecondLook() const {
   const auto leader = Leader(knowledge(), false);
-  std::optional<Trial> out;
+  std::vector<Trial> wanted;
+  size_t rivals = 0, others = 0;
   for (const auto& [configuration, tried] : evidence_.tried()) {
-    auto trial = SecondLook(configuration, tried, leader);
-    if (!trial) continue;
-    // What is loaded goes first: it costs no switch.
-    if (configuration == evidence_.loaded()) return trial;
-    if (!out) out = std::move(trial);
+    auto look = SecondLook(configuration, tried, leader);
+    if (!look) continue;
+    (look->again ? rivals : others) += configuration == leader && look->again ? 0 : 1;
+    wanted.push_back(std::move(look->trial));
   }
-  return out;
+  // A single rival is measured against the leader in rounds whatever a second look says of it,
+  // unless the search might go on from there.
+  const bool all = evidence_.tried().size() == space_.configurations.size();
+  if (wanted.empty() || (all && others == 0 && rivals <= 1)) return std::nullopt;
+  // What is loaded goes first: it costs no switch.
+  const auto loaded = std::find_if(wanted.begin(), wanted.end(), [&](const Trial& trial) {
+    return trial.configuration == evidence_.loaded();
+  });
+  return loaded == wanted.end() ? wanted.front() : *loaded;
 }
 
-std::optional<Trial> RacingSearch::SecondLook(size_t configuration, const Tried& tried,
-                                              std::optional<size_t> leader) const {
+std::optional<Trial> RacingSearch::Retry() const {
+  const auto believed = [&](size_t configuration) {
+    return std::any_of(evidence_.tried().begin(), evidence_.tried().end(), [&](const auto& entry) {
+      return entry.second.refused && entry.second.refusals > 1 &&
+             lattice_.AsksForMore(configuration, entry.first);
+    });
+  };
+  std::optional<size_t> next;
+  for (const auto& [configuration, tried] : evidence_.tried()) {
+    if (!tried.refused || tried.refusals != 1 || believed(configuration)) continue;
+    // What asks for the least comes first.
+    if (!next || lattice_.AsksForMore(*next, configuration)) next = configuration;
+  }
+  if (!next) return std::nullopt;
+  // Where the server died under a load, less of it may do.
+  const Tried& tried = *evidence_.Find(*next);
+  const size_t load = tried.points.empty() ? tried.refused_at : space_.loads_of[*next].front();
+  return Trial{*next, load, options_.shortest_window, "tries again what was refused"};
+}
+
+std::optional<RacingSearch::Wanted> RacingSearch::SecondLook(size_t configuration,
+                                                             const Tried& tried,
+                                                             std::optional<size_t> leader) const {
   const Point* best = leader ? evidence_.Best(*leader, false) : nullptr;
   const double bound = RacingBound(evidence_.tried().size());
-  const auto look = [&](const Point& point, double longer, std::string reason) {
-    const double window = longer * Seconds(options_.shortest_window);
-    return Trial{configuration, point.load, std::min(FromSeconds(window), options_.longest_window),
-                 std::move(reason)};
+  const auto look = [&](const Point& point, double longer, std::string reason, bool again = false) {
+    const Nanos window = FromSeconds(longer * Seconds(options_.shortest_window));
+    return Wanted{
+        {configuration, point.load, std::min(window, options_.longest_window), std::move(reason)},
+        again};
   };
   // The default is what all are compared with: where its constraints break matters, too.
   for (const auto& [load, point] : tried.points) {
@@ -127,7 +164,7 @@ std::optional<Trial> RacingSearch::SecondLook(size_t configuration, const Tried&
     return look(*point, std::min<double>(4, 1 + static_cast<double>(point->takes.size())),
                 "decides a constraint");
   if (far || evidence_.Slack(configuration, *point) == 0) return std::nullopt;
-  return look(*point, 1, "second look");
+  return look(*point, 1, "second look", true);
 }
 
 // True when somebody joined.
@@ -172,7 +209,7 @@ bool RacingSearch::Tied(size_t leader, const std::vector<size_t>& rivals) const 
 
 std::optional<Trial> RacingSearch::NextRound() {
   const Nanos window = ConfirmWindow();
-  const auto next = confirmation_.Next(evidence_.TakeVariance(window));
+  const auto next = confirmation_.Next(evidence_.TakeVariance(window), evidence_.loaded());
   if (!next) return std::nullopt;
   confirming_ = true;
   return Trial{next->configuration, next->load, window,
@@ -191,30 +228,27 @@ std::optional<Trial> RacingSearch::Confirm() {
   return std::nullopt;
 }
 
-size_t RacingSearch::TakesToConfirm() const {
-  const size_t takes = confirmation_.ToCome(kUsualRounds);
-  if (takes > 0) return takes;
-  // Those who are asked are decided; others may have to be.
-  const auto leader = Leader(knowledge(), true);
-  const std::vector<size_t> rivals = leader ? Rivals(knowledge(), *leader) : std::vector<size_t>();
-  const bool waiting = std::any_of(rivals.begin(), rivals.end(),
-                                   [&](size_t rival) { return !confirmation_.Has(rival); });
-  return waiting && !Tied(*leader, rivals) ? kUsualContenders * kLeastRounds : 0;
-}
-
 Search::Remaining RacingSearch::Estimate() const {
+  const Effort before = explored_ ? Effort() : ToExplore();
+  double takes = 0, most_takes = 0;
+  if (space_.configurations.size() > 1 && (!explored_ || asked_)) {
+    const auto done = std::min(static_cast<double>(confirming_takes_), kTakesOfRounds);
+    takes = std::max(1.0, kTakesOfRounds - done);
+    most_takes = std::max(takes, kMostTakesOfRounds - static_cast<double>(confirming_takes_));
+  }
+  const double load = evidence_.load_cost(), of_round = evidence_.TakeCost(ConfirmWindow());
+  const auto seconds = [&](double times, double rounds) {
+    return times * (before.trials * evidence_.TakeCost(before.window) + before.loads * load) +
+           rounds * (of_round + kLoadsPerTake * load);
+  };
   Remaining out;
-  if (ended_) return out;
-  if (!explored_) out = ToExplore();
-  const double take = evidence_.load_cost() + evidence_.warmup_cost() + Seconds(ConfirmWindow());
-  const size_t takes = explored_                          ? TakesToConfirm()
-                       : space_.configurations.size() > 1 ? kUsualRounds * kUsualContenders
-                                                          : 0;
-  out.trials += takes;
-  out.time += FromSeconds(static_cast<double>(takes) * take);
+  out.trials = static_cast<uint64_t>(std::ceil(before.trials + takes));
+  out.most_trials = static_cast<uint64_t>(std::ceil(before.most * before.trials + most_takes));
+  out.time = FromSeconds(seconds(1, takes));
+  out.most_time = FromSeconds(seconds(before.most, most_takes));
   if (options_.budget) {
     const Nanos left = std::max(Nanos(0), *options_.budget - FromSeconds(evidence_.spent()));
-    out.time = std::min(out.time, left);
+    out.time = std::min(out.time, left), out.most_time = std::min(out.most_time, left);
   }
   return out;
 }

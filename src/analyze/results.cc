@@ -323,12 +323,18 @@ Json ResultsJson(const Report& report) {
     one.Set("configuration", report.names[s.configuration]);
     one.Set("settings", ToJson(report.space.configurations[s.configuration].settings));
     one.Set("standing", StandingName(s.kind));
-    if (s.load) one.Set("load", ToJson(report.space.loads[*s.load]));
+    if (s.load) one.Set("load", ToJson(LoadOf(report.space, s)));
     if (s.knee) one.Set("knee", ToJson(report.space.loads[*s.knee]));
     if (s.load_within) one.Set("load_within", *s.load_within);
     if (s.load_beyond) one.Set("load_beyond", *s.load_beyond);
+    if (s.breaking_load) one.Set("breaking_load", ToJson(*s.breaking_load));
     one.Set("takes", s.takes);
     one.Set("figures", ToJson(s.figures));
+    if (!s.by_data.empty()) {
+      Json by_data{Json::Object()};
+      for (const auto& [data, figures] : s.by_data) by_data.Set(data, ToJson(figures));
+      one.Set("by_data", std::move(by_data));
+    }
     if (Json gain = ToJson(s.gain); s.load && !gain.IsNull()) one.Set("gain", std::move(gain));
     one.Set("why", s.why);
     ranking.push_back(std::move(one));
@@ -476,7 +482,7 @@ std::string HelmValues(const Report& report, const Standing& standing,
   }
   if (Json resources = HelmResources(report, standing); !resources.object().empty())
     rest.Set("resources", std::move(resources));
-  if (standing.load) measured.Set("load", ToJson(report.space.loads[*standing.load]));
+  if (standing.load) measured.Set("load", ToJson(LoadOf(report.space, standing)));
   std::vector<std::string> shown{"throughput", "latency_p99", "gpu_memory_used"};
   for (const std::string& part : report.parts) {
     for (const char* name : {"throughput", "latency_p99"}) shown.push_back(WithOwner(part, name));

@@ -141,7 +141,7 @@ std::string FormatRanking(const Report& report, bool color) {
     columns[c++].cells.push_back(Format("{}", i + 1));
     columns[c++].cells.push_back(report.names[s.configuration]);
     columns[c++].cells.push_back(DescribeConfiguration(report.space, s.configuration));
-    columns[c++].cells.push_back(s.load ? DescribeLoad(report.space.loads[*s.load]) : "");
+    columns[c++].cells.push_back(s.load ? DescribeLoad(LoadOf(report.space, s)) : "");
     for (const ShownField& shown : fields) {
       const Figure* figure = FindFigure(s.figures, shown.name);
       columns[c++].cells.push_back(figure == nullptr ? "" : WithInterval(*figure, *shown.field));

@@ -1,5 +1,6 @@
 #include "analyze/search.h"
 
+#include "analyze/joint_search.h"
 #include "analyze/racing_search.h"
 #include "analyze/space.h"
 
@@ -13,7 +14,8 @@ bool Fits(const Space& space, const SearchOptions& options) {
   if (!options.budget) return space.points() <= kFew;
   const double least =
       static_cast<double>(space.configurations.size()) * Seconds(options.load_cost) +
-      static_cast<double>(space.points()) * Seconds(options.warmup_cost + options.shortest_window);
+      static_cast<double>(space.points() * options.parts) *
+          Seconds(options.warmup_cost + options.shortest_window);
   // The confirmation wants its part.
   return least <= 0.6 * Seconds(*options.budget);
 }
@@ -40,8 +42,13 @@ std::string_view StandingName(Standing::Kind kind) {
   return "?";
 }
 
+const Load& LoadOf(const Space& space, const Standing& standing) {
+  return standing.shared_load ? *standing.shared_load : space.loads[*standing.load];
+}
+
 std::unique_ptr<Search> MakeSearch(const Space& space, const SearchOptions& options) {
   using Kind = SearchOptions::Kind;
+  if (auto joint = MakeJointSearch(space, options)) return joint;
   const bool all =
       options.kind == Kind::kExhaustive || (options.kind == Kind::kAuto && Fits(space, options));
   return all ? MakeExhaustiveSearch(space, options) : MakeAdaptiveSearch(space, options);

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -60,9 +61,17 @@ struct Standing {
   // The highest load measured within the constraints, and the lowest one beyond, where there is
   // one.
   std::optional<double> load_within, load_beyond;
+  // Where between them, or thereabouts, the constraints break (breaking_load.h).
+  std::optional<Figure> breaking_load = {};
   std::optional<size_t> knee;  // the load beyond which throughput no longer grows
   std::string why;             // a sentence
+  // Where it was judged over several data sets or takes: what their loads have in common (`load` is
+  // that of the first), and the figures there by data set; `figures` are the means of these.
+  std::optional<Load> shared_load = {};
+  std::map<std::string, Figures> by_data = {};
 };
+// The one at which it does best, which it must have, as it is told.
+const Load& LoadOf(const Space& space, const Standing& standing);
 std::string_view StandingName(Standing::Kind kind);
 
 struct Conclusion {
@@ -82,6 +91,8 @@ struct SearchOptions {
   std::vector<std::string> names;
   // What is expected before anything was measured; then what was.
   Nanos load_cost{3s}, warmup_cost{1s};
+  // Measurements of that length that make one trial (joint_search.h).
+  size_t parts = 1;
   // Fields of the Pareto set, two or three.
   std::vector<std::string> pareto_fields{"throughput", "latency_p99"};
 };
@@ -92,17 +103,18 @@ class Search {
   virtual std::optional<Trial> Next() = 0;
   virtual void Report(const Outcome& outcome) = 0;
   virtual Conclusion Conclude() const = 0;
-  // Trials and time still to come as far as can be said now, for the progress line.
+  // Trials and time still to come as far as can be said now: what is expected, and what nine of ten
+  // searches do not exceed, by what searches of such spaces took (bench/search_surfaces.cc, sizes).
   struct Remaining {
-    uint64_t trials = 0;
-    Nanos time{0};
-    bool upper_bound = false;  // it may take less
+    uint64_t trials = 0, most_trials = 0;
+    Nanos time{0}, most_time{0};
   };
   virtual Remaining Estimate() const = 0;
 };
 
 // `space` must outlive the search. With kAuto: exhaustive when its estimate fits the budget, else
-// adaptive; without a budget, exhaustive up to 16 points.
+// adaptive; without a budget, exhaustive up to 16 points. Several data sets are conditions under
+// which a configuration is judged, not choices (joint_search.h).
 std::unique_ptr<Search> MakeSearch(const Space& space, const SearchOptions& options);
 
 }  // namespace sextant::analyze

@@ -97,6 +97,27 @@ TEST_P(Surfaces, AdaptiveFindsTheBestInATenthOfBruteForceAndHalfOfQuickSearch) {
   EXPECT_LE(wrong, 1);
 }
 
+TEST_P(Surfaces, AConstraintLeadsToNoFalseWinners) {
+  int wrong = 0, near = 0;
+  for (uint64_t seed = 1; seed <= 40; ++seed) {
+    SimulatedSurface surface({.kind = GetParam(), .seed = seed});
+    SearchOptions options{.kind = kAdaptive, .seed = seed};
+    options.goal.constraints = *ParseConstraints("p99<50ms");
+    const auto search = MakeSearch(surface.space(), options);
+    Drive(*search, surface);
+    const Standing first = search->Conclude().ranking.front();
+    ASSERT_TRUE(first.load.has_value());
+    const Figures truth = surface.Truth(first.configuration, *first.load);
+    const double best = BestThroughput(surface, options.goal);
+    const bool holds = CheckAll(options.goal.constraints, truth) == Holds::kYes;
+    near += holds && truth.at("throughput").value > 0.97 * best ? 1 : 0;
+    wrong +=
+        first.kind == Kind::kWins && !(holds && truth.at("throughput").value > 0.98 * best) ? 1 : 0;
+  }
+  EXPECT_LE(wrong, 2);
+  EXPECT_GE(near, 37);
+}
+
 TEST_P(Surfaces, ExhaustiveLoadsEachConfigurationOnceUntilItConfirms) {
   SimulatedSurface surface({.kind = GetParam(), .batches = 3, .loads = 5});
   const auto search = MakeSearch(surface.space(), {.kind = kExhaustive});
@@ -350,16 +371,19 @@ TEST(Search, EndsWhereNothingCanBeMeasured) {
   }
 }
 
-TEST(Search, DoesNotAskARefusedConfigurationAgain) {
+TEST(Search, AsksARefusedConfigurationOnceMoreInTheEndAndNoMore) {
   const Space space = Plain(4, 6);
-  const auto search = MakeSearch(space, {.kind = kExhaustive});
-  size_t asked = 0;
-  Drive(*search, [&](const Trial& trial) {
-    if (trial.configuration != 2) return Measured(Throughput(100));
-    ++asked;
-    return Outcome{{}, Status::kRefused, {}, 0, 3};
-  });
-  EXPECT_EQ(asked, 1U);
+  for (const auto kind : {kAdaptive, kExhaustive}) {
+    const auto search = MakeSearch(space, {.kind = kind});
+    std::vector<bool> refused;
+    Drive(*search, [&](const Trial& trial) {
+      refused.push_back(trial.configuration == 2);
+      if (trial.configuration != 2) return Measured(Throughput(100));
+      return Outcome{{}, Status::kRefused, {}, 0, 3};
+    });
+    EXPECT_EQ(std::count(refused.begin(), refused.end(), true), 2);
+    EXPECT_EQ(search->Conclude().ranking.back().kind, Kind::kFailed);
+  }
 }
 
 TEST(Search, KeepsItsBudgetAndTheTimeToConfirm) {
@@ -378,6 +402,49 @@ TEST(Search, KeepsItsBudgetAndTheTimeToConfirm) {
       EXPECT_EQ(end.verdict.find("budget") != std::string::npos, end.budget_spent);
     }
   }
+}
+
+TEST_P(Surfaces, TimesThatAreAnnouncedAreNearWhatSearchesTake) {
+  // Spaces of 10, 41 and 201 configurations.
+  struct Size {
+    uint32_t instances, batches, delays, loads;
+  };
+  for (const Size& size : {Size{3, 3, 1, 7}, Size{5, 8, 1, 11}, Size{5, 8, 5, 7}}) {
+    std::vector<double> took;
+    Search::Remaining told;
+    int beyond = 0;
+    for (uint64_t seed = 1; seed <= 15; ++seed) {
+      SimulatedSurface surface({.kind = GetParam(),
+                                .seed = seed,
+                                .instances = size.instances,
+                                .batches = size.batches,
+                                .delays = size.delays,
+                                .loads = size.loads});
+      const auto search =
+          MakeSearch(surface.space(), {.kind = kAdaptive, .seed = seed, .warmup_cost = 500ms});
+      told = search->Estimate();
+      const size_t trials = Drive(*search, surface).size();
+      took.push_back(surface.elapsed_s());
+      beyond += trials > told.most_trials || surface.elapsed_s() > Seconds(told.most_time) ? 1 : 0;
+      EXPECT_GT(told.most_trials, told.trials);
+    }
+    std::sort(took.begin(), took.end());
+    const double ratio = Seconds(told.time) / took[took.size() / 2];
+    EXPECT_GT(ratio, 0.6);
+    // What is the same everywhere is known sooner.
+    EXPECT_LT(ratio, GetParam() == SurfaceKind::kFlat ? 2.5 : 1.6);
+    EXPECT_LE(beyond, 2);
+  }
+}
+
+TEST(Search, TimeToComeFallsToNothing) {
+  SimulatedSurface surface({.kind = SurfaceKind::kPeaked, .seed = 3});
+  const auto search = MakeSearch(surface.space(), {.kind = kAdaptive});
+  const uint64_t told = search->Estimate().trials;
+  const std::vector<Trial> trials = Drive(*search, surface);
+  EXPECT_GT(told, trials.size() / 2);
+  EXPECT_EQ(search->Estimate().trials, 0U);
+  EXPECT_EQ(search->Estimate().most_time, 0ns);
 }
 
 TEST(Search, MeasuresTheDefaultFirstAndItNeedNotBeBeaten) {
@@ -401,6 +468,25 @@ TEST(Search, ReachesAPeakInSpacesOfThousandsOfConfigurations) {
   EXPECT_GT(surface.Throughput(first.configuration, *first.load),
             0.95 * BestThroughput(surface, {}));
   EXPECT_LT(trials.size(), 500U);
+}
+
+TEST(Search, FindsItsWayToWhatKeepsTheConstraintsInASpaceWhereHardlyAnythingDoes) {
+  int near = 0;
+  for (uint64_t seed = 1; seed <= 10; ++seed) {
+    SimulatedSurface surface(
+        {.kind = SurfaceKind::kPeaked, .seed = seed, .instances = 50, .batches = 14, .delays = 13});
+    SearchOptions options{.kind = kAdaptive, .seed = seed};
+    options.goal.constraints = *ParseConstraints("p99<50ms");
+    const auto search = MakeSearch(surface.space(), options);
+    Drive(*search, surface);
+    const Standing first = search->Conclude().ranking.front();
+    ASSERT_TRUE(first.load.has_value());
+    near += surface.Throughput(first.configuration, *first.load) >
+                    0.95 * BestThroughput(surface, options.goal)
+                ? 1
+                : 0;
+  }
+  EXPECT_GE(near, 9);
 }
 
 TEST(Search, OnItsOwnIsExhaustiveForFewPointsAndWhereTheBudgetAllowsIt) {

@@ -8,6 +8,8 @@ namespace sextant::analyze {
 namespace {
 
 constexpr double kNormal95 = 1.959964;
+// Relative standard deviation of a second's percentile, before any take was repeated.
+constexpr double kWithinSecond = 0.08;
 
 struct Value {
   const Figure* figure;
@@ -103,6 +105,20 @@ Figures CombineTakes(std::span<const Take> takes) {
   for (const auto& [name, values] : by_name)
     out.emplace(std::string(name), CombineOne(FindField(name), values));
   return out;
+}
+
+double SpreadOfTakes(std::span<const Take> takes, std::string_view field, double worth) {
+  double seconds = 0, sum = 0, squares = 0, n = 0;
+  for (const Take& take : takes) {
+    const Figure* figure = FindFigure(take.figures, field);
+    if (figure == nullptr || !(figure->value > 0)) continue;
+    const double value = std::log(figure->value);
+    seconds += Seconds(take.window), sum += value, squares += value * value, ++n;
+  }
+  if (n == 0) return 0;
+  const double of_one = kWithinSecond / std::sqrt(std::max(1e-3, seconds / n));
+  const double spread = std::max(0.0, squares - sum * sum / n);
+  return std::sqrt((worth * of_one * of_one + spread) / (worth + n - 1) / n);
 }
 
 }  // namespace sextant::analyze

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <span>
+#include <string_view>
 
 #include "analyze/figures.h"
 #include "base/clock.h"
@@ -26,5 +27,10 @@ struct Take {
 
 // Figures that only some takes have rest on those. One take: its figures, as they are.
 Figures CombineTakes(std::span<const Take> takes);
+
+// Of a figure that has no interval of its own (a percentile of too few requests), the relative
+// standard error of its mean over the takes: by how much they differ, blended with what a second's
+// take is believed to vary by, a belief that is worth so many degrees of freedom.
+double SpreadOfTakes(std::span<const Take> takes, std::string_view field, double worth);
 
 }  // namespace sextant::analyze

@@ -176,9 +176,10 @@ class ModelAnalysis {
         HumanDuration(estimate.time).c_str());
     const auto search = analyze::MakeSearch(space_, search_);
     const analyze::Search::Remaining remaining = search->Estimate();
-    std::printf("The search: %s%s points, about %s%s%s\n", remaining.upper_bound ? "at most " : "",
+    std::printf("The search: about %s points and %s, rarely more than %s and %s%s%s\n",
                 GroupDigits(remaining.trials).c_str(), HumanDuration(remaining.time).c_str(),
-                options_.budget ? "; stops at " : "",
+                GroupDigits(remaining.most_trials).c_str(),
+                HumanDuration(remaining.most_time).c_str(), options_.budget ? "; stops at " : "",
                 options_.budget ? HumanDuration(*options_.budget).c_str() : "");
   }
 

@@ -52,8 +52,7 @@ void AnalyzeView::Line(const std::string& text) {
 
 std::string AnalyzeView::EtaText() const {
   if (done_ == 0) return "";
-  return Format("  ETA {}{}", remaining_.upper_bound ? "at most " : "",
-                HumanDuration(remaining_.time));
+  return Format("  ETA {}", HumanDuration(remaining_.time));
 }
 
 void AnalyzeView::Loading(const std::string& configuration) {
@@ -74,10 +73,9 @@ void AnalyzeView::Begins(const analyze::PointRecord& point) {
 
 void AnalyzeView::Live(const load::LiveFigures& f) {
   if (how_ != Progress::kLine) return;
-  Line(Format("[{}/{}{}] {}: {} {:.1f} s  {} req/s  p99 {}{}{}", done_ + 1,
-              remaining_.upper_bound ? "≤" : "", done_ + std::max<uint64_t>(1, remaining_.trials),
-              current_, f.phase, f.elapsed_s, HumanNumber(f.requests_per_s),
-              HumanDuration(Nanos(static_cast<int64_t>(f.p99_ns))),
+  Line(Format("[{}/~{}] {}: {} {:.1f} s  {} req/s  p99 {}{}{}", done_ + 1,
+              done_ + std::max<uint64_t>(1, remaining_.trials), current_, f.phase, f.elapsed_s,
+              HumanNumber(f.requests_per_s), HumanDuration(Nanos(static_cast<int64_t>(f.p99_ns))),
               best_.text.empty() ? "" : "  best " + best_.text, EtaText()));
 }
 
@@ -95,7 +93,7 @@ void AnalyzeView::Ended(const analyze::PointRecord& point, bool from_journal,
       const analyze::Standing& first = now.ranking.front();
       const analyze::Figure* throughput = analyze::FindFigure(first.figures, "throughput");
       best_.configuration = analyze::DescribeConfiguration(space_, first.configuration);
-      best_.load = analyze::DescribeLoad(space_.loads[*first.load]);
+      best_.load = analyze::DescribeLoad(analyze::LoadOf(space_, first));
       best_.value = throughput == nullptr ? 0 : throughput->value;
       best_.text = Format("{} {}", best_.configuration, analyze::ShowValue(best_.value, "1/s"));
     }
@@ -107,8 +105,9 @@ void AnalyzeView::Ended(const analyze::PointRecord& point, bool from_journal,
         .Member("event", "point")
         .Member("done", done_)
         .Member("remaining", remaining_.trials)
-        .Member("at_most", remaining_.upper_bound)
+        .Member("remaining_at_most", remaining_.most_trials)
         .Member("eta_s", Seconds(remaining_.time))
+        .Member("eta_at_most_s", Seconds(remaining_.most_time))
         .Member("from_journal", from_journal)
         .Member("configuration", point.configuration)
         .Member("load", analyze::DescribeLoad(point.load))
