@@ -105,9 +105,22 @@ def analyses(sextant, directory):
     run(sextant, *common, "--resume", "--request-rate", "50,400", "--set", "instances=2,null",
         "--constraint", "p99<20ms", "--objective", "latency_p99:2,gpu_memory:1")
     results.append(read_json(os.path.join(out, "results.json")))
-    with open(os.path.join(out, "journal.jsonl"), encoding="utf-8") as file:
-        lines = [json.loads(line) for line in file]
-    return lines, results
+    lines = read_lines(os.path.join(out, "journal.jsonl"))
+    # Two together: figures and settings of each under its name.
+    other = MODEL.replace('"m"', '"n"')
+    os.makedirs(os.path.join(repository, "n", "1"))
+    with open(os.path.join(repository, "n", "config.pbtxt"), "w", encoding="utf-8") as file:
+        file.write(other)
+    out = os.path.join(directory, "together")
+    run(sextant, *common[2:4], "-e", out, *common[6:], "--mix", "m:1,n:1", "-d", "0s", "-c", "2",
+        "--set", "n:instances=2", "--constraint", "m:p99<1s")
+    results.append(read_json(os.path.join(out, "results.json")))
+    return lines + read_lines(os.path.join(out, "journal.jsonl")), results
+
+
+def read_lines(path):
+    with open(path, encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
 
 
 def read_json(path):
