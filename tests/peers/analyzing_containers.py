@@ -45,6 +45,11 @@ class Podman:
         self.command = ["podman", "--root", os.path.join(folder, "storage"), "--runroot",
                         os.path.join(folder, "state"), "--runtime", "runc", "--storage-driver",
                         "vfs", "--cgroup-manager", "cgroupfs"]  # fmt: skip
+        # What can be installed must be there; what a machine forbids nobody can help.
+        if shutil.which("podman") is None:
+            missing = "there is no podman: scripts/setup.sh --tests installs it"
+            required = os.environ.get("SEXTANT_REQUIRE_PEERS") == "1"
+            raise Failure(missing) if required else Unable(missing)
         image = os.path.join(folder, "image.tar")
         _bare_image(image)
         self.deps = os.environ.get("SEXTANT_DEPS", os.path.expanduser("~/.cache/sextant"))
