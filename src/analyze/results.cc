@@ -30,10 +30,11 @@ std::string ValueText(const Json& value) {
   return text::FormatJson(value);
 }
 
-bool HasRate(const Report& report) {
-  return std::any_of(report.space.loads.begin(), report.space.loads.end(), [](const Load& load) {
-    return load.point.mode == run::LoadMode::kRequestRate;
-  });
+std::string LoadTitle(const Report& report) {
+  const bool rate =
+      std::any_of(report.space.loads.begin(), report.space.loads.end(),
+                  [](const Load& load) { return load.point.mode == run::LoadMode::kRequestRate; });
+  return rate ? "Request Rate" : "Concurrency";
 }
 
 const Baseline* FindBaseline(const Report& report, std::string_view kind) {
@@ -47,21 +48,17 @@ constexpr std::string_view kSeedHeader[] = {
     "Model",         "Batch",        "Concurrency",       "Throughput", "MaxMemoryUtil(%)",
     "MaxGpuUtil(%)", "_MaxBar1(MB)", "MaxFramebuffer(MB)"};
 
-void AppendRow(std::string& out, std::span<const std::string_view> cells) {
-  std::vector<std::string> row(cells.begin(), cells.end());
-  text::AppendCsvRow(out, row);
-}
-void AppendSeedRow(std::string& out, std::string model, std::string batch, std::string concurrency,
-                   std::string throughput, const Figures& figures) {
-  const std::vector<std::string> row{std::move(model),
-                                     std::move(batch),
-                                     std::move(concurrency),
-                                     std::move(throughput),
-                                     Cell(figures, "gpu_memory_utilization_max", 100),
-                                     Cell(figures, "gpu_utilization_max", 100),
-                                     Cell(figures, "gpu_bar1_used", 1 / kMegabyte),
-                                     Cell(figures, "gpu_memory_used", 1 / kMegabyte)};
-  text::AppendCsvRow(out, row);
+std::vector<std::string> SeedHeader() { return {std::begin(kSeedHeader), std::end(kSeedHeader)}; }
+std::vector<std::string> SeedRow(std::string model, std::string batch, std::string concurrency,
+                                 std::string throughput, const Figures& figures) {
+  return {std::move(model),
+          std::move(batch),
+          std::move(concurrency),
+          std::move(throughput),
+          Cell(figures, "gpu_memory_utilization_max", 100),
+          Cell(figures, "gpu_utilization_max", 100),
+          Cell(figures, "gpu_bar1_used", 1 / kMegabyte),
+          Cell(figures, "gpu_memory_used", 1 / kMegabyte)};
 }
 
 // What a point's configuration has there, set or as it is.
@@ -369,100 +366,79 @@ Json ResultsJson(const Report& report) {
   return out;
 }
 
-std::string SeedModelCsv(const Report& report) {
-  std::string out;
-  AppendRow(out, kSeedHeader);
+PeerTable SeedModels(const Report& report) {
+  PeerTable out{.title = "Models", .rows = {SeedHeader()}};
   for (const PointRecord* point : LastTakes(report)) {
     const Figures& figures = point->measured.figures;
     const Figure* throughput = FindFigure(figures, "throughput");
-    AppendSeedRow(out, point->model, Format("{}", point->load.point.batch_size),
-                  Number(point->load.point.value),
-                  throughput == nullptr ? "" : Format("{:.6g} infer/sec", throughput->value),
-                  figures);
+    out.rows.push_back(SeedRow(
+        point->model, Format("{}", point->load.point.batch_size), Number(point->load.point.value),
+        throughput == nullptr ? "" : Format("{:.6g} infer/sec", throughput->value), figures));
   }
   return out;
 }
 
-std::string SeedServerCsv(const Report& report) {
-  std::string out;
-  AppendRow(out, kSeedHeader);
+PeerTable SeedServer(const Report& report) {
   const Baseline* baseline = FindBaseline(report, "server_only");
-  AppendSeedRow(out, "triton-server", "0", "0", "0 infer/sec",
-                baseline == nullptr ? Figures() : baseline->figures);
-  return out;
+  return {.title = "Server Only",
+          .rows = {SeedHeader(), SeedRow("triton-server", "0", "0", "0 infer/sec",
+                                         baseline == nullptr ? Figures() : baseline->figures)}};
 }
 
-std::string InferenceCsv(const Report& report) {
-  std::string out;
-  const bool rate = HasRate(report);
-  const std::vector<std::string> header{"Model",
-                                        "Batch",
-                                        rate ? "Request Rate" : "Concurrency",
-                                        "Model Config Path",
-                                        "Instance Group",
-                                        "Max Batch Size",
-                                        "Satisfies Constraints",
-                                        "Throughput (infer/sec)",
-                                        "p99 Latency (ms)"};
-  text::AppendCsvRow(out, header);
+PeerTable InferenceTable(const Report& report) {
+  PeerTable out{.title = "Models (Inference)",
+                .rows = {{"Model", "Batch", LoadTitle(report), "Model Config Path",
+                          "Instance Group", "Max Batch Size", "Satisfies Constraints",
+                          "Throughput (infer/sec)", "p99 Latency (ms)"}}};
   for (const PointRecord* point : LastTakes(report)) {
     if (point->measured.status != Outcome::Status::kMeasured) continue;
     const Figures& figures = point->measured.figures;
-    text::AppendCsvRow(
-        out, std::vector<std::string>{point->model, Format("{}", point->load.point.batch_size),
-                                      Number(point->load.point.value), point->configuration,
-                                      FieldText(report, *point, "instance_group.count"),
-                                      FieldText(report, *point, "max_batch_size"),
-                                      Satisfies(report, figures), Rounded(figures, "throughput", 1),
-                                      Rounded(figures, "latency_p99", 1e3)});
+    out.rows.push_back({point->model, Format("{}", point->load.point.batch_size),
+                        Number(point->load.point.value), point->configuration,
+                        FieldText(report, *point, "instance_group.count"),
+                        FieldText(report, *point, "max_batch_size"), Satisfies(report, figures),
+                        Rounded(figures, "throughput", 1), Rounded(figures, "latency_p99", 1e3)});
   }
   return out;
 }
 
-std::string GpuCsv(const Report& report) {
-  std::string out;
-  const bool rate = HasRate(report);
-  const std::vector<std::string> header{"Model",
-                                        "GPU UUID",
-                                        "Batch",
-                                        rate ? "Request Rate" : "Concurrency",
-                                        "Model Config Path",
-                                        "Instance Group",
-                                        "Satisfies Constraints",
-                                        "GPU Memory Usage (MB)",
-                                        "GPU Utilization (%)",
-                                        "GPU Power Usage (W)"};
-  text::AppendCsvRow(out, header);
+PeerTable GpuTable(const Report& report) {
+  PeerTable out{.title = "Models (GPU Metrics)",
+                .rows = {{"Model", "GPU UUID", "Batch", LoadTitle(report), "Model Config Path",
+                          "Instance Group", "Satisfies Constraints", "GPU Memory Usage (MB)",
+                          "GPU Utilization (%)", "GPU Power Usage (W)"}}};
   for (const PointRecord* point : LastTakes(report)) {
     for (const DeviceFigures& device : point->measured.devices) {
-      text::AppendCsvRow(
-          out, std::vector<std::string>{point->model, device.device,
-                                        Format("{}", point->load.point.batch_size),
-                                        Number(point->load.point.value), point->configuration,
-                                        FieldText(report, *point, "instance_group.count"),
-                                        Satisfies(report, point->measured.figures),
-                                        Rounded(device.figures, "gpu_memory_used", 1 / kMegabyte),
-                                        Rounded(device.figures, "gpu_utilization", 100),
-                                        Rounded(device.figures, "gpu_power", 1)});
+      out.rows.push_back({point->model, device.device, Format("{}", point->load.point.batch_size),
+                          Number(point->load.point.value), point->configuration,
+                          FieldText(report, *point, "instance_group.count"),
+                          Satisfies(report, point->measured.figures),
+                          Rounded(device.figures, "gpu_memory_used", 1 / kMegabyte),
+                          Rounded(device.figures, "gpu_utilization", 100),
+                          Rounded(device.figures, "gpu_power", 1)});
     }
   }
   return out;
 }
 
-std::string ServerOnlyCsv(const Report& report) {
-  std::string out;
-  const std::vector<std::string> header{"Model", "GPU UUID", "GPU Memory Usage (MB)",
-                                        "GPU Utilization (%)", "GPU Power Usage (W)"};
-  text::AppendCsvRow(out, header);
+PeerTable ServerOnlyTable(const Report& report) {
+  PeerTable out{.title = "Server Only",
+                .rows = {{"Model", "GPU UUID", "GPU Memory Usage (MB)", "GPU Utilization (%)",
+                          "GPU Power Usage (W)"}}};
   if (const Baseline* baseline = FindBaseline(report, "server_only")) {
     for (const DeviceFigures& device : baseline->devices) {
-      text::AppendCsvRow(
-          out, std::vector<std::string>{"triton-server", device.device,
-                                        Rounded(device.figures, "gpu_memory_used", 1 / kMegabyte),
-                                        Rounded(device.figures, "gpu_utilization", 100),
-                                        Rounded(device.figures, "gpu_power", 1)});
+      out.rows.push_back({"triton-server", device.device,
+                          Rounded(device.figures, "gpu_memory_used", 1 / kMegabyte),
+                          Rounded(device.figures, "gpu_utilization", 100),
+                          Rounded(device.figures, "gpu_power", 1)});
     }
   }
+  return out;
+}
+
+std::string FormatCsv(const PeerTable& table) {
+  std::string out;
+  for (const auto& row : table.rows) text::AppendCsvRow(out, row);
   return out;
 }
 

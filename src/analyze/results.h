@@ -48,14 +48,22 @@ std::string FormatPointsCsv(const Report& report);
 // Everything, for programs: format "sextant-analysis", version 1 (docs/analyze.md).
 text::Json ResultsJson(const Report& report);
 
-// The two files of the first Model Analyzer (seed 000), with its header; the maxima are maxima.
-std::string SeedModelCsv(const Report& report);
-std::string SeedServerCsv(const Report& report);
-
+// What the tools that this replaces write into a file and print as a table.
+struct PeerTable {
+  std::string title;
+  std::vector<std::vector<std::string>> rows;  // the first is the header
+};
+// The two of the first Model Analyzer (seed 000), with its header; the maxima are maxima.
+PeerTable SeedModels(const Report& report);
+PeerTable SeedServer(const Report& report);
 // Today's Model Analyzer's three.
-std::string InferenceCsv(const Report& report);
-std::string GpuCsv(const Report& report);
-std::string ServerOnlyCsv(const Report& report);
+PeerTable InferenceTable(const Report& report);
+PeerTable GpuTable(const Report& report);
+PeerTable ServerOnlyTable(const Report& report);
+
+std::string FormatCsv(const PeerTable& table);
+// The title and aligned columns.
+std::string FormatText(const PeerTable& table);
 
 // Helm values of a configuration: the model (or models) with config.pbtxt, what they need and what
 // they give.

@@ -186,4 +186,13 @@ std::string FormatLoads(const Report& report) {
   return Aligned(columns);
 }
 
+std::string FormatText(const PeerTable& table) {
+  std::vector<Column> columns;
+  for (size_t c = 0; c < table.rows.front().size(); ++c) {
+    Column& column = columns.emplace_back(Column{table.rows.front()[c], c == 0, {}});
+    for (size_t row = 1; row < table.rows.size(); ++row) column.cells.push_back(table.rows[row][c]);
+  }
+  return table.title + ":\n" + Aligned(columns);
+}
+
 }  // namespace sextant::analyze

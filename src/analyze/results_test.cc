@@ -196,33 +196,34 @@ TEST(Results, PointsCsvKeepsLargeRatesExact) {
 }
 
 TEST(Results, TheFirstModelAnalyzersFilesHaveItsHeaderPercentAndMegabytes) {
-  EXPECT_EQ(SeedModelCsv(Fixture().report()),
+  EXPECT_EQ(FormatCsv(SeedModels(Fixture().report())),
             "Model,Batch,Concurrency,Throughput,MaxMemoryUtil(%),MaxGpuUtil(%),_MaxBar1(MB),"
             "MaxFramebuffer(MB)\n"
             "m,2,4,1234.57 infer/sec,,,,\n"
             "m,2,4,2000 infer/sec,25.5,97,2.5,9500\n"
             "m,2,4,,,,,\n");
-  EXPECT_EQ(SeedServerCsv(Fixture().report()),
+  EXPECT_EQ(FormatCsv(SeedServer(Fixture().report())),
             "Model,Batch,Concurrency,Throughput,MaxMemoryUtil(%),MaxGpuUtil(%),_MaxBar1(MB),"
             "MaxFramebuffer(MB)\n"
             "triton-server,0,0,0 infer/sec,,0,,350\n");
   Fixture without;
   without.baselines.clear();
-  EXPECT_TRUE(SeedServerCsv(without.report()).ends_with("\ntriton-server,0,0,0 infer/sec,,,,\n"));
+  EXPECT_TRUE(
+      FormatCsv(SeedServer(without.report())).ends_with("\ntriton-server,0,0,0 infer/sec,,,,\n"));
 }
 
 TEST(Results, TodaysModelAnalyzersFilesHaveItsHeaders) {
-  EXPECT_EQ(InferenceCsv(Fixture().report()),
+  EXPECT_EQ(FormatCsv(InferenceTable(Fixture().report())),
             "Model,Batch,Concurrency,Model Config Path,Instance Group,Max Batch Size,"
             "Satisfies Constraints,Throughput (infer/sec),p99 Latency (ms)\n"
             "m,2,4,m_config_default,,,Yes,1234.6,12.3\n"
             "m,2,4,m_config_0,2,8,No,2000.0,60.1\n");
-  EXPECT_EQ(GpuCsv(Fixture().report()),
+  EXPECT_EQ(FormatCsv(GpuTable(Fixture().report())),
             "Model,GPU UUID,Batch,Concurrency,Model Config Path,Instance Group,"
             "Satisfies Constraints,GPU Memory Usage (MB),GPU Utilization (%),GPU Power Usage (W)\n"
             "m,GPU-1,2,4,m_config_0,2,No,4500.0,90.5,410.0\n"
             "m,GPU-2,2,4,m_config_0,2,No,5000.0,,\n");
-  EXPECT_EQ(ServerOnlyCsv(Fixture().report()),
+  EXPECT_EQ(FormatCsv(ServerOnlyTable(Fixture().report())),
             "Model,GPU UUID,GPU Memory Usage (MB),GPU Utilization (%),GPU Power Usage (W)\n"
             "triton-server,GPU-1,350.0,0.0,75.2\n"
             "triton-server,GPU-2,,,\n");
@@ -231,8 +232,9 @@ TEST(Results, TodaysModelAnalyzersFilesHaveItsHeaders) {
 TEST(Results, WithRequestRatesTheColumnIsCalledSo) {
   Fixture fixture;
   fixture.space.loads[0].point.mode = run::LoadMode::kRequestRate;
-  EXPECT_TRUE(InferenceCsv(fixture.report()).starts_with("Model,Batch,Request Rate,"));
-  EXPECT_TRUE(GpuCsv(fixture.report()).starts_with("Model,GPU UUID,Batch,Request Rate,"));
+  EXPECT_TRUE(FormatCsv(InferenceTable(fixture.report())).starts_with("Model,Batch,Request Rate,"));
+  EXPECT_TRUE(
+      FormatCsv(GpuTable(fixture.report())).starts_with("Model,GPU UUID,Batch,Request Rate,"));
 }
 
 TEST(Results, JsonHasEverythingButWhatIsMissing) {
@@ -274,6 +276,12 @@ TEST(Results, HelmValuesReadBackToTheSameText) {
     EXPECT_EQ(read->Find("model")->Find("configPbtxt")->AsString(), text) << yaml;
     EXPECT_EQ(read->Find("measured")->Find("standing")->AsString(), "wins");
   }
+}
+
+TEST(Results, TablesOfThePeersAreAlignedUnderTheirTitle) {
+  const std::string text =
+      FormatText({.title = "Models", .rows = {{"Model", "Batch"}, {"resnet", "1"}, {"m", "16"}}});
+  EXPECT_EQ(text, "Models:\n  Model   Batch\n  resnet      1\n  m          16\n");
 }
 
 TEST(Results, HelmValuesOfSeveralModelsAreAListOfThem) {

@@ -299,6 +299,23 @@ class ModelAnalysis {
     return {};
   }
 
+  // The files of the tool that --compat names, and its tables on stdout.
+  std::vector<std::pair<std::string, analyze::PeerTable>> PeerTables(
+      const analyze::Report& report) const {
+    switch (options_.results_for) {
+      case ResultsFor::kSextant:
+        return {};
+      case ResultsFor::kSeed000:
+        return {{options_.filename_server_only, analyze::SeedServer(report)},
+                {options_.filename_model, analyze::SeedModels(report)}};
+      case ResultsFor::kModelAnalyzer:
+        return {{options_.filename_server_only, analyze::ServerOnlyTable(report)},
+                {options_.filename_model_inference, analyze::InferenceTable(report)},
+                {options_.filename_model_gpu, analyze::GpuTable(report)}};
+    }
+    return {};
+  }
+
   Result<void> Write() {
     const analyze::Report report = MakeReport();
     if (space_.configurations.size() == 1)
@@ -310,13 +327,9 @@ class ModelAnalysis {
     };
     SEXTANT_TRY(file("results.json", text::FormatJson(analyze::ResultsJson(report), 1) + "\n"));
     SEXTANT_TRY(file("points.csv", analyze::FormatPointsCsv(report)));
-    if (options_.results_for == ResultsFor::kSeed000) {
-      SEXTANT_TRY(file(options_.filename_model, analyze::SeedModelCsv(report)));
-      SEXTANT_TRY(file(options_.filename_server_only, analyze::SeedServerCsv(report)));
-    } else if (options_.results_for == ResultsFor::kModelAnalyzer) {
-      SEXTANT_TRY(file(options_.filename_model_inference, analyze::InferenceCsv(report)));
-      SEXTANT_TRY(file(options_.filename_model_gpu, analyze::GpuCsv(report)));
-      SEXTANT_TRY(file(options_.filename_server_only, analyze::ServerOnlyCsv(report)));
+    for (const auto& [name, table] : PeerTables(report)) {
+      std::printf("%s\n", analyze::FormatText(table).c_str());
+      SEXTANT_TRY(file(name, analyze::FormatCsv(table)));
     }
     SEXTANT_TRY(WriteConfigurations(report));
     const std::string best =

@@ -270,10 +270,12 @@ void AddOutputRows(options::Table<O>& t) {
                           .help = "Where journal and results go.",
                           .default_text = "analysis/MODEL",
                           .is_file = true});
-  t.Add(&O::results_for, {.name = "compat",
-                          .value = "TOOL",
-                          .help = "Whose CSV files are written: sextant's; seed-000: the first "
-                                  "Model Analyzer's two; model-analyzer: today's three, too."});
+  t.Add(
+      &O::results_for,
+      {.name = "compat",
+       .value = "TOOL",
+       .help = "Whose CSV files are written and printed as tables: sextant's; seed-000: the first "
+               "Model Analyzer's two; model-analyzer: today's three, too."});
   t.Add(&O::filename_model, {.name = "filename-model",
                              .value = "NAME",
                              .help = "With --compat seed-000: the models' file."});

@@ -60,6 +60,9 @@ TEST(TheFirstModelAnalyzersCommand, GivesItsTwoFilesWithARowForEachCombination) 
   EXPECT_EQ(CountOf(text, ",1000\n") + CountOf(text, ",1000\r\n"), 9u) << text;
   const std::string server = *ReadFile(out.File("metrics-server-only.csv"));
   EXPECT_NE(server.find("\ntriton-server,0,0,0 infer/sec,"), std::string::npos) << server;
+  // The same as tables.
+  EXPECT_NE(analysis.result.out.find("Server Only:\n"), std::string::npos) << analysis.result.out;
+  EXPECT_NE(analysis.result.out.find("\nModels:\n"), std::string::npos) << analysis.result.out;
 }
 
 TEST(ConfigurationsThatCrashHangOrAreRefused, AreRowsAndTheRestIsMeasured) {

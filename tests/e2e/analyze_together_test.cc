@@ -240,6 +240,7 @@ TEST(ModelsTogether, AreSoInModelAnalyzersFile) {
   EXPECT_EQ(objectives[1].Find("weight")->AsDouble(), 3);
   EXPECT_EQ(analysis.json.Find("constraints")->array()[0].AsString(), "slow:latency_p99<=1000ms")
       << text::FormatJson(*analysis.json.Find("constraints"));
+  EXPECT_NE(analysis.result.out.find("\nModels (Inference):\n"), std::string::npos);
   const auto csv = ReadFile(out.File("metrics-model-inference.csv"));
   ASSERT_TRUE(csv.has_value());
   EXPECT_NE(csv->find("fast+slow,1,6,"), std::string::npos) << *csv;
