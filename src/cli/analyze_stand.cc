@@ -231,7 +231,6 @@ Result<void> ModelStand::PollAll(std::optional<size_t> configuration) {
 // The server finds what has changed when it next looks.
 Result<void> ModelStand::AwaitPolled(Served& served) {
   const Instant begin = SteadyNow(), deadline = begin + options_.load_timeout;
-  std::optional<Instant> refused_since;
   while (!stop_()) {
     const Result<bool> ready = control_->ModelReady(served.name, "");
     if (ready.has_value() && *ready) {
@@ -246,14 +245,10 @@ Result<void> ModelStand::AwaitPolled(Served& served) {
       if (model.name == served.name && model.state == "UNAVAILABLE" && model.reason != "unloaded")
         reason = model.reason;
     }
-    if (reason.empty()) {
-      refused_since.reset();
-    } else if (!refused_since) {
-      refused_since = SteadyNow();
-    }
-    // The words of the configuration before are repeated until the new one is being loaded.
-    if (!reason.empty() && (reason != served.refused_before ||
-                            SteadyNow() - *refused_since > kStale + 2 * longest_poll_)) {
+    // The words of the configuration before are repeated until the server looks again; and a server
+    // may try what it refused whenever it looks, with the same words each time.
+    if (!reason.empty() &&
+        (reason != served.refused_before || SteadyNow() - begin > kStale + 2 * longest_poll_)) {
       served.refused_before = reason;
       return InvalidArgument(reason);
     }

@@ -128,14 +128,15 @@ def check_composing(sextant, server, protocol, model, composing, *options, reque
         expect(run.exit_code == 0, run.text)
         level = run_levels(output)[0]
     expect([s["model"] for s in level["server"]] == [model], run.text)
-    near(f"{protocol}: requests of {model}", level["server"][0]["success_count"], requests, 0)
+    # Triton counts a request after it has answered it.
+    near(f"{protocol}: requests of {model}", level["server"][0]["success_count"], requests, 0, 1)
     found = {s["model"]: s for s in level["composing"]}
     expect(sorted(found) == sorted(composing), f"{sorted(found)}:\n{run.text}")
     for name, delay_ms in composing.items():
         expect(f"{name}, version 1:" in run.text, run.text)
-        near(f"{protocol}: requests of {name}", found[name]["success_count"], requests, 0)
+        near(f"{protocol}: requests of {name}", found[name]["success_count"], requests, 0, 1)
         compute = found[name]["compute_infer_us"]
-        near(f"{protocol}: compute of {name}", compute, delay_ms * 1000, 0.2, 500)
+        near(f"{protocol}: compute of {name}", compute, delay_ms * 1000, 0.2, 1200)
     expect("others use the model too" not in run.text, run.text)
 
 
