@@ -9,7 +9,6 @@
 namespace sextant::analyze {
 namespace {
 
-constexpr double kNormal95 = 1.959964;
 constexpr size_t kDraws = 400;
 // Relative standard deviation of what takes minutes apart differ by beyond their own intervals; and
 // what the belief of figures that have none is worth.

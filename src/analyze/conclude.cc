@@ -10,7 +10,6 @@
 namespace sextant::analyze {
 namespace {
 
-constexpr double kNormal95 = 1.959964;
 // Names in a sentence.
 constexpr size_t kNamed = 4;
 

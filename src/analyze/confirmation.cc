@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "analyze/figures.h"
 #include "stats/interval.h"
 
 namespace sextant::analyze {
@@ -14,7 +15,7 @@ constexpr double kPooledWorth = 4, kExpectedWorth = 4;
 // Wang and Tsiatis' constant for eight looks at 5 % is 2.2; a little more because moving far
 // differences nearer takes from the variance, too (the test has the share of errors). The bound at
 // look n of N is that times the fourth root of N / n.
-constexpr double kBound = 2.4, kNormal95 = 1.959964;
+constexpr double kBound = 2.4;
 constexpr double kClip = 2.5;
 // Of the standard deviation of what is still to come, so much may change a pair's difference.
 constexpr double kHope = 1.0;

@@ -4,10 +4,10 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <random>
 #include <utility>
 
 #include "base/files.h"
+#include "base/random.h"
 #include "base/strings.h"
 
 namespace sextant::analyze {
@@ -22,11 +22,6 @@ constexpr uintmax_t kLargestRead = uintmax_t{1} << 20;
 // By the engines' convention: from the first one on nothing ran; the second one says that there is
 // no such program in the image.
 constexpr int kNothingRan = 125, kNoProgram = 127;
-
-std::string RandomWord() {
-  std::random_device random;
-  return Format("{:08x}{:08x}{:08x}{:08x}", random(), random(), random(), random());
-}
 
 // The smallest file below: one that a container can be asked for. What is a link to a file counts;
 // links to directories are not followed.
@@ -49,7 +44,7 @@ std::string SmallFileIn(const std::string& directory) {
 class ProbeFile {
  public:
   explicit ProbeFile(const std::string& directory)
-      : path_(JoinPath(directory, ".sextant-probe-" + RandomWord())), content_(RandomWord()) {}
+      : path_(JoinPath(directory, ".sextant-probe-" + RandomWord(32))), content_(RandomWord(32)) {}
   ~ProbeFile() { [[maybe_unused]] const auto gone = RemoveAll(path_); }
   ProbeFile(const ProbeFile&) = delete;
   ProbeFile& operator=(const ProbeFile&) = delete;
@@ -167,14 +162,7 @@ void ContainerEngine::Remove(const std::string& container) const {
 }
 
 Result<Process> ContainerEngine::GuardAgainstOurEnd(const std::string& container) const {
-  // `read` ends with its input, which ends with us. In a group of its own: a signal to ours, from a
-  // terminal or a supervisor, is not for it.
-  ProcessOptions guard{.argv = {"sh", "-c", "read -r line; exec \"$@\" >/dev/null 2>&1", "sh"}};
-  const std::vector<std::string> removal = With({"rm", "--force", container});
-  guard.argv.insert(guard.argv.end(), removal.begin(), removal.end());
-  guard.hold_stdin = true;
-  guard.own_group = true;
-  return Process::Start(guard);
+  return StartAtOurEnd(With({"rm", "--force", container}));
 }
 
 std::optional<uint32_t> ContainerEngine::FirstProcess(const std::string& container,

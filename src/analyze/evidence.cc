@@ -6,7 +6,6 @@
 namespace sextant::analyze {
 namespace {
 
-constexpr double kNormal95 = 1.959964;
 // Relative standard deviation of a second's take where no interval tells, and between takes,
 // expected before any was repeated; and how many repetitions that belief is worth.
 constexpr double kWithinSecond = 0.025, kBetween = 0.012, kBelief = 6;

@@ -15,6 +15,9 @@
 
 namespace sextant::analyze {
 
+// Standard errors on either side of a 95 % interval.
+inline constexpr double kNormal95 = 1.959964;
+
 struct Figure {
   double value = 0;
   // A 95 % confidence interval, where there is one.

@@ -13,8 +13,6 @@
 namespace sextant::analyze {
 namespace {
 
-constexpr double kNormal95 = 1.959964;
-
 // The space without data sets and takes, and which loads each of its loads stands for.
 struct Joined {
   Space space;
@@ -96,13 +94,7 @@ Figure MeanOf(const std::vector<const Figure*>& figures) {
 }
 
 Figure OverData(std::string_view name, const std::vector<const Figure*>& figures) {
-  const Field* field = FindField(name);
-  const auto less = [](const Figure* a, const Figure* b) { return a->value < b->value; };
-  const bool bytes = field != nullptr && field->unit == "bytes";
-  if (bytes && field->better == Better::kHigher)
-    return **std::min_element(figures.begin(), figures.end(), less);
-  if (bytes || (field != nullptr && field->name.ends_with("_max")))
-    return **std::max_element(figures.begin(), figures.end(), less);
+  if (const Figure* extreme = Extreme(FindField(name), figures)) return *extreme;
   return MeanOf(figures);
 }
 

@@ -36,11 +36,8 @@ std::string AddressIn(std::string_view log, std::string_view service) {
 // That it dies with its parent is true of a child alone. When this process is killed, what the
 // child had started ends through this one, and what it shared memory by is removed.
 Result<Process> GuardGroup(pid_t group, const std::string& name) {
-  return Process::Start(
-      {.argv = {"sh", "-c", "read -r line; kill -s KILL -- \"-$1\"; rm -f -- /dev/shm/\"${2:?}\"*",
-                "sh", Format("{}", group), name},
-       .hold_stdin = true,
-       .own_group = true});
+  return StartAtOurEnd({"sh", "-c", "kill -s KILL -- \"-$1\"; rm -f -- /dev/shm/\"${2:?}\"*", "sh",
+                        Format("{}", group), name});
 }
 
 class ChildServer : public ModelServer {

@@ -10,8 +10,6 @@
 namespace sextant::analyze {
 namespace {
 
-constexpr double kNormal95 = 1.959964;
-
 Error Fault(std::string_view whole, std::string_view what) {
   return InvalidArgument(Format("'{}': {}", Printable(whole, 60), what));
 }

@@ -1,9 +1,9 @@
 #include "analyze/server_directory.h"
 
 #include <algorithm>
-#include <random>
 #include <utility>
 
+#include "base/random.h"
 #include "base/strings.h"
 
 namespace sextant::analyze {
@@ -20,10 +20,7 @@ bool IsServerName(std::string_view text) {
 
 }  // namespace
 
-std::string UniqueServerName() {
-  std::random_device random;
-  return Format("{}{:08x}{:08x}{:08x}", kPrefix, random(), random(), random());
-}
+std::string UniqueServerName() { return Format("{}{}", kPrefix, RandomWord(kDigits)); }
 
 void RemoveSharedMemory(const std::string& name, const std::string& directory) {
   if (!IsServerName(name)) return;

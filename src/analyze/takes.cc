@@ -7,7 +7,6 @@
 namespace sextant::analyze {
 namespace {
 
-constexpr double kNormal95 = 1.959964;
 // Relative standard deviation of a second's percentile, before any take was repeated.
 constexpr double kWithinSecond = 0.08;
 
@@ -52,23 +51,14 @@ Figure Weighted(std::span<const Value> values) {
 
 Figure CombineOne(const Field* field, std::span<const Value> values) {
   if (values.size() == 1) return *values[0].figure;
-  const auto by_value = [](const Value& a, const Value& b) {
-    return a.figure->value < b.figure->value;
-  };
-  if (field != nullptr && field->name.ends_with("_max"))
-    return *std::max_element(values.begin(), values.end(), by_value)->figure;
+  std::vector<const Figure*> figures;
+  for (const Value& value : values) figures.push_back(value.figure);
+  if (const Figure* extreme = Extreme(field, figures)) return *extreme;
   // What all of them rest on together.
   if (field != nullptr && field->name == "requests") {
     double sum = 0;
     for (const Value& value : values) sum += value.figure->value;
     return {.value = sum, .lower = {}, .upper = {}};
-  }
-  const bool memory = field != nullptr && field->unit == "bytes";
-  if (memory) {
-    // Their definitions are those of the largest, and of the smallest for what is left.
-    return field->better == Better::kHigher
-               ? *std::min_element(values.begin(), values.end(), by_value)->figure
-               : *std::max_element(values.begin(), values.end(), by_value)->figure;
   }
   // Takes too short for an interval of their own say little beside those that have one.
   std::vector<Value> known;
@@ -91,6 +81,17 @@ Figure CombineOne(const Field* field, std::span<const Value> values) {
 }
 
 }  // namespace
+
+const Figure* Extreme(const Field* field, std::span<const Figure* const> figures) {
+  const bool bytes = field != nullptr && field->unit == "bytes";
+  const bool largest = field != nullptr && field->name.ends_with("_max");
+  if (!bytes && !largest) return nullptr;
+  const auto less = [](const Figure* a, const Figure* b) { return a->value < b->value; };
+  // Memory is the most that was used, and the least that was left.
+  return bytes && field->better == Better::kHigher && !largest
+             ? *std::min_element(figures.begin(), figures.end(), less)
+             : *std::max_element(figures.begin(), figures.end(), less);
+}
 
 Figures CombineTakes(std::span<const Take> takes) {
   if (takes.size() == 1) return takes[0].figures;

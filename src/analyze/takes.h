@@ -28,6 +28,10 @@ struct Take {
 // Figures that only some takes have rest on those. One take: its figures, as they are.
 Figures CombineTakes(std::span<const Take> takes);
 
+// Of several values that are largest or smallest ones (maxima, memory), the one that is so of all
+// of them; null: the field is no such extreme.
+const Figure* Extreme(const Field* field, std::span<const Figure* const> figures);
+
 // Of a figure that has no interval of its own (a percentile of too few requests), the relative
 // standard error of its mean over the takes: by how much they differ, blended with what a second's
 // take is believed to vary by, a belief that is worth so many degrees of freedom.

@@ -109,6 +109,15 @@ Result<Process> Process::Start(const ProcessOptions& options) {
   return process;
 }
 
+Result<Process> StartAtOurEnd(std::vector<std::string> argv) {
+  // `read` ends with its input, which ends with us.
+  ProcessOptions guard{.argv = {"sh", "-c", "read -r line; exec \"$@\" >/dev/null 2>&1", "sh"}};
+  std::move(argv.begin(), argv.end(), std::back_inserter(guard.argv));
+  guard.hold_stdin = true;
+  guard.own_group = true;
+  return Process::Start(guard);
+}
+
 Process::Process(Process&& other) noexcept
     : pid_(std::exchange(other.pid_, -1)),
       own_group_(other.own_group_),

@@ -33,6 +33,12 @@ struct ProcessOptions {
   bool own_group = false;
 };
 
+class Process;
+// A program that is started when its input is closed, or when this process ends, however it ends:
+// for what must be removed then. In a group of its own: a signal to ours, from a terminal or a
+// supervisor, is not for it. Destroyed, it does nothing.
+Result<Process> StartAtOurEnd(std::vector<std::string> argv);
+
 // A running child with its stdout and stderr collected. The destructor kills (SIGKILL) and reaps a
 // child that still runs. Not thread-safe.
 class Process {

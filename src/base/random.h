@@ -10,8 +10,12 @@
 #include <cmath>
 #include <cstdint>
 #include <numbers>
+#include <string>
 
 namespace sextant {
+
+// So many hexadecimal digits from the system's own source: for names that nobody else has.
+std::string RandomWord(size_t digits);
 
 class Random {
  public:

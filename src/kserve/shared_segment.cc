@@ -8,8 +8,8 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <random>
 
+#include "base/random.h"
 #include "base/strings.h"
 #include "base/units.h"
 
@@ -24,8 +24,7 @@ constexpr std::string_view kPrefix = "sextant_";
 Result<std::unique_ptr<SharedSegment>> SharedSegment::Create(std::string_view what,
                                                              uint64_t bytes) {
   std::unique_ptr<SharedSegment> out(new SharedSegment());
-  std::random_device random;
-  out->key_ = Format("/{}{}_{:08x}_{}", kPrefix, getpid(), random(), what);
+  out->key_ = Format("/{}{}_{}_{}", kPrefix, getpid(), RandomWord(8), what);
   out->fd_ = Fd(shm_open(out->key_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
   if (!out->fd_.valid()) {
     const Error error = IoError("create the shared memory object " + out->key_, errno);

@@ -5,8 +5,8 @@
 
 #include <cerrno>
 #include <cstring>
-#include <random>
 
+#include "base/random.h"
 #include "base/strings.h"
 #include "base/units.h"
 #include "kserve/control_client.h"
@@ -57,8 +57,7 @@ class CudaTensorRegion final : public TensorRegion {
       return IoError("memory for " + HumanBytes(static_cast<double>(bytes)), errno);
     out->data_ = static_cast<char*>(host);
     out->size_ = bytes;
-    std::random_device random;
-    out->name_ = Format("sextant_{}_{:08x}_{}", getpid(), random(), what);
+    out->name_ = Format("sextant_{}_{}_{}", getpid(), RandomWord(8), what);
     return std::unique_ptr<TensorRegion>(std::move(out));
   }
   ~CudaTensorRegion() override {
