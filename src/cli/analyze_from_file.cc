@@ -12,6 +12,7 @@ namespace {
 
 using File = analyze::ModelAnalyzerConfig;
 using Words = std::vector<std::string>;
+using Kind = analyze::SearchOptions::Kind;
 
 constexpr double kShortestSampling = 0.05, kLongestSampling = 60;
 
@@ -37,12 +38,44 @@ std::string GpusWord(const File& file) {
   return Format("--gpus=\"device={}\"", Join(file.gpus, ","));
 }
 
+void AddOnce(Words& words, std::string word) {
+  if (!word.empty() && std::find(words.begin(), words.end(), word) == words.end())
+    words.push_back(std::move(word));
+}
+
+// How the server is had, where nobody said, and what it is started with.
+void TakeServer(const File& file, AnalyzeOptions& options) {
+  using Launch = File::Launch;
+  if (!options.launch && options.urls.empty()) {
+    switch (file.launch) {
+      case Launch::kRemote:
+        options.launch = analyze::Launch::kRemote;
+        options.urls = {options.protocol == kserve::Protocol::kGrpc ? file.grpc_endpoint
+                                                                    : file.http_endpoint};
+        if (options.metrics_urls.empty()) options.metrics_urls = {file.metrics_url};
+        break;
+      case Launch::kDocker:
+        options.launch = analyze::Launch::kContainer;
+        break;
+      case Launch::kLocal:
+      case Launch::kInProcess:
+        options.launch = analyze::Launch::kLocal;
+        Take(options.server_program, Default().server_program, file.server_path);
+        break;
+    }
+  }
+  // One server serves all models: what any of them asks of it is asked.
+  for (const analyze::ModelAnalyzerModel& model : file.models) {
+    for (const auto& [name, value] : model.server_flags)
+      AddOnce(options.server_arguments, Format("--{}={}", name, value));
+    for (const auto& [name, value] : model.server_environment)
+      AddOnce(options.server_environment, Format("{}={}", name, value));
+  }
+}
+
 void TakeContainer(const File& file, AnalyzeOptions& options) {
   Words words;
-  const auto add = [&](std::string word) {
-    if (!word.empty() && std::find(words.begin(), words.end(), word) == words.end())
-      words.push_back(std::move(word));
-  };
+  const auto add = [&](std::string word) { AddOnce(words, std::move(word)); };
   const auto names_gpus = [](const std::string& word) {
     return word.starts_with("--gpus") || word.find("nvidia.com/gpu") != std::string::npos;
   };
@@ -108,7 +141,8 @@ std::vector<std::string> ContainerWords(const analyze::NamedTexts& arguments) {
   return out;
 }
 
-void TakeDetails(const File& file, AnalyzeOptions& options, std::vector<std::string>& notes) {
+void TakeFromFile(const File& file, AnalyzeOptions& options, std::vector<std::string>& notes) {
+  // First of all, while it is known what the command line has left open.
   if (InContainer(file, options)) TakeContainer(file, options);
   TakeSampling(file, options, notes);
   TakePointLimit(file, options);
@@ -126,7 +160,21 @@ void TakeDetails(const File& file, AnalyzeOptions& options, std::vector<std::str
   // It does not know a sweep that is left early by the exhaustive search, which measures every
   // point; the adaptive one leaves a configuration as soon as it is dominated.
   if (file.early_exit && file.search == File::SearchMode::kBrute)
-    Take(options.search, Default().search, analyze::SearchOptions::Kind::kAdaptive);
+    Take(options.search, Default().search, Kind::kAdaptive);
+  Take(options.repository, Default().repository, file.model_repository);
+  Take(options.export_path, Default().export_path, file.export_path);
+  Take(options.protocol, Default().protocol,
+       file.protocol == "grpc" ? kserve::Protocol::kGrpc : kserve::Protocol::kHttp);
+  TakeServer(file, options);
+  if (options.gpus.empty() && file.gpus != Words{"all"}) {
+    options.gpus = file.gpus;
+    if (file.gpus.empty()) options.gpu_source = analyze::GpuSource::kNone;
+  }
+  Take(options.search, Default().search,
+       file.search == File::SearchMode::kBrute ? Kind::kExhaustive : Kind::kAdaptive);
+  Take(options.base_duration, Default().base_duration, FromSeconds(file.server_only_s));
+  Take(options.top, Default().top, static_cast<uint64_t>(file.best_configurations));
+  Take(options.results_for, Default().results_for, ResultsFor::kModelAnalyzer);
 }
 
 namespace {
@@ -151,8 +199,8 @@ void TakeAxesBehind(const File& file, ModelPlan& plan) {
 
 }  // namespace
 
-void TakeDetailsOfModel(const File& file, const analyze::ModelAnalyzerModel& model,
-                        ModelPlan& plan) {
+void TakeModelFromFile(const File& file, const analyze::ModelAnalyzerModel& model,
+                       ModelPlan& plan) {
   plan.cpu_only = model.cpu_only;
   TakeAxesBehind(file, plan);
   // It searches configurations whether or not loads are named.

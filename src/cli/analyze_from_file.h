@@ -1,5 +1,5 @@
-// What Model Analyzer's file says beside models, servers and searches: containers, places, names of
-// files, intervals. What the command line says goes before it.
+// What Model Analyzer's file says of servers, searches, containers, places, names of files and
+// intervals. What the command line says goes before it.
 #pragma once
 
 #include <string>
@@ -10,13 +10,13 @@
 
 namespace sextant::cli {
 
-// To be called first: it knows what the command line has left open.
-void TakeDetails(const analyze::ModelAnalyzerConfig& file, AnalyzeOptions& options,
-                 std::vector<std::string>& notes);
+// Of the server and of the run.
+void TakeFromFile(const analyze::ModelAnalyzerConfig& file, AnalyzeOptions& options,
+                  std::vector<std::string>& notes);
 
 // What is tried of one model beside its own axes, and where its journal is.
-void TakeDetailsOfModel(const analyze::ModelAnalyzerConfig& file,
-                        const analyze::ModelAnalyzerModel& model, ModelPlan& plan);
+void TakeModelFromFile(const analyze::ModelAnalyzerConfig& file,
+                       const analyze::ModelAnalyzerModel& model, ModelPlan& plan);
 
 // The words of podman's or docker's command line for arguments by the names that docker's Python
 // library has for them (`triton_docker_args`).

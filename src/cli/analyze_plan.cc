@@ -139,61 +139,6 @@ analyze::SearchOptions ReadSearch(const AnalyzeOptions& options,
   return search;
 }
 
-// What Model Analyzer's file says of the server and of the run, where the command line says
-// nothing.
-void TakeFromFile(const analyze::ModelAnalyzerConfig& file, AnalyzeOptions& options) {
-  using Launch = analyze::ModelAnalyzerConfig::Launch;
-  static const AnalyzeOptions kDefault;
-  const auto take = [](auto& option, const auto& standard, const auto& said) {
-    if (option == standard) option = said;
-  };
-  take(options.repository, kDefault.repository, file.model_repository);
-  take(options.export_path, kDefault.export_path, file.export_path);
-  take(options.protocol, kDefault.protocol,
-       file.protocol == "grpc" ? kserve::Protocol::kGrpc : kserve::Protocol::kHttp);
-  if (!options.launch && options.urls.empty()) {
-    switch (file.launch) {
-      case Launch::kRemote:
-        options.launch = analyze::Launch::kRemote;
-        options.urls = {options.protocol == kserve::Protocol::kGrpc ? file.grpc_endpoint
-                                                                    : file.http_endpoint};
-        if (options.metrics_urls.empty()) options.metrics_urls = {file.metrics_url};
-        break;
-      case Launch::kDocker:
-        options.launch = analyze::Launch::kContainer;
-        take(options.image, kDefault.image, file.docker_image);
-        break;
-      case Launch::kLocal:
-      case Launch::kInProcess:
-        options.launch = analyze::Launch::kLocal;
-        take(options.server_program, kDefault.server_program, file.server_path);
-        break;
-    }
-  }
-  // One server serves all models: what any of them asks of it is asked.
-  const auto add = [](std::vector<std::string>& words, std::string word) {
-    if (std::find(words.begin(), words.end(), word) == words.end())
-      words.push_back(std::move(word));
-  };
-  for (const analyze::ModelAnalyzerModel& model : file.models) {
-    for (const auto& [name, value] : model.server_flags)
-      add(options.server_arguments, Format("--{}={}", name, value));
-    for (const auto& [name, value] : model.server_environment)
-      add(options.server_environment, Format("{}={}", name, value));
-  }
-  if (options.gpus.empty() && file.gpus != std::vector<std::string>{"all"}) {
-    options.gpus = file.gpus;
-    if (file.gpus.empty()) options.gpu_source = analyze::GpuSource::kNone;
-  }
-  using Kind = analyze::SearchOptions::Kind;
-  take(options.search, kDefault.search,
-       file.search == analyze::ModelAnalyzerConfig::SearchMode::kBrute ? Kind::kExhaustive
-                                                                       : Kind::kAdaptive);
-  take(options.base_duration, kDefault.base_duration, FromSeconds(file.server_only_s));
-  take(options.top, kDefault.top, static_cast<uint64_t>(file.best_configurations));
-  take(options.results_for, kDefault.results_for, ResultsFor::kModelAnalyzer);
-}
-
 // One model, with those behind it.
 ModelPlan PlanOne(const AnalyzeOptions& options, const std::string& name, const AddMistake& add) {
   std::vector<std::string> models = WithModelsBehind(options, name);
@@ -237,7 +182,7 @@ void AddFileModel(const analyze::ModelAnalyzerConfig& file,
     if (!mistake.missing) add(Format("perf_analyzer_flags of '{}': {}", model.name, mistake.text));
   }
   static_cast<PerfOptions&>(out.options) = std::move(perf);
-  TakeDetailsOfModel(file, model, out);
+  TakeModelFromFile(file, model, out);
   plan.models.push_back(std::move(out));
 }
 
@@ -251,8 +196,7 @@ void ReadModelAnalyzerFile(AnalyzeOptions& options, const std::vector<std::strin
       add(Format("{}: {}", options.model_analyzer_config, line));
     return;
   }
-  TakeDetails(*file, options, file->notes);
-  TakeFromFile(*file, options);
+  TakeFromFile(*file, options, file->notes);
   for (std::string& note : file->notes)
     plan.notes.push_back(Format("{}: {}", options.model_analyzer_config, note));
   for (const analyze::ModelAnalyzerModel& model : file->models) {
