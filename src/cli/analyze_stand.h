@@ -79,6 +79,7 @@ class ModelStand final : public analyze::Stand {
     bool was_loaded = false;     // before we came
     std::string refused_before;  // what a server that polls said of it last
   };
+  static constexpr Nanos kPoll{std::chrono::milliseconds(20)};
   ModelStand(const Parts& parts, const std::vector<std::string>& models);
 
   // The plan of perf_; what was made for another goes.
@@ -92,6 +93,7 @@ class ModelStand final : public analyze::Stand {
   // The subjects of all models, and what their requests look like.
   Result<std::string> AskAll();
   Result<void> MakeMix();
+  static void TakeAllBatches(Subject& subject, Plan& plan);
   Result<void> EnsureServer(analyze::LoadReport& report);
   Result<void> Unload();
   Result<void> AwaitGone(const std::string& model);

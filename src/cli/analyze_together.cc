@@ -138,11 +138,9 @@ void AddWithSteps(const std::string& repository, const std::string& model,
   if (std::find(out.begin(), out.end(), model) != out.end()) return;
   out.push_back(model);
   if (repository.empty()) return;
-  const Result<std::string> text = ReadFile(JoinPath(JoinPath(repository, model), "config.pbtxt"));
-  if (!text.has_value()) return;
-  const Result<kserve::ModelConfig> config = kserve::ParseModelConfig(*text);
-  if (!config.has_value()) return;
-  for (const auto& step : config->ensemble_scheduling().step())
+  const auto config = kserve::ReadModelConfig(JoinPath(repository, model));
+  if (!config.has_value() || !*config) return;
+  for (const auto& step : (*config)->ensemble_scheduling().step())
     AddWithSteps(repository, step.model_name(), out);
 }
 

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "base/files.h"
 #include "base/strings.h"
 #include "kserve/config_reflection.h"
 #include "text/json.h"
@@ -136,6 +137,14 @@ std::vector<std::string> SetFields(const ModelConfig& config) {
   std::vector<std::string> out;
   CollectFields(config, "", out);
   return out;
+}
+
+Result<std::optional<ModelConfig>> ReadModelConfig(const std::string& model_directory) {
+  const std::string file = JoinPath(model_directory, "config.pbtxt");
+  if (!FileExists(file)) return std::optional<ModelConfig>();
+  SEXTANT_ASSIGN(const std::string text, ReadFile(file));
+  SEXTANT_ASSIGN(ModelConfig config, ParseModelConfig(text), file);
+  return std::optional(std::move(config));
 }
 
 }  // namespace sextant::kserve

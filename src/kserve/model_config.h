@@ -4,6 +4,7 @@
 // gives the JSON form and the list of what has been set.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,5 +29,8 @@ Result<ModelConfig> ParseModelConfigJson(std::string_view json);
 // Dotted paths of every field that is set, without indices:
 // "dynamic_batching.max_queue_delay_microseconds", "input.name", each once, in field order.
 std::vector<std::string> SetFields(const ModelConfig& config);
+
+// Of a model in a repository; nothing: there is no config.pbtxt. Errors name the file.
+Result<std::optional<ModelConfig>> ReadModelConfig(const std::string& model_directory);
 
 }  // namespace sextant::kserve

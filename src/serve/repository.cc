@@ -120,12 +120,11 @@ Result<inference::ModelConfig> Repository::ReadConfig(
     const std::string& name, const std::optional<std::string>& config_json) const {
   SEXTANT_ASSIGN(const std::string directory, FindDirectory(name));
   inference::ModelConfig config;
-  const std::string path = JoinPath(directory, "config.pbtxt");
   if (config_json) {
     SEXTANT_ASSIGN(config, kserve::ParseModelConfigJson(*config_json), "config override");
-  } else if (FileExists(path)) {
-    SEXTANT_ASSIGN(const std::string text, ReadFile(path));
-    SEXTANT_ASSIGN(config, kserve::ParseModelConfig(text), path);
+  } else {
+    SEXTANT_ASSIGN(std::optional<inference::ModelConfig> found, kserve::ReadModelConfig(directory));
+    if (found) config = std::move(*found);
   }
   if (config.name().empty()) config.set_name(name);
   if (config.has_ensemble_scheduling() && config.platform().empty())
