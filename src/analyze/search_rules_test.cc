@@ -7,6 +7,7 @@
 #include <map>
 
 #include "analyze/search.h"
+#include "analyze/search_driver.h"
 #include "base/random.h"
 #include "base/strings.h"
 
@@ -33,30 +34,6 @@ Space Row(size_t configurations, size_t loads) {
   }
   space.loads_of.assign(space.configurations.size(), all);
   return space;
-}
-
-Figures Throughput(double value) {
-  return {{"throughput", {value, value * 0.98, value * 1.02}}, {"latency_p99", {0.01, {}, {}}}};
-}
-
-Outcome Measured(Figures figures) { return {{}, Status::kMeasured, std::move(figures), 0, 0}; }
-
-using Server = std::function<Outcome(const Trial&)>;
-
-std::vector<Trial> Drive(Search& search, const Server& server) {
-  std::vector<Trial> trials;
-  while (const auto trial = search.Next()) {
-    trials.push_back(*trial);
-    Outcome outcome = server(*trial);
-    outcome.trial = *trial;
-    if (outcome.cost_s == 0) outcome.cost_s = Seconds(trial->window);
-    search.Report(outcome);
-    if (trials.size() > 2000) {
-      ADD_FAILURE() << "does not end";
-      break;
-    }
-  }
-  return trials;
 }
 
 size_t LoadsOf(const std::vector<Trial>& trials) {

@@ -8,6 +8,7 @@
 #include <functional>
 
 #include "analyze/peer_searches.h"
+#include "analyze/search_driver.h"
 #include "analyze/simulated_surface.h"
 
 namespace sextant::analyze {
@@ -31,34 +32,9 @@ Space Plain(size_t configurations, size_t loads) {
   return space;
 }
 
-Figures Throughput(double value) {
-  return {{"throughput", {value, value * 0.98, value * 1.02}}, {"latency_p99", {0.01, {}, {}}}};
-}
-
-using Server = std::function<Outcome(const Trial&)>;
-
-// Runs to its end, and says in which order things were measured.
-std::vector<Trial> Drive(Search& search, const Server& server, size_t most = 5000) {
-  std::vector<Trial> trials;
-  while (const auto trial = search.Next()) {
-    trials.push_back(*trial);
-    Outcome outcome = server(*trial);
-    outcome.trial = *trial;
-    if (outcome.cost_s == 0) outcome.cost_s = Seconds(trial->window);
-    search.Report(outcome);
-    if (trials.size() > most) {
-      ADD_FAILURE() << "does not end";
-      break;
-    }
-  }
-  return trials;
-}
-
 std::vector<Trial> Drive(Search& search, SimulatedSurface& surface) {
   return Drive(search, [&](const Trial& trial) { return surface.Measure(trial); });
 }
-
-Outcome Measured(Figures figures) { return {{}, Status::kMeasured, std::move(figures), 0, 0}; }
 
 class Surfaces : public testing::TestWithParam<SurfaceKind> {};
 INSTANTIATE_TEST_SUITE_P(All, Surfaces,
@@ -97,15 +73,24 @@ TEST_P(Surfaces, AdaptiveFindsTheBestInATenthOfBruteForceAndHalfOfQuickSearch) {
   EXPECT_LE(wrong, 1);
 }
 
+SearchOptions Within50ms(uint64_t seed) {
+  SearchOptions options{.kind = kAdaptive, .seed = seed};
+  options.goal.constraints = *ParseConstraints("p99<50ms");
+  return options;
+}
+
+Standing FirstOf(SimulatedSurface& surface, const SearchOptions& options) {
+  const auto search = MakeSearch(surface.space(), options);
+  Drive(*search, surface);
+  return search->Conclude().ranking.front();
+}
+
 TEST_P(Surfaces, AConstraintLeadsToNoFalseWinners) {
   int wrong = 0, near = 0;
   for (uint64_t seed = 1; seed <= 40; ++seed) {
     SimulatedSurface surface({.kind = GetParam(), .seed = seed});
-    SearchOptions options{.kind = kAdaptive, .seed = seed};
-    options.goal.constraints = *ParseConstraints("p99<50ms");
-    const auto search = MakeSearch(surface.space(), options);
-    Drive(*search, surface);
-    const Standing first = search->Conclude().ranking.front();
+    const SearchOptions options = Within50ms(seed);
+    const Standing first = FirstOf(surface, options);
     ASSERT_TRUE(first.load.has_value());
     const Figures truth = surface.Truth(first.configuration, *first.load);
     const double best = BestThroughput(surface, options.goal);
@@ -475,11 +460,8 @@ TEST(Search, FindsItsWayToWhatKeepsTheConstraintsInASpaceWhereHardlyAnythingDoes
   for (uint64_t seed = 1; seed <= 10; ++seed) {
     SimulatedSurface surface(
         {.kind = SurfaceKind::kPeaked, .seed = seed, .instances = 50, .batches = 14, .delays = 13});
-    SearchOptions options{.kind = kAdaptive, .seed = seed};
-    options.goal.constraints = *ParseConstraints("p99<50ms");
-    const auto search = MakeSearch(surface.space(), options);
-    Drive(*search, surface);
-    const Standing first = search->Conclude().ranking.front();
+    const SearchOptions options = Within50ms(seed);
+    const Standing first = FirstOf(surface, options);
     ASSERT_TRUE(first.load.has_value());
     near += surface.Throughput(first.configuration, *first.load) >
                     0.95 * BestThroughput(surface, options.goal)

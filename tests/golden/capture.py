@@ -18,18 +18,10 @@ sys.path.insert(0, os.path.join(HERE, "..", "peers"))
 
 import normalize  # noqa: E402
 from processes import HERE as PEERS  # noqa: E402
-from processes import PERF_ANALYZER, instances, parameters, real_triton, tensors  # noqa: E402
+from processes import PERF_ANALYZER, ensemble_of, instances  # noqa: E402
+from processes import parameters, real_triton, tensors  # noqa: E402
 
 _QUICK = ["-p", "200", "-s", "999"]
-_ENSEMBLE = """platform: "ensemble"
-input [ { name: "INPUT" data_type: TYPE_FP32 dims: [ 4 ] } ]
-output [ { name: "OUTPUT" data_type: TYPE_FP32 dims: [ 4 ] } ]
-ensemble_scheduling { step [
-  { model_name: "first" model_version: -1
-    input_map { key: "INPUT" value: "INPUT" } output_map { key: "OUTPUT" value: "between" } },
-  { model_name: "second" model_version: -1
-    input_map { key: "INPUT" value: "between" } output_map { key: "OUTPUT" value: "OUTPUT" } } ] }
-"""
 
 
 def _plain(delay_ms=2, batch=0, count=4):
@@ -47,7 +39,7 @@ MODELS = {
     "batching": _plain(batch=8),
     "first": _plain(),
     "second": _plain(),
-    "chain": _ENSEMBLE,
+    "chain": ensemble_of("first", "second", 4),
     "text": tensors("TYPE_STRING", 1) + instances(1) + parameters(delay_ms=2),
     "sequences": _plain(batch=8, count=1)
     + "sequence_batching { max_sequence_idle_microseconds: 5000000 }\n",

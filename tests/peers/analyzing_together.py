@@ -5,7 +5,8 @@ import json
 import os
 import tempfile
 
-from processes import HERE, TRITON, Run, expect, instances, near, parameters, tensors, write_model
+from processes import HERE, TRITON, Run, ensemble_of, expect, instances, near, parameters, tensors
+from processes import write_model
 
 PYTHON_FILE = os.path.join(HERE, "python_models", "known_best.py")
 LENGTH = 4
@@ -53,26 +54,14 @@ def names_the_best_of_both(sextant):
                 expect(f"count: {count}" in file.read(), path)
 
 
-ENSEMBLE = """platform: "ensemble"
-max_batch_size: 1
-input [ { name: "INPUT" data_type: TYPE_FP32 dims: [ 4 ] } ]
-output [ { name: "OUTPUT" data_type: TYPE_FP32 dims: [ 4 ] } ]
-ensemble_scheduling { step [
-  { model_name: "quick" model_version: -1
-    input_map { key: "INPUT" value: "INPUT" } output_map { key: "OUTPUT" value: "between" } },
-  { model_name: "slow" model_version: -1
-    input_map { key: "INPUT" value: "between" } output_map { key: "OUTPUT" value: "OUTPUT" } }
-] }
-"""
-
-
 def names_the_best_steps(sextant):
     """The steps of an ensemble are loaded with configurations of their own, which stay with them
     though Triton loads them again when it loads the ensemble."""
     with tempfile.TemporaryDirectory(prefix="sextant_peers_") as folder:
         repository, out = os.path.join(folder, "models"), os.path.join(folder, "out")
         _write_models(repository)
-        write_model(repository, "both", ENSEMBLE)
+        both = ensemble_of("quick", "slow", LENGTH, "max_batch_size: 1\n")
+        write_model(repository, "both", both)
         os.makedirs(os.path.join(repository, "both", "1"), exist_ok=True)
         best = _analyze(sextant, repository, out, "-m", "both", "--set", "quick:instances=1,2",
                         "--set", "slow:instances=1,3", "-c", "12")  # fmt: skip

@@ -6,6 +6,7 @@ import tempfile
 
 from processes import (
     HERE,
+    ensemble_of,
     expect,
     instances,
     near,
@@ -106,16 +107,7 @@ def metrics(sextant):
         print(run.text)
 
 
-ENSEMBLE = """platform: "ensemble"
-input [ { name: "INPUT" data_type: TYPE_FP32 dims: [ 16 ] } ]
-output [ { name: "OUTPUT" data_type: TYPE_FP32 dims: [ 16 ] } ]
-ensemble_scheduling { step [
-  { model_name: "first" model_version: -1
-    input_map { key: "INPUT" value: "INPUT" } output_map { key: "OUTPUT" value: "between" } },
-  { model_name: "second" model_version: -1
-    input_map { key: "INPUT" value: "between" } output_map { key: "OUTPUT" value: "OUTPUT" } }
-] }
-"""
+ENSEMBLE = ensemble_of("first", "second", LENGTH)
 
 
 def check_composing(sextant, server, protocol, model, composing, *options, requests=100):

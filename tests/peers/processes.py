@@ -148,6 +148,21 @@ def tensors(data_type, length):
     )
 
 
+def ensemble_of(first, second, length, head=""):
+    """The configuration of an ensemble whose steps have an INPUT and an OUTPUT."""
+    tensor = f"data_type: TYPE_FP32 dims: [ {length} ]"
+    return f"""platform: "ensemble"
+{head}input [ {{ name: "INPUT" {tensor} }} ]
+output [ {{ name: "OUTPUT" {tensor} }} ]
+ensemble_scheduling {{ step [
+  {{ model_name: "{first}" model_version: -1
+    input_map {{ key: "INPUT" value: "INPUT" }} output_map {{ key: "OUTPUT" value: "between" }} }},
+  {{ model_name: "{second}" model_version: -1
+    input_map {{ key: "INPUT" value: "between" }} output_map {{ key: "OUTPUT" value: "OUTPUT" }} }}
+] }}
+"""
+
+
 def instances(count):
     return f"instance_group [ {{ count: {count} kind: KIND_CPU }} ]\n"
 
