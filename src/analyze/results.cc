@@ -109,20 +109,29 @@ std::string ModelItem(size_t indent, const ModelText& model) {
   return out + "\n" + TextMember(indent + 2, "configPbtxt", model.config_pbtxt);
 }
 
-// How many GPUs it ran on: those with memory of the server's processes where that is known, else
-// all that were seen. An instance of a GPU is one where no whole GPU was.
+// How many GPUs it ran on: those with memory of the server's processes where that is known of any
+// (none, for a model that is on the CPU), else all that were seen. An instance of a GPU is one
+// where no whole GPU was.
 size_t DevicesUsed(const Report& report, const std::string& configuration) {
-  std::set<std::string> used, whole, seen;
+  struct Devices {
+    std::set<std::string> whole, all;
+    size_t count() const { return whole.empty() ? all.size() : whole.size(); }
+    void Insert(const DeviceFigures& device) {
+      all.insert(device.device);
+      if (device.scope == "device") whole.insert(device.device);
+    }
+  } used, seen;
+  bool known = false;
   for (const PointRecord& point : report.result.points) {
     if (point.configuration != configuration) continue;
     for (const DeviceFigures& device : point.measured.devices) {
-      seen.insert(device.device);
-      if (device.scope == "device") whole.insert(device.device);
+      seen.Insert(device);
       const Figure* memory = FindFigure(device.figures, "gpu_memory_process");
-      if (memory != nullptr && memory->value > 0) used.insert(device.device);
+      known = known || memory != nullptr;
+      if (memory != nullptr && memory->value > 0) used.Insert(device);
     }
   }
-  return !used.empty() ? used.size() : !whole.empty() ? whole.size() : seen.size();
+  return known ? used.count() : seen.count();
 }
 
 Json HelmResources(const Report& report, const Standing& standing) {
@@ -469,8 +478,7 @@ std::string HelmValues(const Report& report, const Standing& standing,
   }
   measured.Set("standing", StandingName(standing.kind));
   rest.Set("measured", std::move(measured));
-  return "# Written by sextant analyze: values of a Helm chart that serves this configuration.\n" +
-         text::FormatYaml(head) + configurations + text::FormatYaml(rest);
+  return std::string(kHelmHead) + text::FormatYaml(head) + configurations + text::FormatYaml(rest);
 }
 
 }  // namespace sextant::analyze

@@ -300,19 +300,38 @@ TEST(Results, HelmValuesOfSeveralModelsAreAListOfThem) {
   EXPECT_NE(read->Find("configuration"), nullptr);
 }
 
+// -1: none is asked for.
+int64_t GpusAskedFor(const Fixture& fixture, size_t standing) {
+  const auto read = text::ParseYaml(ValuesOf(fixture, standing, "a: 1\n"));
+  const text::Json* resources = read->Find("resources");
+  const text::Json* limits = resources == nullptr ? nullptr : resources->Find("limits");
+  return limits == nullptr ? -1 : limits->Find("nvidia.com/gpu")->AsInt().value_or(-2);
+}
+
 TEST(Results, HelmValuesAskForAllDevicesWhereNobodyKnowsWhichWereUsed) {
   Fixture fixture;
   for (PointRecord& point : fixture.result.points) {
     for (DeviceFigures& device : point.measured.devices) device.figures.erase("gpu_memory_process");
   }
-  const auto gpus = [&](size_t standing) {
-    const auto read = text::ParseYaml(ValuesOf(fixture, standing, "a: 1\n"));
-    const text::Json* resources = read->Find("resources");
-    const text::Json* limits = resources == nullptr ? nullptr : resources->Find("limits");
-    return limits == nullptr ? -1 : limits->Find("nvidia.com/gpu")->AsInt().value_or(-2);
-  };
-  EXPECT_EQ(gpus(0), 2);
-  EXPECT_EQ(gpus(1), -1) << "none was seen";
+  EXPECT_EQ(GpusAskedFor(fixture, 0), 2);
+  EXPECT_EQ(GpusAskedFor(fixture, 1), -1) << "none was seen";
+}
+
+TEST(Results, HelmValuesAskForTheDevicesThatHeldMemoryOfTheServerEvenIfNoneDid) {
+  Fixture fixture;
+  std::vector<DeviceFigures>& devices = fixture.result.points[2].measured.devices;
+  EXPECT_EQ(GpusAskedFor(fixture, 0), 1);
+  devices[0].figures["gpu_memory_process"].value = 0;
+  EXPECT_EQ(GpusAskedFor(fixture, 0), -1) << "of a model on the CPU, on a host with GPUs";
+  devices[1].figures.erase("gpu_memory_process");
+  EXPECT_EQ(GpusAskedFor(fixture, 0), -1) << "known of one is known";
+  // A GPU and the instance of it that was used are one.
+  devices[0].figures["gpu_memory_process"].value = 4e9;
+  devices[1] = devices[0];
+  devices[1].device = "MIG-1", devices[1].scope = "mig_instance";
+  EXPECT_EQ(GpusAskedFor(fixture, 0), 1);
+  devices.erase(devices.begin());
+  EXPECT_EQ(GpusAskedFor(fixture, 0), 1) << "an instance alone is one";
 }
 
 }  // namespace

@@ -12,10 +12,10 @@ namespace {
 
 // Whether this process sees all processes by the machine's own numbers (the kernel gives the first
 // namespace this inode: include/linux/proc_ns.h).
-bool InFirstPidNamespace() {
+bool InFirstPidNamespace(const std::string& proc) {
   constexpr ino_t kFirst = 0xEFFFFFFC;
   struct stat status{};
-  return stat("/proc/self/ns/pid", &status) == 0 && status.st_ino == kFirst;
+  return stat((proc + "/self/ns/pid").c_str(), &status) == 0 && status.st_ino == kFirst;
 }
 
 }  // namespace
@@ -81,12 +81,14 @@ Attribution ProcessFamily::Attribute(std::span<const ProcessMemory> listed) {
       (kin == Kin::kForeign ? out.foreign : unseen).push_back(pid);
     }
   }
-  if (unseen.empty()) return out;
-  // Who is not to be seen is somebody else where numbers mean the same to us and to the driver.
-  if (found || InFirstPidNamespace()) {
+  // Numbers mean the same to us and to the driver where one of ours was listed, now or before.
+  const bool same = found || !known_.empty() || InFirstPidNamespace(proc_);
+  if (same) {
+    // Who is not to be seen is somebody else.
     out.foreign.insert(out.foreign.end(), unseen.begin(), unseen.end());
     std::ranges::sort(out.foreign);
-  } else {
+  } else if (!unseen.empty() || listed.empty()) {
+    // A driver may also hide from a container who is there at all: no list is no zero.
     out.bytes.reset();
   }
   return out;

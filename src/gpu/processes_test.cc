@@ -78,5 +78,15 @@ TEST_F(ProcessFamilyTest, WhoIsNotToBeSeenIsForeignWhereOthersAre) {
   EXPECT_EQ(both.foreign, Pids{4711}) << "the driver's numbers are ours, as 10 shows";
 }
 
+// As in a container, whose numbers are not the machine's: this /proc is of no first namespace.
+TEST_F(ProcessFamilyTest, AnEmptyListIsZeroOnlyWhereItWouldNameUs) {
+  Exists(10, 1);
+  family_.Watch(Pids{10});
+  EXPECT_EQ(Attribute({}).bytes, std::nullopt) << "the driver may hide them";
+  EXPECT_EQ(Attribute({{4711, 1}}).bytes, std::nullopt);
+  EXPECT_EQ(Attribute({{10, 5}}).bytes, 5u);
+  EXPECT_EQ(Attribute({}).bytes, 0u) << "it did not hide it before";
+}
+
 }  // namespace
 }  // namespace sextant::gpu
