@@ -67,14 +67,21 @@ std::string_view SourceOfFamily(std::string_view family) {
 // The sooner, the better.
 constexpr std::string_view kPreference[] = {"node agent", "dcgm-exporter", "server"};
 
-// Of the devices that were asked for: by UUID, or how it begins. Numbers are the driver's, and
-// metrics do not tell them.
+// Of the devices that were asked for: by UUID, or how it begins.
 bool IsAsked(const std::vector<std::string>& asked, std::string_view device) {
-  return std::none_of(asked.begin(), asked.end(),
-                      [](const std::string& name) { return !ParseUint(name); }) ||
-         std::any_of(asked.begin(), asked.end(), [&](const std::string& name) {
-           return !ParseUint(name) && device.starts_with(name);
+  return asked.empty() || std::any_of(asked.begin(), asked.end(), [&](const std::string& name) {
+           return device.starts_with(name);
          });
+}
+
+// The best of those whose families these are; empty: none is of GPUs.
+std::string_view SourceOf(const std::vector<std::string>& families) {
+  for (const std::string_view source : kPreference) {
+    if (std::any_of(families.begin(), families.end(),
+                    [&](const std::string& family) { return SourceOfFamily(family) == source; }))
+      return source;
+  }
+  return {};
 }
 
 // What sums and prices are over: whole GPUs, because what an instance of one has is in its GPU's
@@ -137,6 +144,21 @@ Result<void> Meter::Follow(std::vector<uint32_t> processes, const std::string& s
   }
   if (collect.endpoints.empty()) return {};
   SEXTANT_ASSIGN(collector_, metrics::Collector::Start(collect));
+  return CheckNumbers();
+}
+
+// A number is the driver's, and metrics do not tell it: without this, it would mean no device.
+Result<void> Meter::CheckNumbers() const {
+  if (nvml_ || options_.gpus == GpuSource::kNone) return {};
+  const std::string_view source = SourceOf(collector_->DeviceFamilies());
+  for (const std::string& device : options_.devices) {
+    if (source.empty() || !ParseUint(device)) continue;
+    return InvalidArgument(
+        Format("--gpus {}: metrics of the {} name GPUs by UUID, numbers need NVML: give UUIDs (or "
+               "how they begin; nvidia-smi -L lists them), or --gpu-source nvml where the GPUs are "
+               "this host's",
+               device, source));
+  }
   return {};
 }
 
@@ -201,13 +223,17 @@ void Meter::AddMetrics(Baseline& out) {
   }
   std::map<std::string, DeviceFigures> devices;
   std::map<std::string, double> memory;
+  std::set<std::string> others;
   for (const metrics::SourceReport& report : reports) {
     for (const metrics::Summary& s : report.summaries) {
       // Ours is another host than a remote server's.
       if (s.quantity == "cpu_utilization" && !(options_.local && host_window_.host_busy))
         Put(out.figures, "cpu_host", s.mean);
       if (best.empty() || SourceOfFamily(s.family) != best || s.device.empty()) continue;
-      if (!IsAsked(options_.devices, s.device)) continue;
+      if (!IsAsked(options_.devices, s.device)) {
+        others.insert(s.device);
+        continue;
+      }
       DeviceFigures& device = devices[s.device];
       device.device = s.device;
       device.source = best;
@@ -220,6 +246,7 @@ void Meter::AddMetrics(Baseline& out) {
     }
   }
   if (nvml_ || options_.gpus == GpuSource::kNone) return;
+  missed_ = devices.empty() ? std::move(others) : std::set<std::string>();
   for (auto& [name, device] : devices) {
     const auto total = memory.find(name);
     const auto used = Get(device.figures, "gpu_memory_used");
@@ -253,13 +280,16 @@ std::string Meter::Describe() const {
   if (options_.gpus == GpuSource::kNone) return "none (--gpu-source none)";
   if (nvml_) return nvml_->Describe();
   const std::string why = nvml_absent_.empty() ? "" : "NVML: " + nvml_absent_ + "; ";
-  const std::vector<std::string> families =
-      collector_ ? collector_->DeviceFamilies() : std::vector<std::string>();
-  for (const std::string_view source : kPreference) {
-    if (std::any_of(families.begin(), families.end(),
-                    [&](const std::string& family) { return SourceOfFamily(family) == source; }))
-      return Format("metrics of the {}{}", source,
-                    why.empty() ? "" : Format(" ({})", why.substr(0, why.size() - 2)));
+  if (const std::string_view source =
+          SourceOf(collector_ ? collector_->DeviceFamilies() : std::vector<std::string>());
+      !source.empty()) {
+    std::string text = Format("metrics of the {}{}", source,
+                              why.empty() ? "" : Format(" ({})", why.substr(0, why.size() - 2)));
+    if (!missed_.empty()) {
+      AppendFormat(text, "; no GPU is {} (--gpus), there are: {}", Join(options_.devices, ", "),
+                   Join(std::vector<std::string>(missed_.begin(), missed_.end()), ", "));
+    }
+    return text;
   }
   return Format("none ({}no metrics endpoint tells of GPUs)", why);
 }

@@ -9,6 +9,7 @@
 
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -25,7 +26,7 @@ struct MeterOptions {
   GpuSource gpus = GpuSource::kAuto;
   bool local = false;                // the server runs on this host
   std::string nvml_library;          // empty: the usual places
-  std::vector<std::string> devices;  // empty: all
+  std::vector<std::string> devices;  // UUIDs, or how they begin; with NVML numbers; empty: all
   Nanos interval{100ms};             // of NVML
   Nanos scrape_interval{1s};
   std::vector<std::string> metrics_urls;  // beside the server's own
@@ -39,7 +40,7 @@ class Meter {
   ~Meter();
 
   // The server's processes on this host, and where its own metrics are (empty: nowhere). To be said
-  // again when it was started anew.
+  // again when it was started anew. Errors: a URL; devices by numbers, and metrics tell of GPUs.
   Result<void> Follow(std::vector<uint32_t> processes, const std::string& server_metrics_url);
   void Begin();
   void End();
@@ -57,6 +58,7 @@ class Meter {
   Meter() = default;
   void AddNvml(Baseline& out, std::vector<std::string>& flags) const;
   void AddMetrics(Baseline& out);
+  Result<void> CheckNumbers() const;
 
   MeterOptions options_;
   std::unique_ptr<gpu::Sampler> nvml_;
@@ -66,6 +68,7 @@ class Meter {
   HostWindow host_window_;
   bool watching_ = false;
   std::vector<gpu::DeviceWindow> window_;
+  std::set<std::string> missed_;  // that metrics tell of, where none was asked for
 };
 
 // The figures of a measured level: throughput, latencies, errors, the server's own times.

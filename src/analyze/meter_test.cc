@@ -292,6 +292,34 @@ TEST_F(Meters, OnlyTheDevicesThatWereAskedForCount) {
   EXPECT_EQ(out.devices[0].device, "GPU-b");
   const Baseline begins = Window({.gpus = GpuSource::kMetrics, .devices = {"GPU-a"}}, kDcgm);
   EXPECT_EQ(begins.devices.size(), 2U) << "with its instance";
+  EXPECT_EQ(meter_->Describe(), "metrics of the dcgm-exporter");
+  const Baseline none = Window({.gpus = GpuSource::kMetrics, .devices = {"GPU-x"}}, kDcgm);
+  EXPECT_TRUE(none.devices.empty());
+  EXPECT_EQ(meter_->Describe(),
+            "metrics of the dcgm-exporter; no GPU is GPU-x (--gpus), there are: GPU-a, GPU-a/3, "
+            "GPU-b");
+}
+
+// Metrics do not tell the driver's numbers.
+TEST_F(Meters, DevicesByNumbersAreAnErrorWhereMetricsTellOfThem) {
+  for (const std::vector<std::string>& devices :
+       {std::vector<std::string>{"0"}, std::vector<std::string>{"GPU-a", "1"}}) {
+    exporter_.Say(kDcgm);
+    meter_ = *Meter::Start({.gpus = GpuSource::kMetrics, .devices = devices});
+    const auto followed = meter_->Follow({}, Url("/metrics"));
+    ASSERT_FALSE(followed.has_value());
+    EXPECT_EQ(followed.error().code(), ErrorCode::kInvalidArgument);
+    EXPECT_TRUE(followed.error().message().starts_with(
+        Format("--gpus {}: metrics of the dcgm-exporter name GPUs by UUID, numbers need NVML",
+               devices.back())))
+        << followed.error().message();
+    EXPECT_NE(followed.error().message().find("give UUIDs"), std::string::npos);
+    // Of no GPU they mean nothing, and do no harm.
+    exporter_.Say("nv_cpu_utilization 0.5\n");
+    EXPECT_TRUE(meter_->Follow({}, Url("/metrics")).has_value());
+    meter_ = *Meter::Start({.gpus = GpuSource::kNone, .devices = devices});
+    EXPECT_TRUE(meter_->Follow({}, Url("/metrics")).has_value());
+  }
 }
 
 TEST_F(Meters, NoneMeansNone) {
