@@ -1,8 +1,15 @@
 #include "analyze/journal.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
+#include <filesystem>
+#include <optional>
 #include <set>
+#include <utility>
 
 #include "base/strings.h"
 #include "base/units.h"
@@ -115,36 +122,6 @@ std::string Mark(const Identity& identity) {
   Json parts{Json::Object()};
   for (const auto& [name, value] : identity) parts.Set(name, value);
   return net::Sha256Hex(text::FormatJson(parts)).substr(0, 12);
-}
-
-Result<void> ReadLine(const Json& json, JournalContents& out) {
-  const std::string type = Text(json, "type");
-  if (type == "session") {
-    Session session;
-    const Json* parts = json.Find("identity");
-    if (parts == nullptr || !parts->IsObject()) return Corrupt("a session without identity");
-    for (const auto& [name, value] : parts->object())
-      session.identity[name] = std::string(value.AsString().value_or(""));
-    out.sessions.push_back(std::move(session));
-    return {};
-  }
-  if (type == "end") return {};
-  if (type != "point" && type != "baseline") {
-    // Of a later version, which may add kinds of lines.
-    return Corrupt(Format("a line of type '{}'", Printable(type, 40)));
-  }
-  if (out.sessions.empty()) return Corrupt("a point before any session");
-  const std::string mark = Text(json, "session");
-  if (!mark.empty() && mark != Mark(out.sessions.back().identity))
-    return Corrupt("of a session whose own line is lost");
-  if (type == "baseline") {
-    SEXTANT_ASSIGN(Baseline baseline, BaselineFromJson(json));
-    out.sessions.back().baselines.push_back(std::move(baseline));
-    return {};
-  }
-  SEXTANT_ASSIGN(PointRecord point, PointFromJson(json));
-  out.sessions.back().points.push_back(std::move(point));
-  return {};
 }
 
 // Servers' words may hold any bytes; JSON is UTF-8.
@@ -326,153 +303,267 @@ Result<PointRecord> PointFromJson(const Json& json) {
   return out;
 }
 
-Result<JournalContents> ParseJournal(std::string_view text) {
-  JournalContents out;
-  size_t number = 0;
-  bool header = false;
-  while (!text.empty()) {
-    ++number;
-    const size_t newline = text.find('\n');
-    // A line without its end was being written when the run was killed.
-    if (newline == std::string_view::npos) break;
-    const std::string_view line = text.substr(0, newline);
-    text.remove_prefix(newline + 1);
-    if (!header) {
-      SEXTANT_TRY(CheckHeader(line));
-      header = true;
-      continue;
-    }
-    const Result<Json> json = text::ParseJson(line);
-    const Result<void> read = json.has_value() ? ReadLine(*json, out) : json.error();
-    if (!read.has_value())
-      out.faults.push_back(Format("line {}: {}", number, read.error().message()));
-  }
-  // Killed while the header was written, there is nothing yet; else it is no journal.
-  if (!header && !Header().starts_with(text))
-    return Corrupt("line 1: not a journal of sextant analyze");
-  return out;
-}
-
 namespace {
 
-// By its first line.
-Result<void> CheckKind(std::string_view text) {
-  const size_t newline = text.find('\n');
-  SEXTANT_TRY(
-      ParseJournal(text.substr(0, newline == std::string_view::npos ? newline : newline + 1)));
+constexpr size_t kReadSize = size_t{256} << 10;
+
+// Told of what a journal's lines are, in their order. An error ends the reading; what cannot be
+// read is a fault and no error.
+struct Listener {
+  std::function<void(const Identity&)> session;
+  std::function<Result<void>(PointRecord)> point;
+  std::function<Result<void>(Baseline)> baseline;
+  std::function<void(std::string)> fault;
+};
+
+class JournalReader {
+ public:
+  explicit JournalReader(const Listener& listener) : listener_(listener) {}
+
+  // Without its line break.
+  Result<void> Line(std::string_view line) {
+    if (++number_ == 1) return CheckHeader(line);
+    const Result<Json> json = text::ParseJson(line);
+    if (!json.has_value()) return Fault(json.error()), Result<void>();
+    const std::string type = Text(*json, "type");
+    if (type == "session") return ReadSession(*json), Result<void>();
+    if (type == "end") return {};
+    // Of a later version, which may add kinds of lines.
+    if (type != "point" && type != "baseline")
+      return Fault(Corrupt(Format("a line of type '{}'", Printable(type, 40)))), Result<void>();
+    if (!mark_) return Fault(Corrupt("a point before any session")), Result<void>();
+    const std::string mark = Text(*json, "session");
+    if (!mark.empty() && mark != *mark_)
+      return Fault(Corrupt("of a session whose own line is lost")), Result<void>();
+    return type == "point" ? Tell(PointFromJson(*json), listener_.point)
+                           : Tell(BaselineFromJson(*json), listener_.baseline);
+  }
+  // What follows the last line break was being written when the run was killed. Killed while the
+  // header was written, there is nothing yet; else it is no journal.
+  Result<void> End(std::string_view rest) const {
+    if (number_ == 0 && !Header().starts_with(rest))
+      return Corrupt("line 1: not a journal of sextant analyze");
+    return {};
+  }
+
+ private:
+  void Fault(const Error& error) const {
+    listener_.fault(Format("line {}: {}", number_, error.message()));
+  }
+  void ReadSession(const Json& json) {
+    const Json* parts = json.Find("identity");
+    if (parts == nullptr || !parts->IsObject()) return Fault(Corrupt("a session without identity"));
+    Identity identity;
+    for (const auto& [name, value] : parts->object())
+      identity[name] = std::string(value.AsString().value_or(""));
+    mark_ = Mark(identity);
+    listener_.session(identity);
+  }
+  template <typename T>
+  Result<void> Tell(Result<T> read, const std::function<Result<void>(T)>& listener) const {
+    if (!read.has_value()) return Fault(read.error()), Result<void>();
+    return listener(*std::move(read));
+  }
+
+  const Listener& listener_;
+  size_t number_ = 0;
+  std::optional<std::string> mark_;  // of the session that the lines are in
+};
+
+// Calls `take` with each line until it returns false, and with what follows the last line break at
+// the end of the file; in the memory of the longest line.
+Result<void> ReadLines(const std::string& path,
+                       const std::function<Result<bool>(std::string_view, bool whole)>& take) {
+  const Fd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file.valid()) return IoError("open " + path, errno);
+  std::string text;
+  for (size_t searched = 0;;) {
+    const size_t before = text.size();
+    text.resize(before + kReadSize);
+    const ssize_t n = read(file.get(), text.data() + before, kReadSize);
+    text.resize(before + static_cast<size_t>(std::max<ssize_t>(n, 0)));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return IoError("read " + path, errno);
+    if (n == 0) break;
+    size_t begin = 0;
+    for (size_t newline; (newline = text.find('\n', searched)) != std::string::npos;) {
+      SEXTANT_ASSIGN(const bool more,
+                     take(std::string_view(text).substr(begin, newline - begin), true));
+      if (!more) return {};
+      begin = searched = newline + 1;
+    }
+    text.erase(0, begin);
+    searched = text.size();
+  }
+  SEXTANT_TRY(take(text, false));
   return {};
 }
 
-Error InTheWay(const std::string& path) {
-  return {ErrorCode::kAlreadyExists,
-          Format("{} has measured points: --resume goes on with them; give another --journal or "
-                 "--export-path, or remove it, to begin anew",
-                 path)};
+Result<void> ReadJournal(const std::string& path, const Listener& listener) {
+  JournalReader reader(listener);
+  return ReadLines(path, [&](std::string_view line, bool whole) -> Result<bool> {
+    SEXTANT_TRY(whole ? reader.Line(line) : reader.End(line), path);
+    return true;
+  });
+}
+
+// By its first line, whatever else it is.
+Result<void> CheckKind(const std::string& path) {
+  const Fd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file.valid()) return IoError("open " + path, errno);
+  char buffer[1 << 10];  // a header is shorter
+  const ssize_t n = read(file.get(), buffer, sizeof buffer);
+  if (n < 0) return IoError("read " + path, errno);
+  const std::string_view text(buffer, static_cast<size_t>(n));
+  const size_t newline = text.find('\n');
+  const Listener nobody;
+  JournalReader reader(nobody);
+  SEXTANT_TRY(
+      newline == std::string_view::npos ? reader.End(text) : reader.Line(text.substr(0, newline)),
+      path);
+  return {};
+}
+
+// Whose the first point is.
+Result<std::optional<std::string>> ModelOf(const std::string& path) {
+  std::optional<std::string> model;
+  SEXTANT_TRY(ReadLines(path, [&](std::string_view line, bool whole) -> Result<bool> {
+    // Other lines are not read for that.
+    if (!whole || !line.starts_with("{\"type\":\"point\"")) return true;
+    const Result<Json> json = text::ParseJson(line);
+    model = json.has_value() ? Text(*json, "model") : "";
+    return false;
+  }));
+  return model;
+}
+
+// Measured points that must not be lost, or that are not ours to go on with.
+Result<void> CheckPoints(const Journal::Options& options) {
+  SEXTANT_ASSIGN(const std::optional<std::string> model, ModelOf(options.path));
+  if (!model) return {};
+  if (!options.model.empty() && !model->empty() && *model != options.model) {
+    return Error(ErrorCode::kAlreadyExists,
+                 Format("{} has points of the model '{}': give '{}' another --journal or "
+                        "--export-path",
+                        options.path, Printable(*model, 60), options.model));
+  }
+  if (options.resume) return {};
+  return Error(ErrorCode::kAlreadyExists,
+               Format("{} has measured points: --resume goes on with them; give another --journal "
+                      "or --export-path, or remove it, to begin anew",
+                      options.path));
 }
 
 }  // namespace
 
-void Journal::Adopt(const JournalContents& contents, const std::string& path) {
-  for (const std::string& fault : contents.faults)
-    notes_.push_back(Format("{}: {}: left out", path, fault));
-  for (const Session& session : contents.sessions) {
-    if (session.identity != identity_) {
-      if (!session.points.empty())
-        notes_.push_back(
-            Format("{}: {} points were measured under other conditions and are not "
-                   "used: {}",
-                   path, session.points.size(), Differences(session.identity, identity_)));
-      continue;
-    }
-    for (const PointRecord& point : session.points) {
-      auto& kept = points_[PointKey(identity_, point.model, point.settings, point.load)];
-      kept.push_back(point);
-      // Nobody asks for it again, and its histograms are half a megabyte.
-      kept.back().measured.level.reset();
-      ++reusable_;
-    }
-    baselines_.insert(baselines_.end(), session.baselines.begin(), session.baselines.end());
+Result<JournalContents> ParseJournal(std::string_view text) {
+  JournalContents out;
+  const Listener listener{
+      .session =
+          [&](const Identity& identity) {
+            out.sessions.push_back({.identity = identity, .points = {}, .baselines = {}});
+          },
+      .point = [&](PointRecord point) -> Result<void> {
+        out.sessions.back().points.push_back(std::move(point));
+        return {};
+      },
+      .baseline = [&](Baseline baseline) -> Result<void> {
+        out.sessions.back().baselines.push_back(std::move(baseline));
+        return {};
+      },
+      .fault = [&](std::string fault) { out.faults.push_back(std::move(fault)); }};
+  JournalReader reader(listener);
+  for (size_t newline; (newline = text.find('\n')) != std::string_view::npos;) {
+    SEXTANT_TRY(reader.Line(text.substr(0, newline)));
+    text.remove_prefix(newline + 1);
   }
+  SEXTANT_TRY(reader.End(text));
+  return out;
 }
 
-// They have no time, and none is there twice by chance: figures are sampled.
-Result<void> Journal::CopyBaselines(const Session& from, Session& to) {
-  std::set<std::string> have;
-  for (const Baseline& baseline : baselines_)
-    have.insert(text::FormatJson(BaselineToJson(baseline)));
-  for (const Baseline& baseline : from.baselines) {
-    if (!have.insert(text::FormatJson(BaselineToJson(baseline))).second) continue;
-    to.baselines.push_back(baseline);
-    SEXTANT_TRY(file_.Append(Line(BaselineToJson(baseline), identity_)));
-  }
-  return {};
-}
-
-// Points of other journals are appended to this one, so that it is whole without them.
-Result<void> Journal::CopyFrom(const std::vector<std::string>& paths) {
-  for (const std::string& path : paths) {
-    SEXTANT_ASSIGN(const std::string text, ReadFile(path));
-    SEXTANT_ASSIGN(const JournalContents contents, ParseJournal(text), path);
-    // What is in both was copied before.
-    std::map<std::string, std::vector<WallTime>> have;
+// Points of other journals are appended to this one, so that it is whole without them. Baselines
+// have no time, and none is there twice by chance: figures are sampled.
+Result<void> Journal::TakeIn(const std::string& path, bool copy) {
+  // What is in both was copied before.
+  std::map<std::string, std::vector<WallTime>> points_here;
+  std::set<std::string> baselines_here;
+  if (copy) {
     for (const auto& [key, points] : points_) {
-      for (const PointRecord& point : points) have[key].push_back(point.started);
+      for (const PointRecord& point : points) points_here[key].push_back(point.started);
     }
-    JournalContents fresh{.sessions = {}, .faults = contents.faults};
-    for (const Session& session : contents.sessions) {
-      Session kept{.identity = session.identity, .points = {}, .baselines = {}};
-      if (session.identity == identity_) SEXTANT_TRY(CopyBaselines(session, kept));
-      for (const PointRecord& point : session.points) {
-        const auto& times = have[PointKey(identity_, point.model, point.settings, point.load)];
-        if (std::find(times.begin(), times.end(), point.started) != times.end()) continue;
-        kept.points.push_back(point);
-        if (session.identity == identity_)
-          SEXTANT_TRY(file_.Append(Line(PointToJson(point), identity_)));
-      }
-      fresh.sessions.push_back(std::move(kept));
-    }
-    Adopt(fresh, path);
+    for (const Baseline& baseline : baselines_)
+      baselines_here.insert(text::FormatJson(BaselineToJson(baseline)));
   }
+  Identity identity;  // of the session
+  size_t others = 0;  // points of it that are not used
+  std::vector<std::string> unused;
+  const auto end_session = [&] {
+    if (others > 0)
+      unused.push_back(
+          Format("{}: {} points were measured under other conditions and are not used: {}", path,
+                 others, Differences(identity, identity_)));
+    others = 0;
+  };
+  const Listener listener{
+      .session =
+          [&](const Identity& next) {
+            end_session();
+            identity = next;
+          },
+      .point = [&](PointRecord point) -> Result<void> {
+        if (identity != identity_) return ++others, Result<void>();
+        const std::string key = PointKey(identity_, point.model, point.settings, point.load);
+        if (copy) {
+          const std::vector<WallTime>& times = points_here[key];
+          if (std::find(times.begin(), times.end(), point.started) != times.end()) return {};
+          SEXTANT_TRY(Append(point));
+        }
+        // Nobody asks for it again.
+        point.measured.level.reset();
+        points_[key].push_back(std::move(point));
+        ++reusable_;
+        return {};
+      },
+      .baseline = [&](Baseline baseline) -> Result<void> {
+        if (identity != identity_) return {};
+        if (!copy) return baselines_.push_back(std::move(baseline)), Result<void>();
+        if (!baselines_here.insert(text::FormatJson(BaselineToJson(baseline))).second) return {};
+        return Append(baseline);
+      },
+      .fault =
+          [&](const std::string& fault) {
+            notes_.push_back(Format("{}: {}: left out", path, fault));
+          }};
+  SEXTANT_TRY(ReadJournal(path, listener));
+  end_session();
+  notes_.insert(notes_.end(), unused.begin(), unused.end());
   return {};
 }
 
 Result<void> Journal::CheckUsable(const Options& options) {
-  for (const std::string& path : options.also) {
-    SEXTANT_ASSIGN(const std::string other, ReadFile(path));
-    SEXTANT_TRY(CheckKind(other), path);
-  }
+  for (const std::string& path : options.also) SEXTANT_TRY(CheckKind(path));
   if (!FileExists(options.path)) return {};
-  SEXTANT_ASSIGN(const std::string text, ReadFile(options.path));
-  SEXTANT_TRY(CheckKind(text), options.path);
+  SEXTANT_TRY(CheckKind(options.path));
   // Nobody else has it.
   SEXTANT_TRY(AppendFile::Continue(options.path));
-  // A line is not read for that: there may be thousands, with half a megabyte each.
-  if (!options.resume && text.find("\n{\"type\":\"point\"") != std::string::npos)
-    return InTheWay(options.path);
-  return {};
+  return CheckPoints(options);
 }
 
 Result<Journal> Journal::Open(const Options& options, const Identity& identity) {
   // Before it is touched: what is not a journal, because somebody mistook a name, stays as it is.
-  if (FileExists(options.path)) {
-    SEXTANT_ASSIGN(const std::string before, ReadFile(options.path));
-    SEXTANT_TRY(CheckKind(before), options.path);
-  }
+  if (FileExists(options.path)) SEXTANT_TRY(CheckKind(options.path));
   // The lock next: what is read must not change any more.
   SEXTANT_ASSIGN(AppendFile file, AppendFile::Continue(options.path));
-  SEXTANT_ASSIGN(const std::string text, ReadFile(options.path));
+  SEXTANT_TRY(CheckPoints(options));
   Journal journal(std::move(file), identity);
-  if (text.empty()) {
+  std::error_code unknown;
+  if (std::filesystem::file_size(options.path, unknown) == 0) {
     SEXTANT_TRY(journal.file_.Append(Header()));
   } else {
-    SEXTANT_ASSIGN(const JournalContents contents, ParseJournal(text), options.path);
-    const bool any = std::any_of(contents.sessions.begin(), contents.sessions.end(),
-                                 [](const Session& s) { return !s.points.empty(); });
-    if (any && !options.resume) return InTheWay(options.path);
-    journal.Adopt(contents, options.path);
+    SEXTANT_TRY(journal.TakeIn(options.path, false));
   }
   SEXTANT_TRY(journal.file_.Append(Line(SessionToJson(identity))));
-  SEXTANT_TRY(journal.CopyFrom(options.also));
+  for (const std::string& path : options.also) SEXTANT_TRY(journal.TakeIn(path, true));
   return journal;
 }
 

@@ -7,6 +7,9 @@
 // same; what is not is listed with the parts that differ. Format name "sextant-journal", version 1:
 // docs/journal.md.
 //
+// A journal may be of any size, for a point's histograms are half a megabyte: it is read line by
+// line, and of what is kept nothing has histograms.
+//
 // Threads: plain values; a Journal belongs to one.
 #pragma once
 
@@ -56,8 +59,8 @@ struct JournalContents {
   std::vector<Session> sessions;
   std::vector<std::string> faults;  // of lines that cannot be read, with their numbers
 };
-// Errors: kCorrupt when it is not a journal, or of a newer version. Lines that cannot be read are
-// faults and are left out.
+// All of it, histograms included. Errors: kCorrupt when it is not a journal, or of a newer version.
+// Lines that cannot be read are faults and are left out.
 Result<JournalContents> ParseJournal(std::string_view text);
 
 // As they stand in the journal and in results.
@@ -74,13 +77,14 @@ Result<PointRecord> PointFromJson(const text::Json& json);
 class Journal {
  public:
   // With `resume`, goes on with the file, if there is one; else kAlreadyExists when there is one
-  // with points in it. kUnavailable while another process has it; kCorrupt, and it stays as it is,
-  // when it is no journal. `also` are read and their points and baselines
-  // copied.
+  // with points in it, and always when these are of another model than `model` (empty: any's).
+  // kUnavailable while another process has it; kCorrupt, and it stays as it is, when it is no
+  // journal. `also` are read and their points and baselines copied.
   struct Options {
     std::string path;
     bool resume = false;
-    std::vector<std::string> also;
+    std::vector<std::string> also = {};
+    std::string model = {};
   };
   static Result<Journal> Open(const Options& options, const Identity& identity);
   // The errors of Open, as far as they can be known without an identity and without writing.
@@ -104,9 +108,8 @@ class Journal {
  private:
   Journal(AppendFile file, Identity identity)
       : file_(std::move(file)), identity_(std::move(identity)) {}
-  void Adopt(const JournalContents& contents, const std::string& path);
-  Result<void> CopyBaselines(const Session& from, Session& to);
-  Result<void> CopyFrom(const std::vector<std::string>& paths);
+  // What the file has of our conditions; `copy`: is appended here, unless it is here already.
+  Result<void> TakeIn(const std::string& path, bool copy);
 
   AppendFile file_;
   Identity identity_;

@@ -1,8 +1,12 @@
 #include "analyze/journal.h"
 
 #include <gtest/gtest.h>
+#include <malloc.h>
 
 #include <cmath>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <limits>
 
 #include "base/process.h"
@@ -325,6 +329,63 @@ TEST_F(Journals, WhatIsInTheWayIsKnownWithoutOpening) {
   }
   WriteText(Path(), "{\"results\": 1}\n");
   EXPECT_EQ(Journal::CheckUsable(resumed).error().code(), ErrorCode::kCorrupt);
+}
+
+TEST_F(Journals, PointsOfAnotherModelAreNotGoneOnWith) {
+  Write(Path(), {Point(1)});
+  const std::string before = *ReadFile(Path());
+  const Journal::Options other{.path = Path(), .resume = true, .also = {}, .model = "n"};
+  for (const Result<void>& refused :
+       {Journal::CheckUsable(other), Result<void>(Journal::Open(other, kHere).error())}) {
+    ASSERT_FALSE(refused.has_value());
+    EXPECT_EQ(refused.error().code(), ErrorCode::kAlreadyExists);
+    EXPECT_EQ(refused.error().message(), Path() +
+                                             " has points of the model 'm': give 'n' another "
+                                             "--journal or --export-path");
+  }
+  EXPECT_EQ(*ReadFile(Path()), before);
+  EXPECT_TRUE(
+      Journal::CheckUsable({.path = Path(), .resume = true, .also = {}, .model = "m"}).has_value());
+}
+
+// A point's histograms are half a megabyte, and there may be thousands of points.
+TEST_F(Journals, AJournalTakesTheMemoryOfItsFiguresNotOfItsHistograms) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "a sanitizer's memory is not the program's";
+#endif
+  constexpr size_t kPoints = 120;
+  {
+    PointRecord fat = Point(1);
+    fat.measured.level = SomeLevel();
+    fat.measured.level->outcomes.emplace_back().name = "timeout";
+    for (double ns = 1e3; ns < 1e11; ns *= 1.0001) {
+      fat.measured.level->latency.histogram.Record(static_cast<int64_t>(ns));
+      fat.measured.level->outcomes.front().latency.Record(static_cast<int64_t>(ns));
+    }
+    const std::string line = text::FormatJson(PointToJson(fat));
+    ASSERT_GT(line.size(), 200'000U);
+    std::string text = "{\"format\":\"sextant-journal\",\"version\":1}\n";
+    text +=
+        "{\"type\":\"session\",\"identity\":{\"model_files\":\"abc\",\"server\":\"triton "
+        "2.51.0\"}}\n";
+    for (size_t i = 0; i < kPoints; ++i) text += line + "\n";
+    WriteText(Path(), text);
+  }
+  malloc_trim(0);
+  const auto status = [](const char* name) {
+    const std::string text = *ReadFile("/proc/self/status");
+    const size_t at = text.find(name) + std::string_view(name).size();
+    return 1024 * std::strtod(text.c_str() + at, nullptr);
+  };
+  // The peak is counted from here.
+  std::ofstream("/proc/self/clear_refs") << "5";
+  const double before = status("VmRSS:");
+  if (status("VmHWM:") > before + (8 << 20)) GTEST_SKIP() << "the peak cannot be reset here";
+  const Journal journal = Opened(Path());
+  EXPECT_EQ(journal.reusable(), kPoints);
+  const auto file = static_cast<double>(std::filesystem::file_size(Path()));
+  EXPECT_LT(status("VmHWM:") - before, 0.5 * file) << "of " << file;
+  EXPECT_LT(status("VmHWM:") - before, 24 << 20);
 }
 
 TEST_F(Journals, WhatWasMeasuredIsRevisedForThisRunAlone) {
