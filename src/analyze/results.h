@@ -6,6 +6,7 @@
 
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "analyze/analysis.h"
@@ -65,6 +66,9 @@ std::string FormatCsv(const PeerTable& table);
 // The title and aligned columns.
 std::string FormatText(const PeerTable& table);
 
+// The first line of Helm values, by which they are known.
+inline constexpr std::string_view kHelmHead =
+    "# Written by sextant analyze: values of a Helm chart that serves this configuration.\n";
 // Helm values of a configuration: the model (or models) with config.pbtxt, what they need and what
 // they give.
 struct ModelText {

@@ -561,6 +561,13 @@ std::string ConfigurationName(std::string_view model, size_t configuration) {
                             : Format("{}_config_{}", model, configuration - 1);
 }
 
+bool IsConfigurationOf(std::string_view model, std::string_view name) {
+  const std::string stem = Format("{}_config_", model);
+  if (!name.starts_with(stem)) return false;
+  name.remove_prefix(stem.size());
+  return name == "default" || ParseUint(name).has_value();
+}
+
 std::string DescribeConfiguration(const Space& space, size_t configuration) {
   std::string out;
   for (const Setting& setting : space.configurations[configuration].settings) {

@@ -101,6 +101,8 @@ Result<Space> MakeSpace(const SpaceSpec& spec, const SpaceModel& model);
 
 // "resnet_config_default" for the default, then "resnet_config_0", ...: Model Analyzer's names.
 std::string ConfigurationName(std::string_view model, size_t configuration);
+// Whether it is one of these names, of any number.
+bool IsConfigurationOf(std::string_view model, std::string_view name);
 // "instances=2, max_batch_size=8", "default".
 std::string DescribeConfiguration(const Space& space, size_t configuration);
 // "batch 1, concurrency 8", "batch 1, rate 100/s, data long".

@@ -38,6 +38,37 @@ std::string JournalPath(const AnalyzeOptions& options, const std::string& direct
   return options.journal.empty() ? JoinPath(directory, "journal.jsonl") : options.journal;
 }
 
+// A directory that WriteConfigurations made, with nothing else in it; false, and it stays as it is,
+// when it is another. What tells it, values.yaml, goes last: a kill leaves what the next one
+// removes.
+Result<bool> RemoveWrittenConfiguration(const std::string& directory) {
+  std::error_code failed;
+  std::vector<fs::path> files, folders;
+  for (fs::recursive_directory_iterator entry(directory, failed), end; !failed && entry != end;
+       entry.increment(failed)) {
+    const std::string name = entry->path().filename().string();
+    const fs::file_type type = entry->symlink_status(failed).type();
+    if (type == fs::file_type::directory && entry.depth() == 0) {
+      folders.push_back(entry->path());  // of one of several models
+    } else if (type == fs::file_type::regular && name == "config.pbtxt") {
+      files.push_back(entry->path());
+    } else if (type != fs::file_type::regular || name != "values.yaml" || entry.depth() > 0) {
+      return false;
+    }
+  }
+  if (failed) return IoError("list " + directory, failed.value());
+  const std::string values = JoinPath(directory, "values.yaml");
+  const Result<std::string> text = ReadFile(values);
+  if (!text.has_value() || !text->starts_with(analyze::kHelmHead)) return false;
+  files.insert(files.end(), folders.begin(), folders.end());
+  files.insert(files.end(), {fs::path(values), fs::path(directory)});
+  for (const fs::path& path : files) {
+    fs::remove(path, failed);
+    if (failed) return IoError("remove " + path.string(), failed.value());
+  }
+  return true;
+}
+
 // One model, from the questions to the results.
 class ModelAnalysis {
  public:
@@ -270,13 +301,35 @@ class ModelAnalysis {
             .parts = stand_->PartLabels()};
   }
 
+  std::string ConfigurationsDirectory() const {
+    return options_.configurations.empty() ? JoinPath(directory_, "configurations")
+                                           : options_.configurations;
+  }
   std::string ConfigurationDirectory(size_t configuration) const {
-    return JoinPath(options_.configurations.empty() ? JoinPath(directory_, "configurations")
-                                                    : options_.configurations,
-                    names_[configuration]);
+    return JoinPath(ConfigurationsDirectory(), names_[configuration]);
+  }
+
+  // Numbers are of a space: what a run before has left under a name may be another configuration
+  // than the one that is in the results under it now.
+  Result<void> RemoveOldConfigurations() {
+    if (!IsDirectory(ConfigurationsDirectory())) return {};
+    SEXTANT_ASSIGN(const std::vector<std::string> names, ListDirectory(ConfigurationsDirectory()));
+    for (const std::string& name : names) {
+      if (!analyze::IsConfigurationOf(model_, name)) continue;
+      const std::string directory = JoinPath(ConfigurationsDirectory(), name);
+      SEXTANT_ASSIGN(const bool removed, RemoveWrittenConfiguration(directory));
+      if (!removed) {
+        PrintWarning("analyze",
+                     Format("{} was there before and has files that are not sextant's: it is left, "
+                            "and may be another configuration than the one of that name in {}",
+                            directory, JoinPath(directory_, "results.json")));
+      }
+    }
+    return {};
   }
 
   Result<void> WriteConfigurations(const analyze::Report& report) {
+    SEXTANT_TRY(RemoveOldConfigurations());
     size_t left = options_.top;
     for (const analyze::Standing& standing : result_.conclusion.ranking) {
       if (left == 0) break;
@@ -422,15 +475,32 @@ struct LinksGone {
   ~LinksGone() { [[maybe_unused]] const auto removed = RemoveAll(path); }
 };
 
+// One model's results would be lost under another's.
+Result<void> CheckResults(const std::string& directory, const std::string& model) {
+  const std::string path = JoinPath(directory, "results.json");
+  const Result<std::string> text = ReadFile(path);
+  if (!text.has_value()) return {};
+  const Result<text::Json> json = text::ParseJson(*text);
+  const text::Json* of = json.has_value() ? json->Find("model") : nullptr;
+  if (of == nullptr || !of->AsString() || *of->AsString() == model) return {};
+  return Error(ErrorCode::kAlreadyExists,
+               Format("{} has the results of the model '{}': give '{}' another --export-path, or "
+                      "remove it",
+                      path, Printable(*of->AsString(), 60), model));
+}
+
 // What is in the way is said before a server is started for nothing.
-Result<void> CheckJournals(const AnalyzePlan& plan) {
+Result<void> CheckPlaces(const AnalyzePlan& plan) {
   std::vector<std::string> faults;
   ErrorCode first = ErrorCode::kIo;
   for (const ModelPlan& model : plan.models) {
-    const Result<void> usable = analyze::Journal::CheckUsable(
-        {.path = JournalPath(model.options, DirectoryFor(plan, model)),
-         .resume = model.options.resume,
-         .also = model.options.merge_journals});
+    const std::string directory = DirectoryFor(plan, model);
+    Result<void> usable =
+        analyze::Journal::CheckUsable({.path = JournalPath(model.options, directory),
+                                       .resume = model.options.resume,
+                                       .also = model.options.merge_journals,
+                                       .model = model.name});
+    if (usable.has_value()) usable = CheckResults(directory, model.name);
     if (usable.has_value()) continue;
     if (faults.empty()) first = usable.error().code();
     faults.push_back(usable.error().message());
@@ -442,7 +512,7 @@ Result<void> CheckJournals(const AnalyzePlan& plan) {
 // `options`: of the server, which all models share.
 Result<int> Analyze(const AnalyzeOptions& options, const AnalyzePlan& plan) {
   SEXTANT_ASSIGN(const StopSignals stop, StopSignals::Install());
-  if (!options.plan) SEXTANT_TRY(CheckJournals(plan));
+  if (!options.plan) SEXTANT_TRY(CheckPlaces(plan));
   const std::string work = DirectoryFor(plan, plan.models.front());
   SEXTANT_TRY(MakeDirectories(work));
   std::optional<analyze::ServerDirectory> directory;

@@ -94,5 +94,72 @@ TEST(WithoutAGpu, ThereIsNoCostUnlessSomebodySaysOfHowMany) {
   EXPECT_GT(CostOfTheBest(known), 0) << known.result.out;
 }
 
+// "m_config_0" is another configuration in another space: nobody must find the old one under it.
+TEST(AResumedAnalysis, LeavesNoConfigurationOfARunBefore) {
+  const Repository repository({{"m", Taking("5ms")}});
+  const TempDirectory out;
+  const auto at = [&](const std::string& name) { return out.File("a/configurations/" + name); };
+  const auto names = [&] { return *ListDirectory(at("")); };
+  const Words loads{"-c", "8", "--longest-window", "200ms"};
+  const auto run = [&](Words more) {
+    more.insert(more.end(), loads.begin(), loads.end());
+    return Analyze(repository, out.File("a"), more).result;
+  };
+  const PerfResult first = run({"--set", "instances=2,3", "--top", "9"});
+  ASSERT_EQ(first.exit_code, 0) << first.out << first.err;
+  EXPECT_EQ(names(), (Words{"m_config_0", "m_config_1", "m_config_default"}));
+  // What is not ours stays: another model's, and what somebody made of one of ours.
+  ASSERT_TRUE(MakeDirectories(at("n_config_0")).has_value());
+  ASSERT_TRUE(MakeDirectories(at("m_config_0/1")).has_value());
+  const std::string theirs = out.Write("a/configurations/m_config_0/1/model.onnx", "weights");
+  const PerfResult second = run({"--set", "instances=4,8", "--top", "1", "--resume"});
+  ASSERT_EQ(second.exit_code, 0) << second.out << second.err;
+  EXPECT_EQ(*ReadFile(theirs), "weights");
+  EXPECT_NE(second.err.find("m_config_0 was there before and has files that are not sextant's"),
+            std::string::npos)
+      << second.err;
+  ASSERT_TRUE(RemoveAll(at("m_config_0")).has_value());
+  const PerfResult third = run({"--set", "instances=4,8", "--top", "1", "--resume"});
+  ASSERT_EQ(third.exit_code, 0) << third.out << third.err;
+  EXPECT_EQ(third.err.find("was there before"), std::string::npos) << third.err;
+  ASSERT_EQ(names().size(), 2U) << Join(names(), " ");
+  EXPECT_TRUE(IsDirectory(at("n_config_0")));
+  // The only one left is the one that the results name, with its settings.
+  const Analysis now = Read(third, out.File("a"));
+  const std::string best = Analysis::Text(now.Ranked(0), "configuration");
+  const auto count = now.Ranked(0).Find("settings")->Find("instance_group.count")->AsInt();
+  EXPECT_NE(ReadFile(at(best + "/config.pbtxt"))->find(Format("count: {}", count.value_or(-1))),
+            std::string::npos)
+      << best;
+}
+
+TEST(AnAnalysis, DoesNotOverwriteAnotherModels) {
+  const Repository repository({{"m", Taking("5ms")}, {"n", Taking("5ms")}});
+  const TempDirectory out;
+  const Words loads{"-c", "1"};
+  const PerfResult first = Analyze(repository, out.File("a"), loads).result;
+  ASSERT_EQ(first.exit_code, 0) << first.out << first.err;
+  const std::string before = *ReadFile(out.File("a/results.json"));
+  const auto other = [&](const Words& more) {
+    Words words{"analyze", "-m", "n",  "--model-repository", repository.path(),
+                "-c",      "1",  "-e", out.File("a")};
+    words.insert(words.end(), more.begin(), more.end());
+    return RunSextant(words);
+  };
+  const PerfResult resumed = other({"--resume"}), elsewhere = other({"--journal", out.File("j")});
+  EXPECT_EQ(resumed.exit_code, 1);
+  EXPECT_NE(resumed.err.find("a/journal.jsonl has points of the model 'm': give 'n' another "
+                             "--journal or --export-path"),
+            std::string::npos)
+      << resumed.err;
+  EXPECT_EQ(elsewhere.exit_code, 1);
+  EXPECT_NE(elsewhere.err.find("a/results.json has the results of the model 'm': give 'n' another "
+                               "--export-path, or remove it"),
+            std::string::npos)
+      << elsewhere.err;
+  EXPECT_EQ(*ReadFile(out.File("a/results.json")), before);
+  EXPECT_FALSE(FileExists(out.File("j"))) << "nothing is measured";
+}
+
 }  // namespace
 }  // namespace sextant::e2e
