@@ -98,6 +98,12 @@ TEST(Constraints, AViolatedOneSettlesItAndAMissingOneIsWorseThanAnUndecidedOne) 
   EXPECT_EQ(CheckAll({}, {}), Holds::kYes);
 }
 
+TEST(Constraints, TakesNoErrorsAtAllAtItsWord) {
+  const auto none = *ParseConstraints("errors<=0");
+  EXPECT_EQ(CheckAll(none, {{"error_rate", {0, 0, 0.003}}}), Holds::kYes);
+  EXPECT_EQ(CheckAll(none, {{"error_rate", {0.001, 1e-5, 0.003}}}), Holds::kNo);
+}
+
 TEST(Advantage, IsTheWeightedMeanOfRelativeDifferences) {
   const auto objectives = *ParseObjectives("throughput:3,p99:1");
   const auto a = Advantage(objectives, Of(110, 0.02), Of(100, 0.01));

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "base/strings.h"
 
@@ -13,8 +14,6 @@ namespace {
 constexpr size_t kGroup = 6;
 // So many takes, ever longer, are for deciding a constraint before the confirmation adds its own.
 constexpr size_t kLongerTakes = 7;
-// A runner-up that is so much worse needs no confirmation.
-constexpr double kFarBehind = 0.25;
 // Of the budget, what is kept for the confirmation at most.
 constexpr double kReserveShare = 0.35;
 constexpr size_t kReservedContenders = 3;
@@ -191,7 +190,7 @@ bool RacingSearch::JoinRivals() {
 
 std::vector<size_t> RacingSearch::RunnerUp(size_t leader) const {
   std::vector<size_t> out;
-  double most = evidence_.Best(leader, true)->utility - kFarBehind;
+  double most = -std::numeric_limits<double>::infinity();
   for (const auto& [configuration, tried] : evidence_.tried()) {
     const Point* point = evidence_.Best(configuration, false);
     if (configuration == leader || point == nullptr || point->utility < most) continue;
