@@ -132,7 +132,12 @@ Result<AnalysisResult> RunAnalysis(const Space& space, const AnalysisPlan& plan,
   while (!plan.stop()) {
     const std::optional<Trial> trial = search.Next();
     if (!trial) break;
-    SEXTANT_ASSIGN(std::optional<PointRecord> point, driver.Point(*trial));
+    Result<std::optional<PointRecord>> asked = driver.Point(*trial);
+    if (!asked.has_value() && asked.error().code() == ErrorCode::kUnavailable) {
+      result.lost = asked.error();
+      break;
+    }
+    SEXTANT_ASSIGN(std::optional<PointRecord> point, std::move(asked));
     if (!point) break;
     ++(driver.from_journal() ? result.reused : result.measured);
     // A point of the journal may have had another window.
@@ -146,7 +151,7 @@ Result<AnalysisResult> RunAnalysis(const Space& space, const AnalysisPlan& plan,
     watcher.Ended(*point, driver.from_journal(), search);
     result.points.push_back(*std::move(point));
   }
-  result.interrupted = plan.stop();
+  result.interrupted = plan.stop() || result.lost;
   result.loads = driver.loads();
   result.conclusion = search.Conclude();
   return result;

@@ -38,11 +38,12 @@ struct AnalysisResult {
   // In the order in which they were asked for; without levels, which are in the journal.
   std::vector<PointRecord> points;
   uint64_t measured = 0, reused = 0, loads = 0;
-  bool interrupted = false;
+  bool interrupted = false;  // before the search knew
+  // There was no server any more (kUnavailable): what is concluded is of what was measured before.
+  std::optional<Error> lost;
 };
 
-// Errors: of the journal, or kUnavailable when there is no server any more. Points that were
-// measured are in the journal then.
+// Errors: of the journal. Points that were measured are in it.
 Result<AnalysisResult> RunAnalysis(const Space& space, const AnalysisPlan& plan, Search& search,
                                    Stand& stand, Journal& journal, Watcher& watcher);
 

@@ -267,13 +267,16 @@ Baseline Meter::Take(std::vector<std::string>& flags) {
   return out;
 }
 
-size_t Meter::CountDevices() {
-  if (!nvml_ && (!collector_ || collector_->DeviceFamilies().empty())) return 0;
+std::vector<std::string> Meter::FindDevices() {
+  if (!nvml_ && (!collector_ || collector_->DeviceFamilies().empty())) return {};
   Begin();
   std::this_thread::sleep_for(2 * options_.interval);
   End();
-  std::vector<std::string> ignored;
-  return Take(ignored).devices.size();
+  std::vector<std::string> out, ignored;
+  for (const DeviceFigures& device : Take(ignored).devices)
+    out.push_back(device.name.empty() ? device.device
+                                      : Format("{} {}", device.name, device.device));
+  return out;
 }
 
 std::string Meter::Describe() const {

@@ -47,8 +47,8 @@ class Meter {
   // What lies between; waits for endpoints that still answer. Begin must come before the next.
   Baseline Take(std::vector<std::string>& flags);
 
-  // Devices that are told of, by a short look. Not between Begin and Take.
-  size_t CountDevices();
+  // Devices that are told of ("NVIDIA H200 GPU-..."), by a short look. Not between Begin and Take.
+  std::vector<std::string> FindDevices();
   // "NVML 12.555, 2 GPUs", "none: libnvidia-ml.so.1 is absent; no endpoint has GPU metrics"
   std::string Describe() const;
   // What is sampled less, or was wrong with a source.

@@ -91,6 +91,7 @@ class ModelAnalysis {
     SEXTANT_TRY(MeasureBaseline());
     SEXTANT_TRY(Search());
     SEXTANT_TRY(Write());
+    if (result_.lost) return std::move(*result_.lost).In("the search ended early, --resume goes on");
     return Verdict();
   }
 
@@ -153,11 +154,12 @@ class ModelAnalysis {
           "with --model-control-mode=explicit (and leave out --leave-model), or leave out -u and "
           "give --model-repository");
     }
+    devices_ = meter_.FindDevices();
     const bool choose = plan_.automatic.value_or(!loads_given);
     analyze::AutomaticSpace automatic =
         analyze::CompleteSpace(plan_.space, stand_->bases(),
                                {.cores = std::max(1, ReadHostFacts().cores_usable),
-                                .gpus = static_cast<int>(meter_.CountDevices()),
+                                .gpus = static_cast<int>(devices_.size()),
                                 .bounds = plan_.bounds,
                                 .cpu_only = plan_.cpu_only,
                                 .can_configure = can_configure() && (configured || choose),
@@ -219,9 +221,16 @@ class ModelAnalysis {
     const std::string path = JournalPath(options_, directory_);
     SEXTANT_TRY(MakeDirectories(DirectoryOf(path)));
     SEXTANT_ASSIGN(analyze::Journal journal,
-                   analyze::Journal::Open(
-                       {.path = path, .resume = options_.resume, .also = options_.merge_journals},
-                       MakeIdentity(options_, plan_.models, *stand_, server_ == nullptr)));
+                   analyze::Journal::Open({.path = path,
+                                           .resume = options_.resume,
+                                           .also = options_.merge_journals,
+                                           .model = model_},
+                                          MakeIdentity({.options = options_,
+                                                        .models = plan_.models,
+                                                        .stand = *stand_,
+                                                        .devices = devices_,
+                                                        .gpu_source = meter_.Describe(),
+                                                        .remote = server_ == nullptr})));
     journal_.emplace(std::move(journal));
     // Another price costs no measuring.
     journal_->Revise([&](analyze::Measured& measured) {
@@ -265,6 +274,7 @@ class ModelAnalysis {
     view_->Finish();
     if (!result.has_value()) return std::move(result).error();
     result_ = *std::move(result);
+    if (result_.lost && result_.points.empty()) return *result_.lost;
     return journal_->Finish(result_.interrupted ? "interrupted" : "complete");
   }
 
@@ -421,6 +431,7 @@ class ModelAnalysis {
   const StopSignals& stop_;
 
   std::unique_ptr<ModelStand> stand_;
+  std::vector<std::string> devices_;  // GPUs that are told of
   analyze::Space space_;
   analyze::SearchOptions search_;
   std::vector<std::string> names_, automatic_;

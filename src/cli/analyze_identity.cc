@@ -43,36 +43,53 @@ std::string HashFiles(const std::string& directory) {
   return hash.Hex().substr(0, 16);
 }
 
-// The data's sources: files by their content, rules by their text.
+// The data's sources: files by their content, rules by their text. Either may have a name: of a
+// data set, or of a model of a mix.
 std::string HashData(const AnalyzeOptions& options) {
   net::Sha256 hash;
   for (const auto* list : {&options.input_data, &options.data, &options.dims, &options.shapes,
-                           &options.random_ranges}) {
+                           &options.random_ranges, &options.data_sets}) {
     for (const std::string& text : *list) {
       hash.Add(text + "\n");
-      if (IsDirectory(text)) {
-        hash.Add(HashFiles(text));
-      } else if (const Result<MappedFile> file = MappedFile::Open(text); file.has_value()) {
-        hash.Add(file->bytes());
+      const size_t named = text.find('=');
+      std::vector<std::string> paths{text};
+      if (named != std::string::npos) paths.push_back(text.substr(named + 1));
+      for (const std::string& path : paths) {
+        if (IsDirectory(path)) {
+          hash.Add(HashFiles(path));
+        } else if (const Result<MappedFile> file = MappedFile::Open(path); file.has_value()) {
+          hash.Add(file->bytes());
+        }
       }
     }
-  }
-  for (const std::string& named : options.data_sets) {
-    hash.Add(named + "\n");
-    const std::string file = named.substr(named.find('=') + 1);
-    if (const Result<MappedFile> mapped = MappedFile::Open(file); mapped.has_value())
-      hash.Add(mapped->bytes());
   }
   hash.Add(Format("{} {} {} {}", options.rows, options.string_length, options.string_data,
                   *options.seed));
   return hash.Hex().substr(0, 16);
 }
 
+// How they are made and sent, as far as figures depend on it.
+std::string DescribeRequests(const AnalyzeOptions& options) {
+  std::string out =
+      Format("workers {}, connections {}, compression {} {}, tensors {} {}, shared memory {}",
+             options.workers, options.connections, static_cast<int>(options.http_compression),
+             static_cast<int>(options.grpc_compression), static_cast<int>(options.input_format),
+             static_cast<int>(options.output_format), static_cast<int>(options.shared_memory));
+  if (options.spin) out += ", spinning";
+  if (options.retries > 0) AppendFormat(out, ", {} retries", options.retries);
+  if (options.streaming) AppendFormat(out, ", {} streams", options.streams);
+  if (options.priority) AppendFormat(out, ", priority {}", *options.priority);
+  if (options.server_timeout)
+    AppendFormat(out, ", server's timeout {}", FormatDuration(*options.server_timeout));
+  AppendFormat(out, ", sequences of {} +- {} %{}", options.sequence_length,
+               options.sequence_length_variation, options.serial_sequences ? ", serial" : "");
+  return out;
+}
+
 }  // namespace
 
-analyze::Identity MakeIdentity(const AnalyzeOptions& options,
-                               const std::vector<std::string>& models, const ModelStand& stand,
-                               bool remote) {
+analyze::Identity MakeIdentity(const Circumstances& circumstances) {
+  const auto& [options, models, stand, devices, gpu_source, remote] = circumstances;
   const kserve::ServerMetadata& server = stand.subject().server;
   const HostFacts host = ReadHostFacts();
   const auto brief = [](std::string_view text) { return net::Sha256Hex(text).substr(0, 16); };
@@ -91,8 +108,10 @@ analyze::Identity MakeIdentity(const AnalyzeOptions& options,
               Join(options.request_parameters, " "), static_cast<int>(options.gpu_source),
               Join(options.gpus, " "))},
       {"launch",
-       brief(Format("{} {} {} {}", options.image, options.server_program,
-                    Join(options.server_arguments, " "), Join(options.server_environment, " ")))},
+       brief(Format("{} {} {} {} {}", options.image, Join(options.container_arguments, " "),
+                    options.server_program, Join(options.server_arguments, " "),
+                    Join(options.server_environment, " ")))},
+      {"requests", DescribeRequests(options)},
       {"client_machine", Format("{}, {} cores", host.cpu_model, host.cores_usable)}};
   // One model's are hashed once, several models' again as a whole.
   std::vector<std::string> configurations, files;
@@ -107,6 +126,7 @@ analyze::Identity MakeIdentity(const AnalyzeOptions& options,
   };
   out["base_configuration"] = whole(configurations);
   out["model_files"] = whole(files);
+  if (!devices.empty()) out["devices"] = Format("{} ({})", Join(devices, ", "), gpu_source);
   if (!options.mix.empty()) out["mix"] = options.mix;
   if (remote) out["url"] = Join(options.urls, ",");
   return out;

@@ -9,10 +9,16 @@
 
 namespace sextant::cli {
 
-// Tool, server, protocol, the models' files, data, and the machine that the load comes from; of a
-// remote server its URL.
-analyze::Identity MakeIdentity(const AnalyzeOptions& options,
-                               const std::vector<std::string>& models, const ModelStand& stand,
-                               bool remote);
+struct Circumstances {
+  const AnalyzeOptions& options;
+  const std::vector<std::string>& models;
+  const ModelStand& stand;
+  const std::vector<std::string>& devices;  // Meter::FindDevices
+  std::string gpu_source;
+  bool remote = false;
+};
+// Tool, server, protocol, the models' files, data, GPUs, how requests are made, and the machine
+// that they come from; of a remote server its URL.
+analyze::Identity MakeIdentity(const Circumstances& circumstances);
 
 }  // namespace sextant::cli

@@ -22,7 +22,9 @@ constexpr double kKeptShare = 0.05, kKeptBytes = 64.0 * 1024 * 1024;
 }  // namespace
 
 ModelStand::~ModelStand() {
+  if (generator_ != nullptr) generator_->Drain(1s);
   generator_.reset();
+  data_.clear();
   if (work_repository_) {
     for (const Served& model : models_) [[maybe_unused]]
       const auto removed = work_repository_->Remove(model.name);
@@ -31,6 +33,7 @@ ModelStand::~ModelStand() {
   if (server_ != nullptr || control_ == nullptr || control_mode_ == ModelControl::kNone) return;
   // Somebody else's server serves again what it did.
   for (const Served& model : models_) {
+    if (!model.touched) continue;
     if (!model.was_loaded) {
       [[maybe_unused]] const auto unloaded =
           control_->UnloadModel(model.name, true, options_.unload_timeout);
@@ -117,6 +120,7 @@ Result<void> ModelStand::LoadOne(std::optional<size_t> configuration, size_t mod
   std::optional<std::string> json;
   if (changed) json = kserve::ModelConfigToJson(*changed);
   const std::string& name = models_[model].name;
+  models_[model].touched = true;
   Result<void> loaded = control_->LoadModel(name, json, options_.load_timeout);
   if (loaded.has_value()) return loaded;
   return std::move(loaded).error().In(Format("model '{}'", name));
@@ -190,10 +194,11 @@ Result<void> ModelStand::AwaitPolled(Served& served) {
 // The models are gone when this returns: unloading goes on behind the call.
 Result<void> ModelStand::Unload() {
   if (control_mode_ == ModelControl::kNone) return {};
-  for (const Served& model : models_) {
+  for (Served& model : models_) {
     if (work_repository_) {
       SEXTANT_TRY(work_repository_->Remove(model.name));
     } else {
+      model.touched = true;
       SEXTANT_TRY(control_->UnloadModel(model.name, false, options_.unload_timeout));
     }
   }
@@ -276,8 +281,8 @@ Result<analyze::LoadReport> ModelStand::LoadConfiguration(size_t configuration) 
   analyze::LoadReport report;
   // The old load's requests end with it.
   if (generator_ != nullptr) generator_->Drain(1s);
-  SEXTANT_TRY(EnsureServer(report));
   const Instant begin = SteadyNow();
+  SEXTANT_TRY(EnsureServer(report));
   if (control_mode_ != ModelControl::kNone) {
     if (const Result<void> unloaded = Unload(); !unloaded.has_value()) {
       needs_restart_ = true;
@@ -296,8 +301,8 @@ Result<analyze::LoadReport> ModelStand::LoadConfiguration(size_t configuration) 
   }
   Result<void> learned = LearnModels();
   if (!learned.has_value()) return Refusal(learned.error());
-  report.cost_s = Seconds(SteadyNow() - begin);
   if (idle_memory_) report.baselines.push_back(Sample(kRest, "loaded"));
+  report.cost_s = Seconds(SteadyNow() - begin);
   return report;
 }
 

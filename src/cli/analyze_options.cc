@@ -329,8 +329,6 @@ bool IsShared(const options::Row& row) {
                                                               "bls-composing-models",
                                                               "input-tensor-format",
                                                               "output-tensor-format"};
-  if (row.spec.name.starts_with("shared-memory") || row.spec.name == "output-shared-memory-size")
-    return false;
   return std::find(kGroups.begin(), kGroups.end(), row.group) != kGroups.end() ||
          std::find(kNames.begin(), kNames.end(), row.spec.name) != kNames.end();
 }

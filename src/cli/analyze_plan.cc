@@ -139,6 +139,28 @@ analyze::SearchOptions ReadSearch(const AnalyzeOptions& options,
   return search;
 }
 
+// What is asked for, and that no point would have.
+void CheckKnowable(const ModelPlan& plan, const AddMistake& add) {
+  const auto check = [&](std::string_view option, const std::string& name) {
+    const std::string_view field = analyze::SplitOwner(name).name;
+    if (field == "cost_per_million" && plan.options.gpu_hour_price <= 0)
+      add(Format("{} {}: it needs --gpu-hour-price, what an hour of a GPU costs", option, name));
+    constexpr std::string_view kPercentile = "latency_p";
+    const auto wanted = field.starts_with(kPercentile)
+                            ? ParseDouble(field.substr(kPercentile.size()))
+                            : std::nullopt;
+    const std::vector<std::string> computed = SplitWords(plan.options.percentiles);
+    if (wanted && std::none_of(computed.begin(), computed.end(), [&](const std::string& text) {
+          return ParseDouble(text) == wanted;
+        }))
+      add(Format("{} {}: it is not computed: --percentiles {} lacks {:g}", option, name,
+                 plan.options.percentiles, *wanted));
+  };
+  for (const auto& objective : plan.search.goal.objectives) check("--objective", objective.field);
+  for (const auto& constraint : plan.search.goal.constraints)
+    check("--constraint", constraint.field);
+}
+
 // One model, with those behind it.
 ModelPlan PlanOne(const AnalyzeOptions& options, const std::string& name, const AddMistake& add) {
   std::vector<std::string> models = WithModelsBehind(options, name);
@@ -261,6 +283,14 @@ std::vector<options::Mistake> MakeAnalyzePlan(AnalyzeOptions& options, AnalyzePl
     // What is wrong with the options is said once.
     const AddMistake once = plan.models.empty() ? add : [](const std::string&) {};
     plan.models.push_back(PlanOne(options, name, once));
+  }
+  for (const ModelPlan& model : plan.models) {
+    // What several models are asked alike is said once.
+    CheckKnowable(model, [&](const std::string& text) {
+      if (std::none_of(mistakes.begin(), mistakes.end(),
+                       [&](const options::Mistake& said) { return said.text == text; }))
+        add(text);
+    });
   }
   if (plan.models.size() > 1 && !options.journal.empty())
     add("--journal FILE is of one model; with several, each has its own in --export-path");

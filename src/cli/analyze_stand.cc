@@ -10,7 +10,6 @@
 #include "cli/perf_arrivals.h"
 #include "cli/perf_data.h"
 #include "cli/perf_server.h"
-#include "cli/perf_shared_memory.h"
 #include "kserve/config_fields.h"
 
 namespace sextant::cli {
@@ -160,7 +159,9 @@ Result<void> ModelStand::Use(const analyze::Space& space) {
         load::CountList{.values = {most}, .text = Format("{:g}", most), .range = {}};
     perf_.rate.reset();
   }
-  return Replan();
+  SEXTANT_TRY(Replan());
+  // Data that does not fit is known before anything is measured, and once for all configurations.
+  return LearnModels();
 }
 
 analyze::Baseline ModelStand::Sample(Nanos duration, std::string kind) {
@@ -202,7 +203,7 @@ Result<void> ModelStand::LearnModels() {
   // How large a batch may be changes between configurations; the requests do not.
   if (signature == signature_ && generator_ != nullptr) return {};
   generator_.reset();
-  data_.clear();
+  data_.clear();  // and with it what shares memory with the server
   mix_.clear();
   bool check_outputs = false;
   if (plan_.mix.empty()) {
@@ -258,14 +259,18 @@ Result<PerfOptions> ModelStand::OptionsFor(const std::string& data) const {
 
 Result<void> ModelStand::MakeRequests(const std::string& name, Data& data) {
   SEXTANT_ASSIGN(const PerfOptions options, OptionsFor(name));
-  SEXTANT_ASSIGN(data.rows, MakeData(options, plan_, subject_.signature));
+  SEXTANT_ASSIGN(data.rows, MakeData(options, plan_, subject_.signature),
+                 name.empty() ? "" : Format("data set '{}'", name));
   if (FromFiles(options)) UseDataStreams(*data.rows, subject_.streams);
   SEXTANT_TRY(FollowData(options, *data.rows, plan_));
   Subject subject = subject_;
   Plan plan = plan_;
   TakeAllBatches(subject, plan);
-  SEXTANT_ASSIGN(data.requests, EncodeRequests(options, plan, subject, *data.rows, connection_,
-                                               *credentials_, nullptr));
+  SEXTANT_ASSIGN(data.shared,
+                 SharedMemory::Open("analyze", options, plan, subject, *data.rows, *control_));
+  SEXTANT_ASSIGN(data.requests,
+                 EncodeRequests(options, plan, subject, *data.rows, connection_, *credentials_,
+                                data.shared ? &data.shared->tensors() : nullptr));
   return {};
 }
 
@@ -282,13 +287,15 @@ load::LevelPlan ModelStand::PlanLevel(const analyze::Load& load) const {
                       .arrivals = plan_.arrivals,
                       .order = plan_.order,
                       .rate = load.point.value,
-                      .max_in_flight = MaxInFlight(perf_, nullptr),
+                      .max_in_flight = perf_.max_in_flight,
                       .connections = perf_.connections,
                       .seed = plan_.seed,
                       .sequences = perf_.sequences,
                       .serial_sequences = perf_.serial_sequences};
   if (mix_.empty()) {
-    out.requests = data_.at(load.data).requests.at(load.point.batch_size).get();
+    const Data& data = data_.at(load.data);
+    out.requests = data.requests.at(load.point.batch_size).get();
+    out.max_in_flight = MaxInFlight(perf_, data.shared.get());
   } else {
     FillMix(mix_, out);
   }

@@ -20,6 +20,7 @@
 #include "cli/analyze_options.h"
 #include "cli/perf_mixed.h"
 #include "cli/perf_plan.h"
+#include "cli/perf_shared_memory.h"
 #include "cli/perf_subject.h"
 
 namespace sextant::cli {
@@ -77,6 +78,7 @@ class ModelStand final : public analyze::Stand {
   struct Served {
     std::string name;
     bool was_loaded = false;     // before we came
+    bool touched = false;        // loaded or unloaded by us since
     std::string refused_before;  // what a server that polls said of it last
   };
   static constexpr Nanos kPoll{std::chrono::milliseconds(20)};
@@ -138,6 +140,7 @@ class ModelStand final : public analyze::Stand {
   // By name; there is one without a name where no data sets were named.
   struct Data {
     std::optional<load::DataSet> rows;
+    std::unique_ptr<SharedMemory> shared;
     std::map<int64_t, std::unique_ptr<load::RequestSet>> requests;  // by batch size
   };
   Result<void> MakeRequests(const std::string& name, Data& data);

@@ -166,8 +166,8 @@ Result<void> Prepare(const PerfOptions& options, Plan& plan, Setup& setup) {
   // From here on a signal ends the run in order: the server forgets what is ours.
   SEXTANT_ASSIGN(StopSignals stop, StopSignals::Install());
   setup.stop.emplace(std::move(stop));
-  SEXTANT_ASSIGN(setup.shared, SharedMemory::Open(options, plan, setup.subject, setup.any_data(),
-                                                  *setup.control));
+  SEXTANT_ASSIGN(setup.shared, SharedMemory::Open("perf", options, plan, setup.subject,
+                                                  setup.any_data(), *setup.control));
   SEXTANT_ASSIGN(setup.traces, TraceSettings::Set(options, *setup.control));
   SEXTANT_TRY(Encode(options, plan, setup));
   if (!options.output_file.empty()) {

@@ -95,22 +95,23 @@ Result<std::unique_ptr<SharedMemory>> SharedMemory::Make(const PerfOptions& opti
   return out;
 }
 
-Result<std::unique_ptr<SharedMemory>> SharedMemory::Open(const PerfOptions& options,
+Result<std::unique_ptr<SharedMemory>> SharedMemory::Open(std::string_view command,
+                                                         const PerfOptions& options,
                                                          const Plan& plan, const Subject& subject,
                                                          const load::DataSet& data,
                                                          kserve::ControlClient& client) {
   std::unique_ptr<SharedMemory> none;
   if (options.shared_memory == SharedMemoryKind::kNone) return none;
   if (const size_t orphans = kserve::RemoveOrphanedSegments(); orphans > 0) {
-    std::fputs(Format("{}: removed {} shared memory object{} of killed runs\n", ProgramName("perf"),
-                      orphans, orphans == 1 ? "" : "s")
+    std::fputs(Format("{}: removed {} shared memory object{} of killed runs\n",
+                      ProgramName(command), orphans, orphans == 1 ? "" : "s")
                    .c_str(),
                stderr);
   }
   Result<std::unique_ptr<SharedMemory>> made = Make(options, plan, subject, data, client);
   if (made.has_value()) return made;
   if (options.shared_memory_required) return std::move(made).error().In("--shared-memory");
-  PrintWarning("perf",
+  PrintWarning(command,
                "no shared memory, tensors are sent in the requests "
                "(--shared-memory-required makes this an error): " +
                    made.error().message());

@@ -17,8 +17,9 @@ class SharedMemory {
  public:
   // Null without --shared-memory, and where the server cannot be made to share memory: that is
   // said, with its cause, and tensors go inline. With --shared-memory-required it is an error.
-  // The client must outlive it.
-  static Result<std::unique_ptr<SharedMemory>> Open(const PerfOptions& options, const Plan& plan,
+  // The client must outlive it. `command`: whose warnings are printed.
+  static Result<std::unique_ptr<SharedMemory>> Open(std::string_view command,
+                                                    const PerfOptions& options, const Plan& plan,
                                                     const Subject& subject,
                                                     const load::DataSet& data,
                                                     kserve::ControlClient& client);

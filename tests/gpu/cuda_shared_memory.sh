@@ -6,15 +6,7 @@
 set -euo pipefail
 sextant=$1
 . "$(dirname "$0")/common.sh"
-mkdir -p "$work/models/echo/1"
-cat >"$work/models/echo/config.pbtxt" <<'PBTXT'
-backend: "simulated"
-max_batch_size: 8
-input [ { name: "X" data_type: TYPE_FP32 dims: [ 4 ] } ]
-output [ { name: "Y" data_type: TYPE_FP32 dims: [ 4 ] } ]
-parameters { key: "service_time" value { string_value: "fixed(1ms)" } }
-parameters { key: "output" value { string_value: "echo" } }
-PBTXT
+write_echo
 inputs='{"X":[1,2,3,4]},{"X":[5,6,7,8]},{"X":[9,10,11,12]},{"X":[13,14,15,16]}'
 right=${inputs//X/Y}
 cat >"$work/right.json" <<<"{\"data\":[$inputs],\"validation_data\":[$right]}"
