@@ -41,18 +41,28 @@ constexpr Field kFields[] = {
     {"gpu_utilization_p95", "ratio", kNone, "",
      "95 % of the samples are at most this; of the device where it is largest."},
     {"gpu_utilization_max", "ratio", kNone, "", "The largest sample of any device."},
+    {"gpu_memory_utilization", "ratio", kNone, "",
+     "Mean busy share of the memory controller, over the devices in use."},
+    {"gpu_memory_utilization_p95", "ratio", kNone, "",
+     "95 % of the samples are at most this; of the device where it is largest."},
     {"gpu_memory_utilization_max", "ratio", kNone, "",
      "The largest sample of the memory controller's busy share."},
     {"gpu_memory_used", "bytes", kDown, "gpu_used_memory",
      "The largest memory in use, of all devices together."},
+    {"gpu_memory_used_mean", "bytes", kDown, "",
+     "The mean of the memory in use, of all devices together."},
     {"gpu_memory_free", "bytes", kUp, "gpu_free_memory",
      "The smallest memory left, of all devices together."},
     {"gpu_memory_process", "bytes", kDown, "", "The largest memory of the server's processes."},
     {"gpu_bar1_used", "bytes", kNone, "", "The largest BAR1 memory in use."},
     {"gpu_power", "W", kDown, "gpu_power_usage", "Mean power of all devices together."},
     {"gpu_temperature_max", "C", kDown, "", "The hottest device's largest sample."},
+    {"gpu_sm_clock", "Hz", kNone, "", "Mean clock of the streaming multiprocessors, over devices."},
+    {"gpu_memory_clock", "Hz", kNone, "", "Mean clock of the GPU memory, over devices."},
     {"gpu_sm_active", "ratio", kUp, "",
      "Mean share of time that streaming multiprocessors worked."},
+    {"gpu_sm_occupancy", "ratio", kUp, "",
+     "Mean share of the warps that streaming multiprocessors can hold."},
     {"gpu_tensor_active", "ratio", kUp, "", "Mean share of time that tensor cores worked."},
     {"gpu_dram_active", "ratio", kNone, "", "Mean share of time that GPU memory was moved."},
     {"gpu_throttled", "ratio", kDown, "", "Share of the time that a device was slowed down."},
@@ -64,6 +74,7 @@ constexpr Field kFields[] = {
     {"memory_server", "bytes", kDown, "cpu_used_ram",
      "The largest resident memory of the server's processes (proportional share)."},
     {"cpu_host", "ratio", kDown, "", "Busy share of the server's host."},
+    {"memory_host", "bytes", kDown, "", "The largest memory in use on the server's host."},
 };
 
 struct Short {
@@ -124,6 +135,8 @@ std::string ShowValue(double value, std::string_view unit) {
     return Format("{:.3g} KiB", value / 1024.0);
   }
   if (unit == "ratio") return Format("{:.3g} %", value * 100);
+  if (unit == "Hz")
+    return size >= 1e9 ? Format("{:.3g} GHz", value * 1e-9) : Format("{:.3g} MHz", value * 1e-6);
   if (unit == "1/s") {
     // Whole numbers stay readable where four digits would round them.
     return size >= 1000 ? Format("{:.0f}/s", value) : Format("{:.4g}/s", value);

@@ -71,6 +71,8 @@ class ProcUsage final : public HostUsage {
       out.memory_bytes = memory_max_;
       out.proportional = proportional_;
     }
+    ReadHostMemory();
+    out.host_memory_bytes = host_memory_max_;
     const auto host = ReadHost();
     if (host && host_before_ && host->total > host_before_->total &&
         host->busy >= host_before_->busy)
@@ -82,8 +84,10 @@ class ProcUsage final : public HostUsage {
  private:
   void Mark_() {
     memory_max_.reset();
+    host_memory_max_.reset();
     ticks_.clear();
     host_before_ = ReadHost();
+    ReadHostMemory();
     read_ = SteadyNow();
     if (!roots_.empty()) ReadProcesses();
     ticks_before_ = ticks_;
@@ -93,7 +97,10 @@ class ProcUsage final : public HostUsage {
   void Run() {
     std::unique_lock lock(mutex_);
     while (!stop_) {
-      if (!roots_.empty()) ReadProcesses();
+      if (!roots_.empty()) {
+        ReadProcesses();
+        ReadHostMemory();
+      }
       wake_.wait_for(lock, interval_, [this] { return stop_; });
     }
   }
@@ -159,12 +166,23 @@ class ProcUsage final : public HostUsage {
   std::optional<double> Proportional(uint32_t pid) const {
     const Result<std::string> rollup = ReadFile(PathOf(pid, "smaps_rollup"));
     if (!rollup.has_value()) return {};
-    const size_t at = rollup->find("\nPss:");
-    if (at == std::string::npos) return {};
-    const std::string_view line = std::string_view(*rollup).substr(at + 5);
-    const std::string_view number = TrimSpace(line.substr(0, line.find("kB")));
-    const auto kib = ParseUint(number);
+    return BytesOf(*rollup, "\nPss:");
+  }
+  // "\nNAME:     12 kB", as /proc writes sizes.
+  static std::optional<double> BytesOf(std::string_view text, std::string_view name) {
+    const size_t at = text.find(name);
+    if (at == std::string_view::npos) return {};
+    const std::string_view line = text.substr(at + name.size());
+    const auto kib = ParseUint(TrimSpace(line.substr(0, line.find("kB"))));
     return kib ? std::optional(static_cast<double>(*kib) * 1024) : std::nullopt;
+  }
+  void ReadHostMemory() {
+    const Result<std::string> text = ReadFile(proc_ + "/meminfo");
+    if (!text.has_value()) return;
+    const std::string lines = "\n" + *text;
+    const auto total = BytesOf(lines, "\nMemTotal:"), free = BytesOf(lines, "\nMemAvailable:");
+    if (total && free && *free <= *total)
+      host_memory_max_ = std::max(host_memory_max_.value_or(0), *total - *free);
   }
   std::optional<double> Resident(uint32_t pid) const {
     const Result<std::string> statm = ReadFile(PathOf(pid, "statm"));
@@ -201,7 +219,7 @@ class ProcUsage final : public HostUsage {
   bool stop_ = false;
   std::vector<uint32_t> roots_;
   std::map<uint32_t, uint64_t> ticks_, ticks_before_;
-  std::optional<double> memory_max_;
+  std::optional<double> memory_max_, host_memory_max_;
   bool proportional_ = false;
   std::optional<HostTicks> host_before_;
   Instant marked_ = SteadyNow(), read_ = marked_;  // of CPU time

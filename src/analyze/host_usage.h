@@ -20,6 +20,8 @@ struct HostWindow {
   std::optional<double> memory_bytes;  // theirs, the largest sample
   bool proportional = false;           // memory is PSS, not RSS
   std::optional<double> host_busy;     // share of all cores' time
+  std::optional<double>
+      host_memory_bytes;  // in use (all but what is available), the largest sample
 };
 
 class HostUsage {

@@ -171,6 +171,25 @@ TEST_F(HostUsages, TheHostIsBusyWithAllThatIsNeitherIdleNorWaitingForDisks) {
   EXPECT_DOUBLE_EQ(*window.host_busy, 75.0 / 195);
 }
 
+TEST_F(HostUsages, TheHostsMemoryIsAllButWhatIsAvailableAtItsLargest) {
+  const auto available = [&](const std::string& kib) {
+    Write("meminfo", "MemTotal:       16000 kB\nMemFree:          100 kB\nMemAvailable:   " + kib +
+                         " kB\nBuffers: 1 kB\n");
+  };
+  available("6000");
+  HostUsage& usage = Watching({});
+  available("9000");
+  EXPECT_EQ(usage.Take().host_memory_bytes, 10000 * 1024.0);
+  usage.Mark();
+  EXPECT_EQ(usage.Take().host_memory_bytes, 7000 * 1024.0);
+  available("17000");
+  usage.Mark();
+  EXPECT_FALSE(usage.Take().host_memory_bytes.has_value()) << "more than there is";
+  Write("meminfo", "MemTotal:       16000 kB\n");
+  usage.Mark();
+  EXPECT_FALSE(usage.Take().host_memory_bytes.has_value());
+}
+
 TEST_F(HostUsages, CountersOfTheHostThatWentBackAreNoShare) {
   Host("100 0 0 1000 0 0 0 0 0 0");
   HostUsage& usage = Watching({});
@@ -187,7 +206,8 @@ TEST_F(HostUsages, ReadsThisProcessAndItsHost) {
   while (clock() - begin < CLOCKS_PER_SEC / 20) {
   }
   const HostWindow window = usage_->Take();
-  ASSERT_TRUE(window.cpu_cores && window.memory_bytes);
+  ASSERT_TRUE(window.cpu_cores && window.memory_bytes && window.host_memory_bytes);
+  EXPECT_GT(*window.host_memory_bytes, *window.memory_bytes / 2);
   EXPECT_GT(*window.cpu_cores, 0);
   EXPECT_LT(*window.cpu_cores, 5);
   EXPECT_GT(*window.memory_bytes, 1e5);

@@ -80,12 +80,14 @@ TEST(Takes, KeepMaximaMinimaAndWhatOnlySomeHave) {
   const std::vector<Take> takes{{1s,
                                  {{"latency_max", {2, {}, {}}},
                                   {"gpu_memory_used", {5, {}, {}}},
+                                  {"gpu_memory_used_mean", {1, {}, {}}},
                                   {"gpu_memory_free", {3, {}, {}}},
                                   {"requests", {100, {}, {}}},
                                   {"latency_avg", {1, {}, {}}}}},
                                 {3s,
                                  {{"latency_max", {1, {}, {}}},
                                   {"gpu_memory_used", {6, {}, {}}},
+                                  {"gpu_memory_used_mean", {5, {}, {}}},
                                   {"gpu_memory_free", {2, {}, {}}},
                                   {"requests", {300, {}, {}}},
                                   {"latency_avg", {2, {}, {}}},
@@ -93,6 +95,7 @@ TEST(Takes, KeepMaximaMinimaAndWhatOnlySomeHave) {
   const Figures figures = CombineTakes(takes);
   EXPECT_EQ(figures.at("latency_max").value, 2);
   EXPECT_EQ(figures.at("gpu_memory_used").value, 6);
+  EXPECT_EQ(figures.at("gpu_memory_used_mean").value, 4) << "a mean is none, be it of memory";
   EXPECT_EQ(figures.at("gpu_memory_free").value, 2);
   EXPECT_EQ(figures.at("requests").value, 400) << "what all rest on together";
   EXPECT_EQ(figures.at("latency_avg").value, 1.75);

@@ -29,13 +29,19 @@ constexpr SignalRow kSignalRows[] = {
     {"utilization", "gpu_utilization", &gpu::Signal::mean},
     {"utilization", "gpu_utilization_p95", &gpu::Signal::p95},
     {"utilization", "gpu_utilization_max", &gpu::Signal::max},
+    {"memory_utilization", "gpu_memory_utilization", &gpu::Signal::mean},
+    {"memory_utilization", "gpu_memory_utilization_p95", &gpu::Signal::p95},
     {"memory_utilization", "gpu_memory_utilization_max", &gpu::Signal::max},
     {"memory_used", "gpu_memory_used", &gpu::Signal::max},
+    {"memory_used", "gpu_memory_used_mean", &gpu::Signal::mean},
     {"memory_process", "gpu_memory_process", &gpu::Signal::max},
     {"bar1_used", "gpu_bar1_used", &gpu::Signal::max},
     {"power", "gpu_power", &gpu::Signal::mean},
     {"temperature", "gpu_temperature_max", &gpu::Signal::max},
+    {"sm_clock", "gpu_sm_clock", &gpu::Signal::mean},
+    {"memory_clock", "gpu_memory_clock", &gpu::Signal::mean},
     {"sm_active", "gpu_sm_active", &gpu::Signal::mean},
+    {"sm_occupancy", "gpu_sm_occupancy", &gpu::Signal::mean},
     {"tensor_active", "gpu_tensor_active", &gpu::Signal::mean},
     {"dram_active", "gpu_dram_active", &gpu::Signal::mean},
 };
@@ -43,15 +49,21 @@ constexpr SignalRow kSignalRows[] = {
 struct MetricRow {
   std::string_view quantity, field;
   std::optional<double> metrics::Summary::* statistic;
+  double scale = 1;  // to the field's unit
 };
 constexpr MetricRow kMetricRows[] = {
     {"gpu_utilization", "gpu_utilization", &metrics::Summary::mean},
     {"gpu_utilization", "gpu_utilization_max", &metrics::Summary::max},
+    {"gpu_memory_busy", "gpu_memory_utilization", &metrics::Summary::mean},
     {"gpu_memory_busy", "gpu_memory_utilization_max", &metrics::Summary::max},
     {"gpu_memory_used", "gpu_memory_used", &metrics::Summary::max},
+    {"gpu_memory_used", "gpu_memory_used_mean", &metrics::Summary::mean},
     {"gpu_power", "gpu_power", &metrics::Summary::mean},
     {"gpu_temperature", "gpu_temperature_max", &metrics::Summary::max},
+    {"gpu_clock", "gpu_sm_clock", &metrics::Summary::mean, 1e6},
+    {"gpu_memory_clock", "gpu_memory_clock", &metrics::Summary::mean, 1e6},
     {"gpu_sm_active", "gpu_sm_active", &metrics::Summary::mean},
+    {"gpu_sm_occupancy", "gpu_sm_occupancy", &metrics::Summary::mean},
     {"gpu_tensor_active", "gpu_tensor_active", &metrics::Summary::mean},
     {"gpu_dram_active", "gpu_dram_active", &metrics::Summary::mean},
     {"gpu_energy", "energy", &metrics::Summary::increase},
@@ -229,6 +241,8 @@ void Meter::AddMetrics(Baseline& out) {
       // Ours is another host than a remote server's.
       if (s.quantity == "cpu_utilization" && !(options_.local && host_window_.host_busy))
         Put(out.figures, "cpu_host", s.mean);
+      if (s.quantity == "memory_used" && !(options_.local && host_window_.host_memory_bytes))
+        Put(out.figures, "memory_host", s.max);
       if (best.empty() || SourceOfFamily(s.family) != best || s.device.empty()) continue;
       if (!IsAsked(options_.devices, s.device)) {
         others.insert(s.device);
@@ -241,7 +255,8 @@ void Meter::AddMetrics(Baseline& out) {
       device.scope = gpu::ScopeName(part ? gpu::Scope::kMigInstance : gpu::Scope::kDevice);
       if (s.quantity == "gpu_memory_total" && s.max) memory[s.device] = *s.max;
       for (const MetricRow& row : kMetricRows) {
-        if (row.quantity == s.quantity) Put(device.figures, row.field, s.*row.statistic);
+        const std::optional<double> value = s.*row.statistic;
+        if (row.quantity == s.quantity && value) Put(device.figures, row.field, *value * row.scale);
       }
     }
   }
@@ -260,7 +275,10 @@ Baseline Meter::Take(std::vector<std::string>& flags) {
   Baseline out;
   Put(out.figures, "cpu_server", host_window_.cpu_cores);
   Put(out.figures, "memory_server", host_window_.memory_bytes);
-  if (options_.local) Put(out.figures, "cpu_host", host_window_.host_busy);
+  if (options_.local) {
+    Put(out.figures, "cpu_host", host_window_.host_busy);
+    Put(out.figures, "memory_host", host_window_.host_memory_bytes);
+  }
   if (nvml_ && options_.gpus != GpuSource::kNone) AddNvml(out, flags);
   if (collector_) AddMetrics(out);
   AddTotals(out.devices, out.figures);
@@ -380,12 +398,24 @@ Figures FiguresOf(const run::Level& level) {
 void AddTotals(const std::vector<DeviceFigures>& devices, Figures& figures) {
   enum class How : uint8_t { kSum, kMean, kMax };
   constexpr std::pair<std::string_view, How> kTotals[] = {
-      {"gpu_utilization", How::kMean},    {"gpu_utilization_p95", How::kMax},
-      {"gpu_utilization_max", How::kMax}, {"gpu_memory_utilization_max", How::kMax},
-      {"gpu_memory_used", How::kSum},     {"gpu_memory_free", How::kSum},
-      {"gpu_memory_process", How::kSum},  {"gpu_bar1_used", How::kSum},
-      {"gpu_power", How::kSum},           {"gpu_temperature_max", How::kMax},
-      {"gpu_sm_active", How::kMean},      {"gpu_tensor_active", How::kMean},
+      {"gpu_utilization", How::kMean},
+      {"gpu_utilization_p95", How::kMax},
+      {"gpu_utilization_max", How::kMax},
+      {"gpu_memory_utilization", How::kMean},
+      {"gpu_memory_utilization_p95", How::kMax},
+      {"gpu_memory_utilization_max", How::kMax},
+      {"gpu_memory_used", How::kSum},
+      {"gpu_memory_used_mean", How::kSum},
+      {"gpu_memory_free", How::kSum},
+      {"gpu_memory_process", How::kSum},
+      {"gpu_bar1_used", How::kSum},
+      {"gpu_power", How::kSum},
+      {"gpu_temperature_max", How::kMax},
+      {"gpu_sm_clock", How::kMean},
+      {"gpu_memory_clock", How::kMean},
+      {"gpu_sm_active", How::kMean},
+      {"gpu_sm_occupancy", How::kMean},
+      {"gpu_tensor_active", How::kMean},
       {"gpu_dram_active", How::kMean},
   };
   const auto add = [&](std::string_view field, How how, const auto& counted) {

@@ -17,6 +17,16 @@ std::optional<double> Value(const Figures& figures, std::string_view name) {
   return found == figures.end() ? std::nullopt : std::optional(found->second.value);
 }
 
+// Values, but for the rounding of means; all that there are, unless `all` is false.
+void ExpectFigures(const Figures& figures, const std::map<std::string, double>& truth,
+                   bool all = true) {
+  for (const auto& [name, value] : truth) {
+    ASSERT_TRUE(figures.contains(name)) << name;
+    EXPECT_NEAR(figures.at(name).value, value, 1e-9 * value) << name;
+  }
+  EXPECT_TRUE(!all || figures.size() == truth.size()) << figures.size();
+}
+
 DeviceFigures Device(std::string name, std::map<std::string, double> values,
                      std::string scope = "device") {
   DeviceFigures out{.device = std::move(name),
@@ -117,11 +127,23 @@ TEST(AddTotals, SumsMeansAndMaximaOverDevices) {
                               {"gpu_power", 100},
                               {"gpu_utilization", 0.5},
                               {"gpu_utilization_p95", 0.9},
+                              {"gpu_memory_utilization", 0.2},
+                              {"gpu_memory_utilization_p95", 0.3},
+                              {"gpu_memory_used_mean", 2e9},
+                              {"gpu_sm_clock", 1e9},
+                              {"gpu_memory_clock", 2e9},
+                              {"gpu_sm_occupancy", 0.25},
                               {"gpu_temperature_max", 70}}),
              Device("GPU-2", {{"gpu_memory_used", 5e9},
                               {"gpu_power", 200},
                               {"gpu_utilization", 1},
                               {"gpu_utilization_p95", 0.7},
+                              {"gpu_memory_utilization", 0.4},
+                              {"gpu_memory_utilization_p95", 0.6},
+                              {"gpu_memory_used_mean", 4e9},
+                              {"gpu_sm_clock", 2e9},
+                              {"gpu_memory_clock", 2e9},
+                              {"gpu_sm_occupancy", 0.75},
                               {"gpu_temperature_max", 60}})},
             totals);
   EXPECT_EQ(Value(totals, "gpu_memory_used"), 8e9);
@@ -129,7 +151,14 @@ TEST(AddTotals, SumsMeansAndMaximaOverDevices) {
   EXPECT_EQ(Value(totals, "gpu_utilization"), 0.75);
   EXPECT_EQ(Value(totals, "gpu_temperature_max"), 70);
   EXPECT_EQ(Value(totals, "gpu_utilization_p95"), 0.9);
-  EXPECT_EQ(totals.size(), 5U);
+  EXPECT_DOUBLE_EQ(*Value(totals, "gpu_memory_utilization"), 0.3);
+  EXPECT_EQ(Value(totals, "gpu_memory_utilization_p95"), 0.6);
+  EXPECT_EQ(Value(totals, "gpu_memory_used_mean"), 6e9);
+  EXPECT_EQ(Value(totals, "gpu_sm_clock"), 1.5e9);
+  EXPECT_EQ(Value(totals, "gpu_memory_clock"), 2e9);
+  EXPECT_EQ(Value(totals, "gpu_sm_occupancy"), 0.5);
+  EXPECT_EQ(totals.size(), 11U);
+  for (const auto& [name, figure] : totals) EXPECT_NE(FindField(name), nullptr) << name;
 }
 
 TEST(AddTotals, ASumOverSomeOfTheDevicesIsMissing) {
@@ -256,7 +285,9 @@ const char* const kTriton =
     "nv_gpu_utilization{gpu_uuid=\"GPU-a\"} 0.25\n"
     "nv_gpu_memory_used_bytes{gpu_uuid=\"GPU-a\"} 1e9\n"
     "nv_gpu_memory_total_bytes{gpu_uuid=\"GPU-a\"} 4e9\n"
-    "nv_cpu_utilization 0.5\n";
+    "nv_cpu_utilization 0.5\n"
+    "nv_cpu_memory_used_bytes 6e9\n"
+    "nv_cpu_memory_total_bytes 8e9\n";
 const char* const kDcgm =
     "DCGM_FI_DEV_GPU_UTIL{gpu=\"0\",UUID=\"GPU-a\"} 50\n"
     "DCGM_FI_DEV_GPU_UTIL{gpu=\"1\",UUID=\"GPU-b\"} 100\n"
@@ -284,6 +315,55 @@ TEST_F(Meters, AnExporterIsPreferredToTheServer) {
   EXPECT_EQ(out.devices[1].scope, "mig_instance");
   EXPECT_EQ(Value(out.figures, "gpu_utilization"), 0.75) << "not the server's 0.25 among them";
   EXPECT_EQ(Value(out.figures, "gpu_memory_used"), 100 * 1048576.0);
+}
+
+TEST_F(Meters, AnExportersClocksAndActivityAreInBaseUnits) {
+  const Baseline out = Window({.gpus = GpuSource::kMetrics},
+                              "DCGM_FI_DEV_SM_CLOCK{gpu=\"0\",UUID=\"GPU-a\"} 1980\n"
+                              "DCGM_FI_DEV_MEM_CLOCK{gpu=\"0\",UUID=\"GPU-a\"} 2619\n"
+                              "DCGM_FI_DEV_MEM_COPY_UTIL{gpu=\"0\",UUID=\"GPU-a\"} 30\n"
+                              "DCGM_FI_DEV_FB_USED{gpu=\"0\",UUID=\"GPU-a\"} 100\n"
+                              "DCGM_FI_PROF_SM_OCCUPANCY{gpu=\"0\",UUID=\"GPU-a\"} 0.4\n");
+  ExpectFigures(out.devices.at(0).figures, {{"gpu_sm_clock", 1.98e9},
+                                            {"gpu_memory_clock", 2.619e9},
+                                            {"gpu_memory_utilization", 0.3},
+                                            {"gpu_memory_utilization_max", 0.3},
+                                            {"gpu_memory_used", 100 * 1048576.0},
+                                            {"gpu_memory_used_mean", 100 * 1048576.0},
+                                            {"gpu_sm_occupancy", 0.4}});
+  ExpectFigures(out.figures, {{"gpu_sm_clock", 1.98e9}, {"gpu_sm_occupancy", 0.4}}, false);
+}
+
+TEST_F(Meters, ANodeAgentIsPreferredToAnExporterAndTheServer) {
+  exporter_.dcgm = std::string(kDcgm) +
+                   "sextant_gpu_utilization_ratio{gpu=\"0\",uuid=\"GPU-a\"} 0.5\n"
+                   "sextant_gpu_utilization_ratio{gpu=\"1\",uuid=\"GPU-b\"} 0.75\n"
+                   "sextant_gpu_memory_used_bytes{gpu=\"0\",uuid=\"GPU-a\"} 1e9\n"
+                   "sextant_gpu_memory_total_bytes{gpu=\"0\",uuid=\"GPU-a\"} 4e9\n"
+                   "sextant_gpu_power_watts{gpu=\"0\",uuid=\"GPU-a\"} 300\n"
+                   "sextant_gpu_energy_joules_total{gpu=\"0\",uuid=\"GPU-a\"} 1e6\n"
+                   "sextant_gpu_sm_active_ratio{gpu=\"0\",uuid=\"GPU-a\"} 0.8\n"
+                   "sextant_gpu_sm_occupancy_ratio{gpu=\"0\",uuid=\"GPU-a\"} 0.4\n"
+                   "sextant_gpu_tensor_active_ratio{gpu=\"0\",uuid=\"GPU-a\"} 0.2\n"
+                   "sextant_gpu_dram_active_ratio{gpu=\"0\",uuid=\"GPU-a\"} 0.6\n";
+  const Baseline out = Window({.metrics_urls = {Url("/dcgm")}}, kTriton);
+  EXPECT_EQ(meter_->Describe(), "metrics of the node agent (NVML: the server runs elsewhere)");
+  ASSERT_EQ(out.devices.size(), 2U) << "and no instance, of which only the exporter tells";
+  for (const DeviceFigures& device : out.devices) EXPECT_EQ(device.source, "node agent");
+  EXPECT_EQ(out.devices[0].device, "GPU-a");
+  EXPECT_EQ(out.devices[0].scope, "device");
+  ExpectFigures(out.devices[0].figures, {{"gpu_utilization", 0.5},
+                                         {"gpu_utilization_max", 0.5},
+                                         {"gpu_memory_used", 1e9},
+                                         {"gpu_memory_used_mean", 1e9},
+                                         {"gpu_memory_free", 3e9},
+                                         {"gpu_power", 300},
+                                         {"gpu_sm_active", 0.8},
+                                         {"gpu_sm_occupancy", 0.4},
+                                         {"gpu_tensor_active", 0.2},
+                                         {"gpu_dram_active", 0.6},
+                                         {"energy", 0}});
+  EXPECT_EQ(Value(out.figures, "gpu_utilization"), 0.625);
 }
 
 TEST_F(Meters, OnlyTheDevicesThatWereAskedForCount) {
@@ -330,12 +410,15 @@ TEST_F(Meters, NoneMeansNone) {
 }
 
 TEST_F(Meters, TheHostOfARemoteServerIsTheOneThatItsMetricsTellOf) {
-  EXPECT_EQ(
-      Value(Window({.gpus = GpuSource::kMetrics, .local = false}, kTriton).figures, "cpu_host"),
-      0.5);
-  EXPECT_FALSE(
-      Window({.gpus = GpuSource::kMetrics, .local = false}, "x 1\n").figures.contains("cpu_host"))
-      << "not ours";
+  const Baseline remote = Window({.gpus = GpuSource::kMetrics, .local = false}, kTriton);
+  EXPECT_EQ(Value(remote.figures, "cpu_host"), 0.5);
+  EXPECT_EQ(Value(remote.figures, "memory_host"), 6e9);
+  const Baseline silent = Window({.gpus = GpuSource::kMetrics, .local = false}, "x 1\n");
+  for (const char* name : {"cpu_host", "memory_host"})
+    EXPECT_FALSE(silent.figures.contains(name)) << "not ours: " << name;
+  const Baseline local = Window({.gpus = GpuSource::kMetrics, .local = true}, kTriton);
+  ASSERT_TRUE(local.figures.contains("memory_host"));
+  EXPECT_NE(Value(local.figures, "memory_host"), 6e9) << "what we see ourselves";
 }
 
 TEST_F(Meters, NvmlThatWasAskedForMustBeThereOneThatWasNotSaysWhy) {

@@ -83,7 +83,7 @@ Figure CombineOne(const Field* field, std::span<const Value> values) {
 }  // namespace
 
 const Figure* Extreme(const Field* field, std::span<const Figure* const> figures) {
-  const bool bytes = field != nullptr && field->unit == "bytes";
+  const bool bytes = field != nullptr && field->unit == "bytes" && !field->name.ends_with("_mean");
   const bool largest = field != nullptr && field->name.ends_with("_max");
   if (!bytes && !largest) return nullptr;
   const auto less = [](const Figure* a, const Figure* b) { return a->value < b->value; };

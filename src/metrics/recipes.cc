@@ -24,6 +24,18 @@ std::vector<Recipe> MakeRecipes() {
                    .parts = {{name, weight}},
                    .without_modes = {}});
   };
+  // A node agent of Sextant. Of two that speak at one endpoint the first is heard.
+  const std::vector<std::string_view> agent{"uuid"};
+  gpu(agent, "gpu_utilization", "ratio", "sextant_gpu_utilization_ratio");
+  gpu(agent, "gpu_memory_used", "bytes", "sextant_gpu_memory_used_bytes");
+  gpu(agent, "gpu_memory_total", "bytes", "sextant_gpu_memory_total_bytes");
+  gpu(agent, "gpu_power", "W", "sextant_gpu_power_watts");
+  gpu(agent, "gpu_energy", "J", "sextant_gpu_energy_joules_total");
+  gpu(agent, "gpu_sm_active", "ratio", "sextant_gpu_sm_active_ratio");
+  gpu(agent, "gpu_sm_occupancy", "ratio", "sextant_gpu_sm_occupancy_ratio");
+  gpu(agent, "gpu_tensor_active", "ratio", "sextant_gpu_tensor_active_ratio");
+  gpu(agent, "gpu_dram_active", "ratio", "sextant_gpu_dram_active_ratio");
+
   gpu(triton, "gpu_utilization", "ratio", "nv_gpu_utilization");
   gpu(triton, "gpu_memory_used", "bytes", "nv_gpu_memory_used_bytes");
   gpu(triton, "gpu_memory_total", "bytes", "nv_gpu_memory_total_bytes");
@@ -39,19 +51,12 @@ std::vector<Recipe> MakeRecipes() {
   gpu(dcgm, "gpu_memory_busy", "ratio", "DCGM_FI_DEV_MEM_COPY_UTIL", 0.01);
   gpu(dcgm, "gpu_temperature", "C", "DCGM_FI_DEV_GPU_TEMP");
   gpu(dcgm, "gpu_clock", "MHz", "DCGM_FI_DEV_SM_CLOCK");
+  gpu(dcgm, "gpu_memory_clock", "MHz", "DCGM_FI_DEV_MEM_CLOCK");
   gpu(dcgm, "gpu_engine_active", "ratio", "DCGM_FI_PROF_GR_ENGINE_ACTIVE");
   gpu(dcgm, "gpu_sm_active", "ratio", "DCGM_FI_PROF_SM_ACTIVE");
+  gpu(dcgm, "gpu_sm_occupancy", "ratio", "DCGM_FI_PROF_SM_OCCUPANCY");
   gpu(dcgm, "gpu_tensor_active", "ratio", "DCGM_FI_PROF_PIPE_TENSOR_ACTIVE");
   gpu(dcgm, "gpu_dram_active", "ratio", "DCGM_FI_PROF_DRAM_ACTIVE");
-  const std::vector<std::string_view> agent{"uuid"};  // sextant profile
-  gpu(agent, "gpu_utilization", "ratio", "sextant_gpu_utilization_ratio");
-  gpu(agent, "gpu_memory_used", "bytes", "sextant_gpu_memory_used_bytes");
-  gpu(agent, "gpu_memory_total", "bytes", "sextant_gpu_memory_total_bytes");
-  gpu(agent, "gpu_power", "W", "sextant_gpu_power_watts");
-  gpu(agent, "gpu_energy", "J", "sextant_gpu_energy_joules_total");
-  gpu(agent, "gpu_sm_active", "ratio", "sextant_gpu_sm_active_ratio");
-  gpu(agent, "gpu_tensor_active", "ratio", "sextant_gpu_tensor_active_ratio");
-  gpu(agent, "gpu_dram_active", "ratio", "sextant_gpu_dram_active_ratio");
   out.push_back({.quantity = "gpu_memory_total",
                  .unit = "bytes",
                  .device = dcgm,

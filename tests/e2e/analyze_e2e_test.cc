@@ -214,6 +214,72 @@ TEST(TheDriversFigures, AreInEveryPointWithTheirSource) {
                           [](const auto& flag) { return flag.find("slowed") != flag.npos; }));
 }
 
+// Two GPUs that differ; windows that have several samples of what is sampled least.
+TEST(TheDriversFigures, AreAllOfTheTablesForEachDeviceAndForAll) {
+  const Repository repository({{"m", Taking("5ms")}});
+  const TempDirectory out;
+  const auto gpu = [](const char* uuid, double share, int gib) {
+    return Format(
+        "gpu uuid={} name=NVIDIA_H200 memory=64GiB gpm=yes\n"
+        "utilization constant {}\nmemory_utilization constant {}\nsm_active constant {}\n"
+        "sm_occupancy constant {}\ntensor_active constant {}\ndram_active constant {}\n"
+        "memory_used constant {}GiB\nbar1_used constant {}GiB\npower constant {}\n"
+        "temperature constant {}\nsm_clock constant {}e8\nmemory_clock constant {}e9\n",
+        uuid, share, share / 2, share, share / 4, share / 5, share, gib, gib, 100 * gib, 10 * gib,
+        gib, gib);
+  };
+  const std::string scenario = out.Write("sim.txt", gpu("GPU-a", 0.4, 2) + gpu("GPU-b", 0.8, 6));
+  const Analysis analysis =
+      Read(RunSextant(
+               {"analyze", "-m", "m", "--model-repository", repository.path(), "-e", out.File("a"),
+                "-c", "4", "-d", "0s", "--shortest-window", "1500ms", "--longest-window", "1500ms",
+                "--frequency-ms", "50", "--nvml-library", SEXTANT_NVML_SIM_LIBRARY},
+               {{"SEXTANT_NVML_SIM", scenario}}),
+           out.File("a"));
+  ASSERT_EQ(analysis.result.exit_code, 0) << analysis.result.out << analysis.result.err;
+  const analyze::Measured& measured = analysis.journal.sessions.at(0).points.at(0).measured;
+  const double kGiB = 0x1p30;
+  struct Row {
+    const char* name;
+    double a, b, all;
+  };
+  const Row rows[] = {{"gpu_utilization", 0.4, 0.8, 0.6},
+                      {"gpu_utilization_p95", 0.4, 0.8, 0.8},
+                      {"gpu_utilization_max", 0.4, 0.8, 0.8},
+                      {"gpu_memory_utilization", 0.2, 0.4, 0.3},
+                      {"gpu_memory_utilization_p95", 0.2, 0.4, 0.4},
+                      {"gpu_memory_utilization_max", 0.2, 0.4, 0.4},
+                      {"gpu_memory_used", 2 * kGiB, 6 * kGiB, 8 * kGiB},
+                      {"gpu_memory_used_mean", 2 * kGiB, 6 * kGiB, 8 * kGiB},
+                      {"gpu_memory_free", 62 * kGiB, 58 * kGiB, 120 * kGiB},
+                      {"gpu_bar1_used", 2 * kGiB, 6 * kGiB, 8 * kGiB},
+                      {"gpu_power", 200, 600, 800},
+                      {"gpu_temperature_max", 20, 60, 60},
+                      {"gpu_sm_clock", 2e8, 6e8, 4e8},
+                      {"gpu_memory_clock", 2e9, 6e9, 4e9},
+                      {"gpu_sm_active", 0.4, 0.8, 0.6},
+                      {"gpu_sm_occupancy", 0.1, 0.2, 0.15},
+                      {"gpu_tensor_active", 0.08, 0.16, 0.12},
+                      {"gpu_dram_active", 0.4, 0.8, 0.6}};
+  ASSERT_EQ(measured.devices.size(), 2u);
+  const std::string csv = *ReadFile(out.File("a/points.csv"));
+  for (const Row& row : rows) {
+    const auto expect = [&](const analyze::Figures& figures, double value) {
+      ASSERT_TRUE(figures.contains(row.name)) << row.name;
+      EXPECT_NEAR(figures.at(row.name).value, value, 1e-6 * value) << row.name;
+    };
+    expect(measured.devices[0].figures, row.a);
+    expect(measured.devices[1].figures, row.b);
+    expect(measured.figures, row.all);
+    for (const char* column : {",", ",device_"})
+      EXPECT_NE(csv.find(Format("{}{}_{}", column, row.name, analyze::FindField(row.name)->unit)),
+                std::string::npos)
+          << row.name;
+  }
+  EXPECT_GT(measured.figures.at("memory_host").value, 1e6);
+  EXPECT_TRUE(measured.figures.contains("cpu_host"));
+}
+
 TEST(ADriverThatHangs, CostsItsFiguresAndNotTheRun) {
   const Repository repository({{"m", Taking("5ms")}});
   const TempDirectory out;
