@@ -73,7 +73,27 @@ ContainerEngine::ContainerEngine(const std::string& command) {
   for (const std::string_view word : Split(command, ' ')) {
     if (!word.empty()) command_.emplace_back(word);
   }
-  if (command_.empty()) command_.emplace_back("podman");
+  if (command_.empty()) command_.push_back(Default());
+}
+
+std::string ContainerEngine::Default() {
+  return FindProgram("podman").empty() && !FindProgram("docker").empty() ? "docker" : "podman";
+}
+
+Result<void> ContainerEngine::CheckInstalled() const {
+  const std::string& program = command_.front();
+  if (!FindProgram(program).empty()) return {};
+  std::string others;
+  for (const char* known : {"podman", "docker"}) {
+    if (program != known && !FindProgram(known).empty())
+      AppendFormat(others, "{}--container-engine {}", others.empty() ? "" : " or ", known);
+  }
+  return InvalidArgument(Format(
+      "there is no container engine '{}': {}", program,
+      !others.empty() ? "this machine has another, give " + others
+                      : "install podman or docker, or give --container-engine its path; without "
+                        "one, --server-program FILE runs a tritonserver of this machine and "
+                        "--launch embedded does without it"));
 }
 
 std::vector<std::string> ContainerEngine::With(std::vector<std::string> words) const {

@@ -19,6 +19,11 @@ class ContainerEngine {
  public:
   // "podman --runtime runc": the program may have options of its own.
   explicit ContainerEngine(const std::string& command);
+  // Where nobody says which: podman if this machine has it, else docker if it has that.
+  static std::string Default();
+
+  // The error names the remedy.
+  Result<void> CheckInstalled() const;
 
   // The engine's command line with these words behind it.
   std::vector<std::string> With(std::vector<std::string> words) const;

@@ -5,6 +5,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstdlib>
+
 #include "base/files.h"
 #include "base/strings.h"
 
@@ -40,6 +42,36 @@ class ContainerEngines : public testing::Test {
   const std::string directory_ = *MakeTempDirectory("container_engine_test");
   const std::string models_ = JoinPath(directory_, "models");
 };
+
+// With only these programs in PATH.
+TEST_F(ContainerEngines, AreFoundWhereNobodySaysWhich) {
+  const std::string path = std::getenv("PATH");
+  const auto with = [&](const std::vector<std::string>& programs) {
+    const std::string bin = JoinPath(directory_, "bin" + Join(programs, "-"));
+    EXPECT_TRUE(MakeDirectories(bin).has_value());
+    for (const std::string& program : programs) {
+      EXPECT_TRUE(WriteFileAtomic(JoinPath(bin, program), "#!/bin/sh\n").has_value());
+      chmod(JoinPath(bin, program).c_str(), 0755);
+    }
+    setenv("PATH", bin.c_str(), 1);
+  };
+  with({"docker"});
+  EXPECT_EQ(ContainerEngine::Default(), "docker");
+  EXPECT_TRUE(ContainerEngine("").CheckInstalled().has_value());
+  EXPECT_EQ(ContainerEngine("podman --runtime runc").CheckInstalled().error().message(),
+            "there is no container engine 'podman': this machine has another, give "
+            "--container-engine docker");
+  with({"docker", "podman"});
+  EXPECT_EQ(ContainerEngine::Default(), "podman");
+  EXPECT_NE(ContainerEngine("nope").CheckInstalled().error().message().find(
+                "--container-engine podman or --container-engine docker"),
+            std::string::npos);
+  with({});
+  EXPECT_EQ(ContainerEngine::Default(), "podman");
+  EXPECT_NE(ContainerEngine("").CheckInstalled().error().message().find("install podman or docker"),
+            std::string::npos);
+  setenv("PATH", path.c_str(), 1);
+}
 
 TEST_F(ContainerEngines, ProbeWithAFileThatIsGoneAfterwards) {
   EXPECT_EQ(Probe(kReads), "");

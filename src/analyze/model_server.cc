@@ -1,7 +1,11 @@
 #include "analyze/model_server.h"
 
+#include <fcntl.h>
+
+#include <cerrno>
 #include <condition_variable>
 #include <csignal>
+#include <cstring>
 #include <filesystem>
 #include <mutex>
 #include <set>
@@ -78,6 +82,7 @@ class ChildServer : public ModelServer {
     // Each life has a log of its own; that of the one before is kept beside it.
     if (FileExists(log_)) rename(log_.c_str(), (log_ + ".before").c_str());
     log_begin_ = 0;
+    SEXTANT_TRY(CheckLog());
     SEXTANT_ASSIGN(ProcessOptions process, Prepare());
     process.output_file = log_;
     process.dies_with_parent = true;
@@ -132,6 +137,16 @@ class ChildServer : public ModelServer {
   ServerPlaces places_;
 
  private:
+  Result<void> CheckLog() const {
+    const Fd file(open(log_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
+    if (file.valid()) return {};
+    const bool given = !options_.log.empty();
+    return InvalidArgument(Format("the server's log '{}' cannot be written: {}; {}", log_,
+                                  std::strerror(errno),
+                                  given ? "give --server-log a file in a directory that is there"
+                                        : "--server-log FILE puts it elsewhere"));
+  }
+
   // Calls to a server may take as long as a load takes. Where it dies meanwhile, its Python models
   // hold the connections open, so that nobody would learn of it; they end with the group when the
   // child is reaped. And where somebody wants us to end, we are not kept by a load.
@@ -301,6 +316,12 @@ class TritonServer : public ChildServer {
 
  private:
   Result<ProcessOptions> Prepare() override {
+    if (FindProgram(options_.program).empty()) {
+      return InvalidArgument(
+          Format("there is no program '{}': --server-program FILE says where tritonserver is, "
+                 "--image IMAGE runs it in a container, and --launch embedded does without it",
+                 options_.program));
+    }
     SEXTANT_ASSIGN(const std::vector<std::string> arguments, ServerArguments(options_.repository));
     ProcessOptions out{.argv = {options_.program}};
     out.argv.insert(out.argv.end(), arguments.begin(), arguments.end());
@@ -330,6 +351,7 @@ class ContainerServer final : public TritonServer {
  private:
   Result<ProcessOptions> Prepare() override {
     if (!probed_) {
+      SEXTANT_TRY(engine_.CheckInstalled());
       SEXTANT_TRY(engine_.EnsureImage(options_.image, options_.note, options_.stop));
       SEXTANT_TRY(engine_.ProbeDirectory(options_.repository, options_.image, RunArguments()));
       probed_ = true;

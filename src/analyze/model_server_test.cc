@@ -87,5 +87,33 @@ TEST(StartServer, OneThatEndsAtOnceIsAnErrorWithItsLastWords) {
   [[maybe_unused]] const auto gone = RemoveAll(directory);
 }
 
+// What is missing is named, with what helps.
+TEST(StartServer, SaysWhatIsMissing) {
+  const std::string directory = *MakeTempDirectory("model_server_test");
+  const auto error = [&](Launch kind, const std::string& program, const std::string& log) {
+    const auto server = StartServer({.kind = kind,
+                                     .repository = directory,
+                                     .program = program,
+                                     .image = "image",
+                                     .arguments = {},
+                                     .environment = {},
+                                     .container_arguments = {},
+                                     .work_directory = directory,
+                                     .log = log});
+    EXPECT_FALSE(server.has_value());
+    return server.has_value() ? "" : server.error().message();
+  };
+  for (const auto& [said, wanted] :
+       {std::pair(error(Launch::kLocal, "no-triton", ""),
+                  "there is no program 'no-triton': --server-program FILE says where tritonserver "
+                  "is, --image IMAGE"),
+        {error(Launch::kContainer, "no-podman --runtime runc", ""),
+         "there is no container engine 'no-podman': "},
+        {error(Launch::kLocal, "/bin/ls", directory + "/none/x.log"), "/none/x.log' cannot be "},
+        {error(Launch::kLocal, "/bin/ls", directory + "/none/x.log"), "give --server-log a file"}})
+    EXPECT_NE(said.find(wanted), std::string::npos) << said;
+  [[maybe_unused]] const auto gone = RemoveAll(directory);
+}
+
 }  // namespace
 }  // namespace sextant::analyze

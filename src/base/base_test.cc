@@ -255,6 +255,30 @@ TEST(Process, WhatItLeavesInItsGroupEndsWithIt) {
 
 TEST(Process, AMissingProgramIsAnError) {
   EXPECT_EQ(Process::Start({.argv = {"/no/such/program"}}).error().code(), ErrorCode::kNotFound);
+  // By its own name, not that of what would start it.
+  const Result<Process> dying =
+      Process::Start({.argv = {"no-such-program"}, .dies_with_parent = true});
+  ASSERT_FALSE(dying.has_value());
+  EXPECT_EQ(dying.error().code(), ErrorCode::kNotFound);
+  EXPECT_TRUE(dying.error().message().starts_with("start no-such-program: "))
+      << dying.error().message();
+}
+
+TEST(Process, AnOutputFileThatCannotBeIsAnErrorThatNamesIt) {
+  for (const bool dies : {false, true}) {
+    const Result<Process> process = Process::Start(
+        {.argv = {"true"}, .output_file = "/no/such/directory/log", .dies_with_parent = dies});
+    ASSERT_FALSE(process.has_value());
+    EXPECT_TRUE(process.error().message().starts_with("open /no/such/directory/log: "))
+        << process.error().message();
+  }
+}
+
+TEST(FindProgram, LooksWhereAShellDoes) {
+  EXPECT_TRUE(FindProgram("sh").ends_with("/sh"));
+  EXPECT_EQ(FindProgram("/bin/sh"), "/bin/sh");
+  for (const char* none : {"no-such-program", "/bin", "/etc/passwd", "./sh"})
+    EXPECT_EQ(FindProgram(none), "") << none;
 }
 
 TEST(StopSignals, RemembersTheFirst) {

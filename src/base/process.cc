@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <utility>
 
@@ -49,8 +50,32 @@ Result<Pipe> MakePipe() {
 
 }  // namespace
 
+std::string FindProgram(const std::string& name) {
+  const auto runs = [](const std::string& path) {
+    return access(path.c_str(), X_OK) == 0 && !IsDirectory(path);
+  };
+  if (name.find('/') != std::string::npos) return runs(name) ? name : "";
+  const char* path = std::getenv("PATH");
+  for (const std::string_view directory : Split(path == nullptr ? "/bin:/usr/bin" : path, ':')) {
+    const std::string file = JoinPath(directory.empty() ? "." : directory, name);
+    if (runs(file)) return file;
+  }
+  return {};
+}
+
 Result<Process> Process::Start(const ProcessOptions& options) {
   SEXTANT_CHECK(!options.argv.empty(), "a process needs a program");
+  // Opened here, and the program looked for: what is told of a failure in the child is told of the
+  // program that starts it.
+  Fd output;
+  if (!options.output_file.empty()) {
+    output.Reset(
+        open(options.output_file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
+    if (!output.valid()) return IoError("open " + options.output_file, errno);
+  }
+  if (options.dies_with_parent && options.directory.empty() &&
+      FindProgram(options.argv.front()).empty())
+    return IoError("start " + options.argv.front(), ENOENT);
   SEXTANT_ASSIGN(Pipe out, MakePipe());
   SEXTANT_ASSIGN(Pipe err, MakePipe());
   SEXTANT_ASSIGN(Pipe in, MakePipe());
@@ -63,9 +88,8 @@ Result<Process> Process::Start(const ProcessOptions& options) {
     posix_spawn_file_actions_adddup2(
         &actions, options.merge_stderr ? out.write_end.get() : err.write_end.get(), 2);
   } else {
-    posix_spawn_file_actions_addopen(&actions, 1, options.output_file.c_str(),
-                                     O_WRONLY | O_CREAT | O_APPEND, 0644);
-    posix_spawn_file_actions_adddup2(&actions, 1, 2);
+    posix_spawn_file_actions_adddup2(&actions, output.get(), 1);
+    posix_spawn_file_actions_adddup2(&actions, output.get(), 2);
   }
   if (!options.directory.empty()) {
     posix_spawn_file_actions_addchdir_np(&actions, options.directory.c_str());

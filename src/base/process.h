@@ -33,6 +33,9 @@ struct ProcessOptions {
   bool own_group = false;
 };
 
+// The file that a program's name stands for, as a child is started by it; empty: there is none.
+std::string FindProgram(const std::string& name);
+
 class Process;
 // A program that is started when its input is closed, or when this process ends, however it ends:
 // for what must be removed then. In a group of its own: a signal to ours, from a terminal or a

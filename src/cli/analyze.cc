@@ -20,6 +20,7 @@
 #include "cli/analyze_stand.h"
 #include "cli/analyze_view.h"
 #include "cli/command.h"
+#include "cli/perf_server.h"
 #include "kserve/config_fields.h"
 
 namespace sextant::cli {
@@ -91,24 +92,13 @@ class ModelAnalysis {
     SEXTANT_TRY(MeasureBaseline());
     SEXTANT_TRY(Search());
     SEXTANT_TRY(Write());
-    if (result_.lost) return std::move(*result_.lost).In("the search ended early, --resume goes on");
+    if (result_.lost)
+      return std::move(*result_.lost).In("the search ended early, --resume goes on");
     return Verdict();
   }
 
  private:
-  // A name that the repository does not have needs no server to be told.
-  Result<void> CheckName(const std::string& model) const {
-    if (options_.repository.empty() || IsDirectory(JoinPath(options_.repository, model))) return {};
-    SEXTANT_ASSIGN(const std::vector<std::string> names, ListDirectory(options_.repository));
-    const std::vector<std::string_view> views(names.begin(), names.end());
-    const auto nearest = NearestName(model, views);
-    return InvalidArgument(Format("model '{}': there is none in {}{}", Printable(model, 60),
-                                  options_.repository,
-                                  nearest ? Format("; did you mean '{}'?", *nearest) : ""));
-  }
-
   Result<void> Learn() {
-    for (const std::string& model : plan_.models) SEXTANT_TRY(CheckName(model));
     SEXTANT_ASSIGN(stand_,
                    ModelStand::Open({.options = options_,
                                      .server = server_,
@@ -472,6 +462,10 @@ Result<std::unique_ptr<analyze::ModelServer>> StartOwnServer(const AnalyzeOption
       break;
     case analyze::Launch::kContainer:
       launch.program = options.container_engine;
+      if (launch.program.empty()) {
+        launch.program = analyze::ContainerEngine::Default();
+        launch.note("container engine: " + launch.program);
+      }
       break;
     default:
       launch.program = options.server_program.empty() ? "tritonserver" : options.server_program;
@@ -520,10 +514,82 @@ Result<void> CheckPlaces(const AnalyzePlan& plan) {
   return Error(first, Join(faults, "\n"));
 }
 
+struct Names {
+  std::vector<std::string> there, missing;
+};
+
+std::vector<std::string> Without(const std::vector<std::string>& wanted,
+                                 const std::vector<std::string>& there) {
+  std::vector<std::string> out;
+  for (const std::string& name : wanted) {
+    if (std::find(there.begin(), there.end(), name) == there.end()) out.push_back(name);
+  }
+  return out;
+}
+
+Result<Names> NamesInRepository(const std::string& repository,
+                                const std::vector<std::string>& wanted) {
+  Names out;
+  SEXTANT_ASSIGN(out.there, ListDirectory(repository));
+  std::erase_if(out.there,
+                [&](const std::string& name) { return !IsDirectory(JoinPath(repository, name)); });
+  out.missing = Without(wanted, out.there);
+  return out;
+}
+
+// A server need not say what it has, and one that is not there is told of when it is measured.
+Result<Names> NamesInServer(const AnalyzeOptions& options, const std::vector<std::string>& wanted) {
+  PerfOptions perf = options;
+  if (perf.mix.empty()) perf.model = wanted.front();
+  perf.collect_metrics = true;
+  Plan plan;
+  if (!MakePlan(perf, plan).empty()) return Names();
+  SEXTANT_ASSIGN(const auto credentials,
+                 Credentials::Create(perf, plan.target, [](const Error&) {}));
+  SEXTANT_TRY(WaitReady(perf, plan.target, *credentials));
+  const Result<Connection> connection = Reach(plan.target, perf.control_timeout);
+  if (!connection.has_value()) return Names();
+  const auto control = MakeControl(plan.target, *connection, *credentials, perf.control_timeout);
+  if (!control.has_value()) return Names();
+  const auto index = (*control)->FetchRepositoryIndex();
+  if (!index.has_value() || index->empty()) return Names();
+  Names out;
+  for (const kserve::IndexedModel& model : *index) out.there.push_back(model.name);
+  out.missing = Without(wanted, out.there);
+  // One that serves more than it lists, as what stands before several servers may.
+  std::erase_if(out.missing, [&](const std::string& name) {
+    const Result<bool> ready = (*control)->ModelReady(name, perf.model_version);
+    return ready.has_value() && *ready;
+  });
+  return out;
+}
+
+// A name that nobody has is told before anything runs, not when its turn comes.
+Result<void> CheckNames(const AnalyzeOptions& options, const AnalyzePlan& plan) {
+  std::vector<std::string> wanted;
+  for (const ModelPlan& model : plan.models) {
+    for (std::string& name : Without(model.models, wanted)) wanted.push_back(std::move(name));
+  }
+  const bool listed = !options.repository.empty();
+  SEXTANT_ASSIGN(const Names names, listed ? NamesInRepository(options.repository, wanted)
+                                           : NamesInServer(options, wanted));
+  if (names.missing.empty()) return {};
+  const std::vector<std::string_view> there(names.there.begin(), names.there.end());
+  std::vector<std::string> faults;
+  for (const std::string& name : names.missing) {
+    const auto nearest = NearestName(name, there);
+    faults.push_back(Format("model '{}': there is none in {}{}", Printable(name, 60),
+                            listed ? options.repository : "the server " + options.urls.front(),
+                            nearest ? Format("; did you mean '{}'?", *nearest) : ""));
+  }
+  return InvalidArgument(Join(faults, "\n"));
+}
+
 // `options`: of the server, which all models share.
 Result<int> Analyze(const AnalyzeOptions& options, const AnalyzePlan& plan) {
   SEXTANT_ASSIGN(const StopSignals stop, StopSignals::Install());
   if (!options.plan) SEXTANT_TRY(CheckPlaces(plan));
+  SEXTANT_TRY(CheckNames(options, plan));
   const std::string work = DirectoryFor(plan, plan.models.front());
   SEXTANT_TRY(MakeDirectories(work));
   std::optional<analyze::ServerDirectory> directory;

@@ -98,7 +98,8 @@ void AddServerRows(options::Table<O>& t) {
   t.Add(&O::container_engine,
         {.name = "container-engine",
          .value = "COMMAND",
-         .help = "podman or docker, with options of its own: 'podman --runtime runc'."});
+         .help = "podman or docker, with options of its own: 'podman --runtime runc'.",
+         .default_text = "podman, or docker where there is only that"});
   t.Add(&O::container_arguments, {.name = "container-argument",
                                   .value = "WORD",
                                   .help = "A further argument of the engine's run, such as "

@@ -20,7 +20,7 @@ struct AnalyzeOptions : PerfOptions {
 
   std::optional<analyze::Launch> launch;  // set where nobody did
   std::string model_analyzer_config;
-  std::string repository, work_repository, server_program, container_engine = "podman", image;
+  std::string repository, work_repository, server_program, container_engine, image;
   std::vector<std::string> server_arguments, server_environment, container_arguments;
   std::string server_log;    // where a server that is started writes; empty: among the results
   bool leave_model = false;  // a server that is there keeps what it has loaded

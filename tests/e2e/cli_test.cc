@@ -542,5 +542,45 @@ TEST(TheSameSeed, GivesTheSameScheduleOfArrivalsAndAnotherGivesAnother) {
   EXPECT_GT(Apart(first, other), 10e-3);
 }
 
+// Not when its turn comes, with another model's analysis behind it.
+TEST(AnalyzesModels, AreLookedForBeforeAnythingRuns) {
+  const TempDirectory directory;
+  for (const char* name : {"digits", "other"}) {
+    EXPECT_TRUE(MakeDirectories(directory.File(Format("models/{}/1", name))).has_value());
+    directory.Write(Format("models/{}/config.pbtxt", name), Quick().Config());
+  }
+  const std::string out = directory.File("out");
+  const auto analyze = [&](std::vector<std::string> more) {
+    std::vector<std::string> words{"analyze", "-e", out, "-c", "1"};
+    words.insert(words.end(), more.begin(), more.end());
+    return RunSextant(words);
+  };
+  const PerfResult ours =
+      analyze({"-m", "digits,digit,another", "--model-repository", directory.File("models")});
+  EXPECT_EQ(ours.exit_code, kUsage) << ours.out;
+  EXPECT_EQ(ours.out, "");
+  EXPECT_NE(ours.err.find("model 'digit': there is none in"), std::string::npos) << ours.err;
+  EXPECT_NE(ours.err.find("; did you mean 'digits'?"), std::string::npos) << ours.err;
+  EXPECT_NE(ours.err.find("model 'another': there is none in"), std::string::npos) << ours.err;
+  // Of a server, what it lists, whether it is loaded or not.
+  Serve serve({{"digits", Quick().Config()}, {"other", Quick().Config()}},
+              {"--model-control-mode", "explicit", "--load-model", "digits"});
+  for (const char* protocol : {"http", "grpc"}) {
+    const PerfResult remote =
+        analyze({"-m", "digits,othr", "-i", protocol, "-u", serve.Url(protocol)});
+    EXPECT_EQ(remote.exit_code, kUsage) << remote.out;
+    EXPECT_EQ(remote.out, "");
+    EXPECT_NE(remote.err.find(Format("model 'othr': there is none in the server {}; did you mean "
+                                     "'other'?",
+                                     serve.Url(protocol))),
+              std::string::npos)
+        << remote.err;
+    const PerfResult known =
+        analyze({"-m", "digits,other", "-i", protocol, "-u", serve.Url(protocol), "--plan"});
+    EXPECT_EQ(known.exit_code, kOk) << known.err;
+  }
+  EXPECT_FALSE(FileExists(out + "/results.json"));
+}
+
 }  // namespace
 }  // namespace sextant::e2e
