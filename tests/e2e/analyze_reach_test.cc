@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <set>
 
 #include "analyze_harness.h"
 #include "base/files.h"
@@ -65,6 +66,108 @@ TEST(AnObjectiveAboutGpuMemory, TurnsTheRankingByItsWeight) {
   EXPECT_EQ(ranked("gpu_memory"), "m_config_default");
   EXPECT_EQ(ranked("throughput:3,gpu_memory:1"), "m_config_0");
   EXPECT_EQ(ranked("throughput:1,gpu_memory:3"), "m_config_default");
+}
+
+// The simulated driver's memory steps up for good, `after` seconds from when the program opens it,
+// as if the server had not given back what it had of a model.
+std::string KeepsMemory(const char* after) {
+  return Format("gpu uuid=GPU-a memory=16GiB\nmemory_used square 4GiB 1GiB 100000 {}e-5\n", after);
+}
+// Each twice the one before, so that little has to be measured again.
+Words WhileItSteps(const std::string& instances = "1,2,4,8") {
+  return {"--set",
+          "instances=" + instances,
+          "-c",
+          "8",
+          "--search",
+          "exhaustive",
+          "-d",
+          "500ms",
+          "--nvml-library",
+          SEXTANT_NVML_SIM_LIBRARY};
+}
+
+// The servers that an analysis in this directory has running.
+std::set<std::string> ServerProcesses(const std::string& directory) {
+  std::set<std::string> out;
+  for (const std::string& pid : *ListDirectory("/proc")) {
+    const auto command = ReadFile("/proc/" + pid + "/cmdline");
+    if (command.has_value() && command->find("serve") != std::string::npos &&
+        command->find(directory + "/") != std::string::npos)
+      out.insert(pid);
+  }
+  return out;
+}
+
+TEST(AServerThatKeepsGpuMemory, IsStartedAnewWhichIsSaid) {
+  const Repository repository({{"m", Taking("2ms")}});
+  const TempDirectory out;
+  const std::string scenario = out.Write("sim.txt", KeepsMemory("4"));
+  // The last of an option counts.
+  const Words arguments = Arguments(repository, out.File("a"), WhileItSteps());
+  Command command(arguments, {{"SEXTANT_NVML_SIM", scenario}});
+  std::set<std::string> servers;
+  while (!command.process().Wait(std::chrono::milliseconds(50)))
+    servers.merge(ServerProcesses(out.File("a")));
+  const Analysis analysis = Read(command.Finish(), out.File("a"));
+  ASSERT_EQ(analysis.result.exit_code, 0) << analysis.result.out << analysis.result.err;
+  const size_t restarts =
+      CountOf(analysis.result.err,
+              "note: the server kept 3 GiB of GPU memory without the model and is started anew");
+  EXPECT_GE(restarts, 1u) << analysis.result.err;
+  EXPECT_EQ(servers.size(), 1 + restarts) << "a process for each life, and no life unsaid";
+  EXPECT_TRUE(FileExists(out.File("a/server/server.log.before")));
+  // What it was told from: beside what the server had by itself, what it had without the model.
+  std::map<std::string, double> most;
+  for (const analyze::Baseline& baseline : analysis.journal.sessions.at(0).baselines) {
+    double& memory = most[baseline.kind];
+    memory = std::max(memory, baseline.figures.at("gpu_memory_used").value);
+  }
+  EXPECT_EQ(most["server_only"], 1.0 * (1 << 30));
+  EXPECT_EQ(most["unloaded"], 4.0 * (1 << 30));
+  std::set<std::string> measured;
+  for (const analyze::PointRecord& point : analysis.journal.sessions.at(0).points) {
+    EXPECT_EQ(analyze::StatusName(point.measured.status), "measured") << point.measured.error;
+    measured.insert(point.configuration);
+  }
+  EXPECT_EQ(measured.size(), 4u);
+  EXPECT_EQ(ServersOf(out.path()), 0u);
+}
+
+TEST(AServerThatKeepsGpuMemory, AndIsNotOursMakesUpperBoundsWhichIsSaid) {
+  Serve serve({{"m", Taking("2ms").Config()}},
+              {"--model-control-mode", "explicit", "--load-model", "m"});
+  const TempDirectory out;
+  const auto analyze = [&](const char* after, const std::string& directory, const Words& more) {
+    const std::string scenario = out.Write("sim.txt", KeepsMemory(after));
+    Words arguments{"analyze",
+                    "-m",
+                    "m",
+                    "-u",
+                    serve.Url("http"),
+                    "-e",
+                    directory,
+                    "--shortest-window",
+                    "200ms",
+                    "--longest-window",
+                    "300ms",
+                    "--gpu-source",
+                    "nvml"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return Read(RunSextant(arguments, {{"SEXTANT_NVML_SIM", scenario}}), directory);
+  };
+  const Analysis kept = analyze("4", out.File("kept"), WhileItSteps());
+  EXPECT_EQ(kept.result.exit_code, 0) << kept.result.out << kept.result.err;
+  EXPECT_NE(kept.result.err.find("note: the server keeps 3 GiB of GPU memory without the model: "
+                                 "memory figures are upper bounds"),
+            std::string::npos)
+      << kept.result.err;
+  EXPECT_EQ(kept.result.err.find("started anew"), std::string::npos) << kept.result.err;
+  EXPECT_FALSE(serve.process().Wait(Nanos(0)).has_value()) << "it runs on";
+  // One that gives its memory back has nothing said of it.
+  const Analysis steady = analyze("90000", out.File("steady"), WhileItSteps("4"));
+  EXPECT_EQ(steady.result.exit_code, 0) << steady.result.out << steady.result.err;
+  EXPECT_EQ(steady.result.err.find("GPU memory"), std::string::npos) << steady.result.err;
 }
 
 class AServerOfAnotherMake : public testing::TestWithParam<const char*> {};
