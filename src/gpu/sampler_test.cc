@@ -410,6 +410,26 @@ TEST(Sampler, WhatCannotBeIsMissingAndNeverZero) {
   EXPECT_EQ(gpu.stale, "");
 }
 
+TEST(Sampler, AnEnergyThatNoDeviceTakesAndProcessesWithMoreThanThereIsAreMissing) {
+  Simulation simulation(
+      Format("gpu uuid=GPU-a memory=80GiB\nmemory_used constant 1GiB\npower constant 2e6\n"
+             "process {} 81GiB\n"
+             "gpu uuid=GPU-b memory=80GiB\nmemory_used constant 1GiB\npower constant 700\n"
+             "process {} 80GiB\n",
+             getpid(), getpid()));
+  simulation.options.processes = {static_cast<uint32_t>(getpid())};
+  simulation.Start();
+  simulation.Measure(100ms);
+  const auto windows = simulation.Measure(400ms);
+  EXPECT_EQ(windows[0].energy_j, std::nullopt);
+  EXPECT_FALSE(windows[0].signals.contains("power"));
+  EXPECT_FALSE(windows[0].signals.contains("memory_process"));
+  EXPECT_EQ(Mean(windows[0], "memory_used"), kGiB) << "the rest is believed";
+  ASSERT_TRUE(windows[1].energy_j.has_value());
+  EXPECT_NEAR(*windows[1].energy_j, 700 * simulation.seconds, 70);
+  EXPECT_EQ(Mean(windows[1], "memory_process"), 80 * kGiB);
+}
+
 TEST(Sampler, WhatIsNotSupportedIsMissingAndAskedOnce) {
   Simulation simulation(
       "gpu uuid=GPU-a\nutilization constant 0.5\nmemory_used constant 1GiB\n"

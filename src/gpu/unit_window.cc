@@ -76,7 +76,14 @@ void UnitWindow::Close(Instant at, DeviceWindow& window) const {
     Signal signal = signals_[i].Close(at);
     if (signal.samples > 0) window.signals.emplace(kRows[i].name, signal);
   }
-  window.energy_j = energy_.Close(at);
+  const auto process = window.signals.find("memory_process"),
+             total = window.signals.find("memory_total");
+  if (process != window.signals.end() && total != window.signals.end() &&
+      *process->second.max > *total->second.max)
+    window.signals.erase(process);
+  // A counter may stand anywhere, but not run faster than a device can take.
+  const std::optional<double> energy = energy_.Close(at);
+  if (energy && Plausible(Kind::kWatts, *energy / Seconds(at - begin_))) window.energy_j = energy;
   window.foreign_processes.assign(foreign_.begin(), foreign_.end());
   if (throttle_samples_ == 0) return;
   const double tail = Seconds(std::clamp(at - reasons_at_, Nanos(0), reasons_gap_));

@@ -294,6 +294,80 @@ TEST(ADriverThatHangs, CostsItsFiguresAndNotTheRun) {
   EXPECT_GE(analysis.points(), 3u);
 }
 
+// A sweep of a few seconds on a driver with this scenario: every point of it is measured.
+std::vector<analyze::PointRecord> SweepOn(const std::string& scenario) {
+  const Repository repository({{"m", Taking("5ms")}});
+  const TempDirectory out;
+  const Analysis analysis =
+      Analyze(repository, out.File("a"),
+              {"--set", "instances=1,2,4,8", "-c", "8", "--search", "exhaustive", "--frequency-ms",
+               "50", "--nvml-library", SEXTANT_NVML_SIM_LIBRARY},
+              {{"SEXTANT_NVML_SIM", out.Write("sim.txt", scenario)}});
+  EXPECT_EQ(analysis.result.exit_code, 0) << analysis.result.out << analysis.result.err;
+  if (analysis.journal.sessions.empty()) return {};
+  EXPECT_EQ(Analysis::Text(analysis.Ranked(0), "standing"), "wins") << analysis.result.out;
+  std::set<std::string> configurations;
+  for (const analyze::PointRecord& point : analysis.journal.sessions[0].points) {
+    EXPECT_EQ(analyze::StatusName(point.measured.status), "measured") << point.measured.error;
+    EXPECT_GT(point.measured.figures.at("throughput").value, 0);
+    configurations.insert(point.configuration);
+  }
+  EXPECT_EQ(configurations.size(), 4u);
+  return analysis.journal.sessions[0].points;
+}
+
+bool HasFlag(const analyze::PointRecord& point, std::string_view text) {
+  return std::any_of(point.measured.flags.begin(), point.measured.flags.end(),
+                     [&](const std::string& flag) { return flag.find(text) != flag.npos; });
+}
+
+TEST(AGpuThatVanishes, CostsItsFiguresAndNotTheRun) {
+  const auto points = SweepOn(
+      "gpu uuid=GPU-a memory=16GiB\nutilization constant 0.5\nmemory_used constant 1GiB\n"
+      "power constant 100\nvanish 3\n");
+  ASSERT_GT(points.size(), 4u);
+  EXPECT_TRUE(std::any_of(points.begin(), points.end(), [](const analyze::PointRecord& point) {
+    return point.measured.figures.contains("gpu_utilization");
+  })) << "while it was there";
+  const analyze::PointRecord& last = points.back();
+  EXPECT_TRUE(HasFlag(last, "GPU-a: the GPU is lost (")) << Join(last.measured.flags, "; ");
+  for (const auto& [name, figure] : last.measured.figures)
+    EXPECT_FALSE(name.starts_with("gpu_") || name.starts_with("energy")) << name;
+  for (const analyze::DeviceFigures& device : last.measured.devices)
+    EXPECT_TRUE(device.figures.empty()) << "missing, and not zero";
+}
+
+TEST(ADriverThatLies, HasNoneOfItInTheFiguresAndTheRunGoesOn) {
+  const auto points = SweepOn(
+      "gpu uuid=GPU-liar memory=16GiB gpm=yes\nutilization constant 4\n"
+      "memory_utilization constant 7\nmemory_used constant 20GiB\nbar1_used constant 1e15\n"
+      "power constant 2e6\ntemperature constant 4e9\nsm_clock constant 5e13\n"
+      "memory_clock constant na\nsm_active constant 3\nsm_occupancy constant -1\n"
+      "tensor_active constant na\n"
+      "gpu uuid=GPU-honest memory=16GiB\nutilization constant 0.5\nmemory_used constant 2GiB\n"
+      "power constant 300\n"
+      "gpu uuid=GPU-negative memory=16GiB\nutilization constant -0.5\n"
+      "memory_used constant 2GiB\npower constant -50\n");
+  ASSERT_FALSE(points.empty());
+  for (const analyze::PointRecord& point : points) {
+    const auto& devices = point.measured.devices;
+    ASSERT_EQ(devices.size(), 3u);
+    EXPECT_EQ(devices[0].device, "GPU-liar");
+    // That no process of the server uses it is no lie.
+    for (const auto& [name, figure] : devices[0].figures)
+      EXPECT_EQ(name, "gpu_memory_process") << figure.value;
+    EXPECT_NEAR(devices[1].figures.at("gpu_utilization").value, 0.5, 1e-9);
+    EXPECT_EQ(devices[1].figures.at("gpu_memory_used").value, 2.0 * (1 << 30));
+    for (const char* name : {"gpu_utilization", "gpu_power", "energy"})
+      EXPECT_FALSE(devices[2].figures.contains(name)) << name;
+    EXPECT_EQ(devices[2].figures.at("gpu_memory_used").value, 2.0 * (1 << 30));
+    // A mean is over those that tell; a sum without one of them is none.
+    EXPECT_NEAR(point.measured.figures.at("gpu_utilization").value, 0.5, 1e-9);
+    for (const char* name : {"gpu_memory_used", "gpu_power", "energy_per_inference"})
+      EXPECT_FALSE(point.measured.figures.contains(name)) << name;
+  }
+}
+
 TEST(ModelAnalyzersYaml, IsAnalyzedAndWhatMeansNothingIsNamed) {
   const Repository repository({{"m", Taking("5ms")}});
   const TempDirectory out;
