@@ -49,6 +49,27 @@ std::string ConstraintsText(const Goal& goal) {
   return out;
 }
 
+// By how much nothing misses the constraints at its nearest point, as a logarithm; its figures are
+// those there, so that one sees how far away it is. Where that cannot be said for any, the point
+// with the highest utility.
+double ShowNearest(const Knowledge& knowledge, const Tried& tried, Standing& standing) {
+  constexpr double kNotKnown = 1e9;
+  const Point* nearest = nullptr;
+  double least = 0;
+  for (const auto& [load, point] : tried.points) {
+    if (!point.measured()) continue;
+    const double missed = knowledge.evidence.Violation(point).value_or(kNotKnown);
+    const bool better = nearest == nullptr || missed < least ||
+                        (missed == least && point.ranked() && point.utility > nearest->utility);
+    if (better) nearest = &point, least = missed;
+  }
+  if (nearest == nullptr) return kNotKnown;
+  standing.nearest_load = nearest->load;
+  standing.figures = nearest->figures;
+  standing.takes = nearest->takes.size();
+  return least;
+}
+
 // Why a configuration whose points were measured has none that may win.
 void Exclude(const Knowledge& knowledge, const Tried& tried, Standing& standing) {
   const Goal& goal = knowledge.options.goal;
@@ -149,6 +170,7 @@ Ranked Stand(const Knowledge& knowledge, size_t configuration, const Tried& trie
   const Point* point = knowledge.evidence.Best(configuration, true);
   if (point == nullptr) {
     Exclude(knowledge, tried, standing);
+    if (standing.kind != Kind::kFailed) out.order = -ShowNearest(knowledge, tried, standing);
     return out;
   }
   standing.load = point->load;
@@ -181,7 +203,7 @@ std::string Winner(const Knowledge& knowledge, const Standing& winner, size_t tr
                 tried < of ? Format(", and better than all others of the {} tried", tried) : "");
 }
 
-std::string NobodyWins(const Conclusion& conclusion, const Goal& goal) {
+std::string NobodyWins(const Conclusion& conclusion, const SearchOptions& options) {
   const auto any = [&](Kind kind) {
     return std::any_of(conclusion.ranking.begin(), conclusion.ranking.end(),
                        [&](const Standing& s) { return s.kind == kind; });
@@ -190,8 +212,13 @@ std::string NobodyWins(const Conclusion& conclusion, const Goal& goal) {
   for (const Standing& standing : conclusion.ranking) {
     if (standing.kind == Kind::kUnknown) return Format("nothing can win: {}", standing.why);
   }
-  if (any(Kind::kInfeasible))
-    return Format("infeasible: no configuration meets {}", ConstraintsText(goal));
+  if (any(Kind::kInfeasible)) {
+    const Standing& first = conclusion.ranking.front();
+    return Format("infeasible: no configuration meets {}{}", ConstraintsText(options.goal),
+                  conclusion.ranking.size() > 1
+                      ? Format("; {} comes nearest", NameOf(options, first.configuration))
+                      : "");
+  }
   return "no configuration could be measured";
 }
 
@@ -202,7 +229,7 @@ void Settle(const Knowledge& knowledge, Conclusion& conclusion) {
       tied.push_back(standing.configuration);
   }
   if (tied.empty()) {
-    conclusion.verdict = NobodyWins(conclusion, knowledge.options.goal);
+    conclusion.verdict = NobodyWins(conclusion, knowledge.options);
     return;
   }
   Standing& first = conclusion.ranking.front();

@@ -145,13 +145,14 @@ class JointSearch final : public Search {
     const bool several = joined_.data.size() > 1;
     for (Standing& standing : out.ranking) {
       if (standing.knee) standing.knee = joined_.members[*standing.knee].front();
-      if (!standing.load) continue;
-      standing.shared_load = joined_.space.loads[*standing.load];
-      const auto takes = takes_.find({standing.configuration, *standing.load});
+      std::optional<size_t>& load = standing.load ? standing.load : standing.nearest_load;
+      if (!load) continue;
+      standing.shared_load = joined_.space.loads[*load];
+      const auto takes = takes_.find({standing.configuration, *load});
       if (several && takes != takes_.end()) {
         for (const auto& [data, of] : takes->second) standing.by_data[data] = CombineTakes(of);
       }
-      standing.load = joined_.members[*standing.load].front();
+      load = joined_.members[*load].front();
       if (!several) continue;
       for (const Constraint& constraint : goal_.constraints) {
         for (const std::string& data : joined_.data)

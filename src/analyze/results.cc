@@ -48,6 +48,9 @@ constexpr std::string_view kSeedHeader[] = {
     "Model",         "Batch",        "Concurrency",       "Throughput", "MaxMemoryUtil(%)",
     "MaxGpuUtil(%)", "_MaxBar1(MB)", "MaxFramebuffer(MB)"};
 
+constexpr const char* kSeedMaxima[] = {"gpu_memory_utilization_max", "gpu_utilization_max",
+                                       "gpu_bar1_used", "gpu_memory_used"};
+
 std::vector<std::string> SeedHeader() { return {std::begin(kSeedHeader), std::end(kSeedHeader)}; }
 std::vector<std::string> SeedRow(std::string model, std::string batch, std::string concurrency,
                                  std::string throughput, const Figures& figures) {
@@ -253,6 +256,23 @@ std::string Satisfies(const Report& report, const Figures& figures) {
   }
 }
 
+// The figures of the last take, but of what is a maximum the one over all takes of the point.
+Figures WithMaximaOfAllTakes(const Report& report, const PointRecord& point) {
+  Figures out = point.measured.figures;
+  for (const PointRecord& take : report.result.points) {
+    if (take.configuration != point.configuration ||
+        DescribeLoad(take.load) != DescribeLoad(point.load))
+      continue;
+    for (const char* name : kSeedMaxima) {
+      const Figure* figure = FindFigure(take.measured.figures, name);
+      const Figure* most = FindFigure(out, name);
+      if (figure != nullptr && (most == nullptr || figure->value > most->value))
+        out[name] = *figure;
+    }
+  }
+  return out;
+}
+
 }  // namespace
 
 std::vector<const PointRecord*> LastTakes(const Report& report) {
@@ -330,6 +350,7 @@ Json ResultsJson(const Report& report) {
     one.Set("settings", ToJson(report.space.configurations[s.configuration].settings));
     one.Set("standing", StandingName(s.kind));
     if (s.load) one.Set("load", ToJson(LoadOf(report.space, s)));
+    if (s.nearest_load) one.Set("nearest_load", ToJson(LoadOf(report.space, s)));
     if (s.knee) one.Set("knee", ToJson(report.space.loads[*s.knee]));
     if (s.load_within) one.Set("load_within", *s.load_within);
     if (s.load_beyond) one.Set("load_beyond", *s.load_beyond);
@@ -357,6 +378,7 @@ Json ResultsJson(const Report& report) {
   for (const Baseline& baseline : report.baselines) {
     Json one{Json::Object()};
     one.Set("kind", baseline.kind);
+    if (!baseline.configuration.empty()) one.Set("configuration", baseline.configuration);
     one.Set("figures", ToJson(baseline.figures));
     one.Set("devices", ToJson(baseline.devices));
     baselines.push_back(std::move(one));
@@ -378,7 +400,7 @@ Json ResultsJson(const Report& report) {
 PeerTable SeedModels(const Report& report) {
   PeerTable out{.title = "Models", .rows = {SeedHeader()}};
   for (const PointRecord* point : LastTakes(report)) {
-    const Figures& figures = point->measured.figures;
+    const Figures figures = WithMaximaOfAllTakes(report, *point);
     const Figure* throughput = FindFigure(figures, "throughput");
     out.rows.push_back(SeedRow(
         point->model, Format("{}", point->load.point.batch_size), Number(point->load.point.value),

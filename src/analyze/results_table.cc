@@ -78,6 +78,12 @@ std::vector<ShownField> ShownFields(const Report& report) {
   return out;
 }
 
+// What is not within the constraints is marked as what it is.
+std::string LoadText(const Report& report, const Standing& standing) {
+  if (!standing.load && !standing.nearest_load) return "";
+  return DescribeLoad(LoadOf(report.space, standing)) + (standing.load ? "" : " (nearest)");
+}
+
 std::string GainText(const Standing& standing) {
   if (standing.configuration == 0) return "-";
   if (standing.load == std::nullopt) return "";
@@ -141,7 +147,7 @@ std::string FormatRanking(const Report& report, bool color) {
     columns[c++].cells.push_back(Format("{}", i + 1));
     columns[c++].cells.push_back(report.names[s.configuration]);
     columns[c++].cells.push_back(DescribeConfiguration(report.space, s.configuration));
-    columns[c++].cells.push_back(s.load ? DescribeLoad(LoadOf(report.space, s)) : "");
+    columns[c++].cells.push_back(LoadText(report, s));
     for (const ShownField& shown : fields) {
       const Figure* figure = FindFigure(s.figures, shown.name);
       columns[c++].cells.push_back(figure == nullptr ? "" : WithInterval(*figure, *shown.field));

@@ -212,6 +212,46 @@ TEST(Results, TheFirstModelAnalyzersFilesHaveItsHeaderPercentAndMegabytes) {
       FormatCsv(SeedServer(without.report())).ends_with("\ntriton-server,0,0,0 infer/sec,,,,\n"));
 }
 
+TEST(Results, TheFirstModelAnalyzersMaximaAreThoseOfAllTakes) {
+  Fixture fixture;
+  PointRecord second = fixture.result.points[2];
+  second.take = 2;
+  second.measured.figures = {{"throughput", {2100, 2090, 2110}},
+                             {"gpu_utilization_max", {0.5, {}, {}}},
+                             {"gpu_memory_utilization_max", {0.3, {}, {}}},
+                             {"gpu_memory_used", {8e9, {}, {}}}};
+  fixture.result.points.push_back(second);
+  const std::string text = FormatCsv(SeedModels(fixture.report()));
+  EXPECT_NE(text.find("\nm,2,4,2100 infer/sec,30,97,2.5,9500\n"), std::string::npos) << text;
+}
+
+TEST(Results, ABaselineTellsOfWhichConfigurationItIs) {
+  Fixture fixture;
+  fixture.baselines.push_back(
+      {.kind = "loaded", .configuration = "m_config_0", .figures = {}, .devices = {}});
+  const text::Json json = ResultsJson(fixture.report());
+  const auto& baselines = json.Find("baselines")->array();
+  EXPECT_EQ(baselines.at(0).Find("configuration"), nullptr);
+  EXPECT_EQ(baselines.at(1).Find("configuration")->AsString(), "m_config_0");
+}
+
+// What is too far away to win still says how far away it is.
+TEST(Results, WhatIsNotWithinTheConstraintsHasTheFiguresOfItsNearestPoint) {
+  Fixture fixture;
+  Standing& beyond = fixture.result.conclusion.ranking[2];
+  beyond.kind = Kind::kInfeasible;
+  beyond.nearest_load = 0;
+  beyond.figures = {{"latency_p99", {0.25, {}, {}}}};
+  const std::string table = FormatRanking(fixture.report(), false);
+  EXPECT_NE(table.find("batch 2, concurrency 4 (nearest) "), std::string::npos) << table;
+  EXPECT_NE(table.find("250 ms"), std::string::npos) << table;
+  const text::Json json = ResultsJson(fixture.report());
+  const text::Json& row = json.Find("ranking")->array().at(2);
+  EXPECT_EQ(row.Find("load"), nullptr) << "there is none at which it does";
+  EXPECT_EQ(row.Find("nearest_load")->Find("value")->AsDouble(), 4);
+  EXPECT_EQ(row.Find("figures")->Find("latency_p99")->Find("value")->AsDouble(), 0.25);
+}
+
 TEST(Results, TodaysModelAnalyzersFilesHaveItsHeaders) {
   EXPECT_EQ(FormatCsv(InferenceTable(Fixture().report())),
             "Model,Batch,Concurrency,Model Config Path,Instance Group,Max Batch Size,"

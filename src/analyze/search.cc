@@ -43,7 +43,8 @@ std::string_view StandingName(Standing::Kind kind) {
 }
 
 const Load& LoadOf(const Space& space, const Standing& standing) {
-  return standing.shared_load ? *standing.shared_load : space.loads[*standing.load];
+  if (standing.shared_load) return *standing.shared_load;
+  return space.loads[standing.load ? *standing.load : *standing.nearest_load];
 }
 
 std::unique_ptr<Search> MakeSearch(const Space& space, const SearchOptions& options) {

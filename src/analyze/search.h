@@ -55,7 +55,7 @@ struct Standing {
   size_t configuration = 0;
   Kind kind = Kind::kUnmeasured;
   std::optional<size_t> load;  // the one at which it does best within its constraints
-  Figures figures;             // there, of all takes together
+  Figures figures;             // there (or at `nearest_load`), of all takes together
   uint64_t takes = 0;          // on which they rest
   Figure gain;                 // the score's relative difference to the default, 0.1: 10 % better
   // The highest load measured within the constraints, and the lowest one beyond, where there is
@@ -69,8 +69,10 @@ struct Standing {
   // that of the first), and the figures there by data set; `figures` are the means of these.
   std::optional<Load> shared_load = {};
   std::map<std::string, Figures> by_data = {};
+  // Where there is no load within its constraints: the one that misses them by least.
+  std::optional<size_t> nearest_load = {};
 };
-// The one at which it does best, which it must have, as it is told.
+// The one that its figures are of, which it must have, as it is told.
 const Load& LoadOf(const Space& space, const Standing& standing);
 std::string_view StandingName(Standing::Kind kind);
 

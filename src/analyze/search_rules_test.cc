@@ -291,7 +291,10 @@ TEST(DataSets, MustAllKeepTheConstraints) {
   options.goal.constraints = *ParseConstraints("p99<10ms");
   const auto none = MakeSearch(space, options);
   Drive(*none, [&](const Trial& trial) { return ShortAndLong(space, trial, random); });
-  EXPECT_EQ(none->Conclude().ranking.front().kind, Kind::kInfeasible);
+  const Standing beyond = none->Conclude().ranking.front();
+  EXPECT_EQ(beyond.kind, Kind::kInfeasible);
+  EXPECT_TRUE(beyond.figures.contains("latency_p99"));
+  EXPECT_EQ(LoadOf(space, beyond).data, "") << "of all data sets";
 }
 
 TEST(DataSets, OfWhichOneLacksAFigureLeaveTheConstraintUnknown) {

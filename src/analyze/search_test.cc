@@ -301,7 +301,38 @@ TEST(Search, SaysInfeasibleWhereNoLoadMeetsTheConstraints) {
     EXPECT_NE(standing.kind, Kind::kWins);
     EXPECT_NE(standing.kind, Kind::kTies);
   }
-  EXPECT_EQ(end.verdict, "infeasible: no configuration meets p99<1ms");
+  EXPECT_TRUE(end.verdict.starts_with("infeasible: no configuration meets p99<1ms; "))
+      << end.verdict;
+  EXPECT_TRUE(end.verdict.ends_with(" comes nearest")) << end.verdict;
+}
+
+TEST(Search, ShowsWhatMissesTheConstraintsByLeast) {
+  const Space space = Plain(2, 3);
+  for (const auto kind : {kAdaptive, kExhaustive}) {
+    SearchOptions options{.kind = kind};
+    options.goal.constraints = *ParseConstraints("p99<50ms");
+    const auto search = MakeSearch(space, options);
+    Drive(*search, [&](const Trial& trial) {
+      const auto at = static_cast<double>(trial.load);
+      Figures figures = Throughput(100 * (1 + at));
+      const double slow = 2.0 - 0.5 * static_cast<double>(trial.configuration);
+      figures["latency_p99"] = {slow * (1 + at), {}, {}};
+      return Measured(figures);
+    });
+    const Conclusion end = search->Conclude();
+    ASSERT_GE(end.ranking.size(), 2U);
+    // The nearest first, each with the figures of its lowest load, which is none that may win.
+    double before = 0;
+    for (const Standing& standing : end.ranking) {
+      EXPECT_EQ(standing.kind, Kind::kInfeasible);
+      EXPECT_FALSE(standing.load.has_value());
+      EXPECT_EQ(standing.nearest_load, 0U);
+      EXPECT_GE(standing.takes, 1U);
+      EXPECT_GE(standing.figures.at("latency_p99").value, before);
+      before = standing.figures.at("latency_p99").value;
+    }
+    EXPECT_TRUE(end.pareto.empty());
+  }
 }
 
 TEST(Search, NeverLetsAnInfeasibleConfigurationWin) {
@@ -328,7 +359,11 @@ TEST(Search, TakesAMissingFigureForUnknownAndNeverForSatisfied) {
     const auto search = MakeSearch(space, options);
     Drive(*search, [](const Trial&) { return Measured(Throughput(100)); });
     const Conclusion end = search->Conclude();
-    for (const Standing& standing : end.ranking) EXPECT_EQ(standing.kind, Kind::kUnknown);
+    for (const Standing& standing : end.ranking) {
+      EXPECT_EQ(standing.kind, Kind::kUnknown);
+      EXPECT_TRUE(standing.nearest_load.has_value());
+      EXPECT_EQ(standing.figures.at("throughput").value, 100);
+    }
     EXPECT_NE(end.verdict.find("gpu_memory_used is missing"), std::string::npos) << end.verdict;
   }
 }

@@ -105,6 +105,10 @@ def analyses(sextant, directory):
     run(sextant, *common, "--resume", "--request-rate", "50,400", "--set", "instances=2,null",
         "--constraint", "p99<20ms", "--objective", "latency_p99:2,gpu_memory:1")
     results.append(read_json(os.path.join(out, "results.json")))
+    # What nothing keeps, by points that are there.
+    run(sextant, *common, "--resume", "--request-rate", "50,400", "--set", "instances=2,null",
+        "--constraint", "p99<1us", "--objective", "latency_p99:2,gpu_memory:1")
+    results.append(read_json(os.path.join(out, "results.json")))
     lines = read_lines(os.path.join(out, "journal.jsonl"))
     # Two together: figures and settings of each under its name.
     other = MODEL.replace('"m"', '"n"')
@@ -207,7 +211,11 @@ def all_mutants(lines, results, schemas):
     loadless = copy.deepcopy(results)
     loadless["ranking"][0].pop("load", None)
     loadless["ranking"][0]["standing"] = "wins"
-    analysis.append(("results", iter([("an unknown standing", winner),
+    unplaced = copy.deepcopy(results)
+    unplaced["ranking"][0].pop("load", None)
+    unplaced["ranking"][0]["standing"] = "infeasible"
+    analysis.append(("results", iter([("nothing near", unplaced),
+                                      ("an unknown standing", winner),
                                       ("a winner without a load", loadless)])))
     return (("journal-1.schema.json", journal), ("analysis-1.schema.json", analysis))
 
