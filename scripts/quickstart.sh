@@ -5,6 +5,7 @@
 # results stay, in build/quickstart.
 #
 #   scripts/quickstart.sh
+#   scripts/quickstart.sh --search SEXTANT DIR   only the search, with what is built, into DIR
 set -euo pipefail
 cd "$(dirname "$0")/.."
 sextant=build/release/bin/sextant
@@ -69,7 +70,6 @@ measure() {
 # One or two instances, with and without a delay that lets batches grow: four configurations under
 # one load, on a server that analyze starts and ends by itself.
 search() {
-  rm -rf "$results"
   "$sextant" analyze --model-names digits --model-repository models/repository \
     --input-data models/data/digits.json --set instance_group.count=1,2 \
     --set dynamic_batching.max_queue_delay_microseconds=0,500 --concurrency 16 \
@@ -82,6 +82,19 @@ best() {
   awk -F '"' '$2 == "configuration" { name = $4 }
     $2 == "standing" && ($4 == "wins" || $4 == "ties") { print name }' "$results/results.json"
 }
+
+show_best() {
+  for name in $(best); do echo "$results/configurations/$name/config.pbtxt"; done
+}
+
+if [[ ${1-} == --search ]]; then
+  [[ $# == 3 && $2 == /* && $3 == /* ]] || fail "--search SEXTANT DIR: two absolute paths"
+  sextant=$2 results=$3
+  search
+  show_best
+  exit
+fi
+[[ $# == 0 ]] || fail "$1 is no option"
 
 say "Installing what is missing (scripts/setup.sh)"
 scripts/setup.sh
@@ -96,9 +109,10 @@ say "The same over gRPC (40 s)"
 measure grpc "$grpc_address"
 stop_server
 say "Searching the configuration that serves it best (60 s)"
+rm -rf "$results"
 search
 say "The best, ready for a repository"
-for name in $(best); do echo "$results/configurations/$name/config.pbtxt"; done
+show_best
 cat <<END
 
 Shown: a digit classifier's throughput and latency with their 95 % intervals, and the share of images it read right (Correct);
