@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "base/strings.h"
+#include "base/units.h"
 
 namespace sextant::analyze {
 namespace {
@@ -72,19 +73,35 @@ void RacingSearch::Report(const Outcome& outcome) {
   }
 }
 
-Conclusion RacingSearch::Conclude() const { return analyze::Conclude(knowledge(), cut_); }
+Conclusion RacingSearch::Conclude() const {
+  Conclusion out = analyze::Conclude(knowledge(), cut_);
+  if (cut_ != Cut::kNothing && out.ranking.empty())
+    out.verdict +=
+        Format("; a first point needs a --budget of at least {}", HumanDuration(LeastBudget()));
+  return out;
+}
 
 bool RacingSearch::Affordable(const Trial& trial, double reserve) const {
   if (!options_.budget) return true;
   return evidence_.spent() + evidence_.Cost(trial) + reserve <= Seconds(*options_.budget);
 }
 
+double RacingSearch::TimeToConfirm() const {
+  const double take = evidence_.load_cost() + evidence_.TakeCost(ConfirmWindow());
+  const size_t rivals = space_.configurations.size() - 1;
+  return rivals == 0 ? 0 : static_cast<double>(kLeastRounds * kReservedContenders) * take;
+}
+
 double RacingSearch::Reserve() const {
   if (!options_.budget) return 0;
-  const double take = evidence_.load_cost() + evidence_.TakeCost(ConfirmWindow());
-  const double wanted = static_cast<double>(kLeastRounds * kReservedContenders) * take;
-  const size_t rivals = space_.configurations.size() - 1;
-  return rivals == 0 ? 0 : std::min(wanted, kReserveShare * Seconds(*options_.budget));
+  return std::min(TimeToConfirm(), kReserveShare * Seconds(*options_.budget));
+}
+
+// In whole seconds, for people.
+Nanos RacingSearch::LeastBudget() const {
+  const double first = evidence_.load_cost() + evidence_.TakeCost(options_.shortest_window);
+  const double least = std::min(first + TimeToConfirm(), first / (1 - kReserveShare));
+  return FromSeconds(std::ceil(least));
 }
 
 // A take costs its loading and warm-up; the time at which half of its variance is what takes differ
@@ -247,8 +264,15 @@ Search::Remaining RacingSearch::Estimate() const {
   out.most_time = FromSeconds(seconds(before.most, most_takes));
   if (options_.budget) {
     const Nanos left = std::max(Nanos(0), *options_.budget - FromSeconds(evidence_.spent()));
-    out.time = std::min(out.time, left), out.most_time = std::min(out.most_time, left);
+    const auto fit = [&](uint64_t& trials, Nanos& time) {
+      if (time <= left) return;
+      trials = static_cast<uint64_t>(static_cast<double>(trials) * Seconds(left) / Seconds(time));
+      time = left;
+    };
+    fit(out.trials, out.time), fit(out.most_trials, out.most_time);
+    out.most_trials = std::max(out.trials, out.most_trials);
   }
+  out.least_budget = LeastBudget();
   return out;
 }
 

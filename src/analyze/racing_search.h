@@ -63,7 +63,10 @@ class RacingSearch : public Search {
   std::vector<size_t> RunnerUp(size_t leader) const;
   bool Tied(size_t leader, const std::vector<size_t>& rivals) const;
   bool Affordable(const Trial& trial, double reserve) const;
+  // Seconds, for the rounds; and what of them is kept of the budget.
+  double TimeToConfirm() const;
   double Reserve() const;
+  Nanos LeastBudget() const;
   Nanos ConfirmWindow() const;
 
   Confirmation confirmation_;

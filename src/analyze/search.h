@@ -110,6 +110,7 @@ class Search {
   struct Remaining {
     uint64_t trials = 0, most_trials = 0;
     Nanos time{0}, most_time{0};
+    Nanos least_budget{0};  // with less nothing is measured
   };
   virtual Remaining Estimate() const = 0;
 };

@@ -11,6 +11,7 @@
 #include "analyze/search_driver.h"
 #include "base/random.h"
 #include "base/strings.h"
+#include "base/units.h"
 
 namespace sextant::analyze {
 namespace {
@@ -310,6 +311,43 @@ TEST(DataSets, OfWhichOneLacksAFigureLeaveTheConstraintUnknown) {
   const Conclusion end = search->Conclude();
   EXPECT_EQ(end.ranking.front().kind, Kind::kUnknown);
   EXPECT_NE(end.verdict.find("long:latency_p99 is missing"), std::string::npos) << end.verdict;
+}
+
+TEST(Budgets, ThatAreTooSmallSayWhichOneWouldDo) {
+  // A configuration or several, with one load or with two data sets; loading takes 3 s, warming up
+  // one and measuring another.
+  for (const size_t configurations : {0, 1, 9}) {
+    for (const bool sets : {false, true}) {
+      const Space row = Row(configurations, 3);
+      const Space space = sets ? WithData(row, {"short", "long"}) : row;
+      for (const auto kind : {kAdaptive, SearchOptions::Kind::kExhaustive}) {
+        const auto measured = [&](Nanos budget, std::string& verdict) {
+          const auto search = MakeSearch(space, {.kind = kind, .budget = budget});
+          const size_t trials = Drive(*search, [&](const Trial& trial) {
+                                  Outcome out = Measured(Throughput(100));
+                                  out.cost_s = Seconds(trial.window) + 1, out.load_cost_s = 3;
+                                  return out;
+                                }).size();
+          verdict = search->Conclude().verdict;
+          return trials;
+        };
+        const auto small = MakeSearch(space, {.kind = kind, .budget = 1s});
+        EXPECT_EQ(small->Estimate().trials, 0U);
+        const Nanos least = small->Estimate().least_budget;
+        EXPECT_GE(least, sets ? 7s : 5s);
+        EXPECT_LE(least, sets ? 11s : 8s);
+        std::string verdict;
+        EXPECT_EQ(measured(1s, verdict), 0U);
+        EXPECT_NE(
+            verdict.find("; a first point needs a --budget of at least " + HumanDuration(least)),
+            std::string::npos)
+            << verdict;
+        EXPECT_EQ(measured(least - 1s, verdict), 0U) << verdict;
+        EXPECT_GE(measured(least, verdict), 1U) << verdict;
+        EXPECT_EQ(verdict.find("needs a"), std::string::npos) << verdict;
+      }
+    }
+  }
 }
 
 TEST(DataSets, KeepTheBudget) {

@@ -199,6 +199,13 @@ class ModelAnalysis {
         HumanDuration(estimate.time).c_str());
     const auto search = analyze::MakeSearch(space_, search_);
     const analyze::Search::Remaining remaining = search->Estimate();
+    if (options_.budget && *options_.budget < remaining.least_budget) {
+      std::printf(
+          "The search: nothing; a first point (loading, warming up, measuring, and a rest of the "
+          "time to confirm it) needs a --budget of at least %s, not %s\n",
+          HumanDuration(remaining.least_budget).c_str(), HumanDuration(*options_.budget).c_str());
+      return;
+    }
     std::printf("The search: about %s points and %s, rarely more than %s and %s%s%s\n",
                 GroupDigits(remaining.trials).c_str(), HumanDuration(remaining.time).c_str(),
                 GroupDigits(remaining.most_trials).c_str(),

@@ -582,5 +582,36 @@ TEST(AnalyzesModels, AreLookedForBeforeAnythingRuns) {
   EXPECT_FALSE(FileExists(out + "/results.json"));
 }
 
+TEST(AnalyzesBudget, ThatIsTooSmallSaysWhichOneWouldDo) {
+  const TempDirectory directory;
+  EXPECT_TRUE(MakeDirectories(directory.File("models/m/1")).has_value());
+  directory.Write("models/m/config.pbtxt", Quick().Config());
+  const auto analyze = [&](std::vector<std::string> more) {
+    std::vector<std::string> words{"analyze",
+                                   "-m",
+                                   "m",
+                                   "--model-repository",
+                                   directory.File("models"),
+                                   "-e",
+                                   directory.File("out"),
+                                   "-d",
+                                   "0s",
+                                   "--set",
+                                   "instances=1,2",
+                                   "--budget",
+                                   "1s"};
+    words.insert(words.end(), more.begin(), more.end());
+    return RunSextant(words);
+  };
+  const PerfResult plan = analyze({"--plan"}), run = analyze({});
+  EXPECT_EQ(plan.exit_code, kOk) << plan.err;
+  EXPECT_NE(plan.out.find("The search: nothing; a first point"), std::string::npos) << plan.out;
+  EXPECT_NE(plan.out.find("needs a --budget of at least 8.00 s, not 1.00 s"), std::string::npos)
+      << plan.out;
+  EXPECT_EQ(run.exit_code, 1) << run.err;
+  EXPECT_NE(run.out.find("a first point needs a --budget of at least 8.00 s"), std::string::npos)
+      << run.out;
+}
+
 }  // namespace
 }  // namespace sextant::e2e
