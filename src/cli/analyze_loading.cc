@@ -19,6 +19,13 @@ constexpr Nanos kRest = 300ms;
 // Memory that a server may keep after a model has gone, beyond what it had before.
 constexpr double kKeptShare = 0.05, kKeptBytes = 64.0 * 1024 * 1024;
 
+// What is more than that; 0: nothing, or it is not known.
+double Beyond(std::optional<double> idle, const analyze::Figure* memory) {
+  const bool beyond =
+      idle && memory != nullptr && memory->value > *idle * (1 + kKeptShare) + kKeptBytes;
+  return beyond ? memory->value - *idle : 0;
+}
+
 }  // namespace
 
 ModelStand::~ModelStand() {
@@ -257,11 +264,9 @@ Result<void> ModelStand::CheckMemory(analyze::LoadReport& report) {
   analyze::Baseline after = Sample(kRest, "unloaded");
   const analyze::Figure* memory = analyze::FindFigure(after.figures, "gpu_memory_used");
   if (std::exchange(learn_idle_memory_, false) && memory != nullptr) idle_memory_ = memory->value;
-  const bool kept = idle_memory_ && memory != nullptr &&
-                    memory->value > *idle_memory_ * (1 + kKeptShare) + kKeptBytes;
-  const double extra = kept ? memory->value - *idle_memory_ : 0;
+  const double extra = Beyond(idle_memory_, memory);
   report.baselines.push_back(std::move(after));
-  if (!kept) return {};
+  if (extra == 0) return {};
   if (server_ == nullptr) {
     report.notes.push_back(
         Format("the server keeps {} of GPU memory without the model: memory "
@@ -274,7 +279,16 @@ Result<void> ModelStand::CheckMemory(analyze::LoadReport& report) {
              "anew",
              analyze::ShowValue(extra, "bytes")));
   SEXTANT_TRY(server_->Restart());
-  return Connect();
+  SEXTANT_TRY(Connect());
+  const analyze::Baseline anew = Sample(kRest, "unloaded");
+  const analyze::Figure* now = analyze::FindFigure(anew.figures, "gpu_memory_used");
+  if (Beyond(idle_memory_, now) > 0) {
+    report.notes.push_back(
+        Format("it was not the server's: {} of GPU memory are in use without it from now on",
+               analyze::ShowValue(now->value, "bytes")));
+    idle_memory_ = now->value;
+  }
+  return {};
 }
 
 Result<analyze::LoadReport> ModelStand::LoadConfiguration(size_t configuration) {

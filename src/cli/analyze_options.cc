@@ -217,7 +217,7 @@ void AddFigureRows(options::Table<O>& t) {
                                  "there is."});
   t.Add(&O::gpus, {.name = "gpus",
                    .value = "IDS",
-                   .help = "Only these devices: UUIDs or numbers.",
+                   .help = "Only these devices: UUIDs, or with NVML numbers.",
                    .default_text = "all"});
   t.Add(&O::nvml_library, {.name = "nvml-library",
                            .value = "FILE",

@@ -114,7 +114,10 @@ TEST(AServerThatKeepsGpuMemory, IsStartedAnewWhichIsSaid) {
   const size_t restarts =
       CountOf(analysis.result.err,
               "note: the server kept 3 GiB of GPU memory without the model and is started anew");
-  EXPECT_GE(restarts, 1u) << analysis.result.err;
+  EXPECT_EQ(restarts, 1u) << analysis.result.err;
+  EXPECT_EQ(CountOf(analysis.result.err, "it was not the server's: 4 GiB of GPU memory are in use"),
+            1u)
+      << analysis.result.err;
   EXPECT_EQ(servers.size(), 1 + restarts) << "a process for each life, and no life unsaid";
   EXPECT_TRUE(FileExists(out.File("a/server/server.log.before")));
   // What it was told from: beside what the server had by itself, what it had without the model.
