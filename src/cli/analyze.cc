@@ -114,7 +114,7 @@ class ModelAnalysis {
     std::printf("%s %s on %s %s (%s)\n", mixed ? "Models, together:" : "Model", model_.c_str(),
                 server.name.empty() ? "a server without metadata" : server.name.c_str(),
                 server.version.c_str(),
-                server_ == nullptr ? options_.urls.front().c_str() : server_->Describe().c_str());
+                (server_ == nullptr ? stand_->ServerNames() : server_->Describe()).c_str());
     if (options_.leave_model) {
       std::printf("--leave-model: only the load is searched.\n");
     } else if (stand_->control() == ModelControl::kNone) {
@@ -522,6 +522,7 @@ Result<void> CheckPlaces(const AnalyzePlan& plan) {
 }
 
 struct Names {
+  std::string where;
   std::vector<std::string> there, missing;
 };
 
@@ -536,7 +537,7 @@ std::vector<std::string> Without(const std::vector<std::string>& wanted,
 
 Result<Names> NamesInRepository(const std::string& repository,
                                 const std::vector<std::string>& wanted) {
-  Names out;
+  Names out{.where = repository, .there = {}, .missing = {}};
   SEXTANT_ASSIGN(out.there, ListDirectory(repository));
   std::erase_if(out.there,
                 [&](const std::string& name) { return !IsDirectory(JoinPath(repository, name)); });
@@ -560,7 +561,7 @@ Result<Names> NamesInServer(const AnalyzeOptions& options, const std::vector<std
   if (!control.has_value()) return Names();
   const auto index = (*control)->FetchRepositoryIndex();
   if (!index.has_value() || index->empty()) return Names();
-  Names out;
+  Names out{.where = "the server " + plan.target.names(), .there = {}, .missing = {}};
   for (const kserve::IndexedModel& model : *index) out.there.push_back(model.name);
   out.missing = Without(wanted, out.there);
   // One that serves more than it lists, as what stands before several servers may.
@@ -577,16 +578,15 @@ Result<void> CheckNames(const AnalyzeOptions& options, const AnalyzePlan& plan) 
   for (const ModelPlan& model : plan.models) {
     for (std::string& name : Without(model.models, wanted)) wanted.push_back(std::move(name));
   }
-  const bool listed = !options.repository.empty();
-  SEXTANT_ASSIGN(const Names names, listed ? NamesInRepository(options.repository, wanted)
-                                           : NamesInServer(options, wanted));
+  SEXTANT_ASSIGN(const Names names, options.repository.empty()
+                                        ? NamesInServer(options, wanted)
+                                        : NamesInRepository(options.repository, wanted));
   if (names.missing.empty()) return {};
   const std::vector<std::string_view> there(names.there.begin(), names.there.end());
   std::vector<std::string> faults;
   for (const std::string& name : names.missing) {
     const auto nearest = NearestName(name, there);
-    faults.push_back(Format("model '{}': there is none in {}{}", Printable(name, 60),
-                            listed ? options.repository : "the server " + options.urls.front(),
+    faults.push_back(Format("model '{}': there is none in {}{}", Printable(name, 60), names.where,
                             nearest ? Format("; did you mean '{}'?", *nearest) : ""));
   }
   return InvalidArgument(Join(faults, "\n"));

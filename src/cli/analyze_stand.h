@@ -50,6 +50,8 @@ class ModelStand final : public analyze::Stand {
   ~ModelStand() override;
 
   const Subject& subject() const { return subject_; }
+  // Where it is: "triton:8000".
+  std::string ServerNames() const { return plan_.target.names(); }
   ModelControl control() const { return control_mode_; }
   // Of each model the configuration that all others are made from: the repository's file, or what
   // the server says.
