@@ -73,14 +73,14 @@ Analysis Analyze(const Repository& repository, const std::string& directory,
               directory);
 }
 
-size_t ServersOf(const std::string& directory) {
-  size_t out = 0;
+std::set<std::string> ServerProcesses(const std::string& directory) {
+  std::set<std::string> out;
   const auto processes = ListDirectory("/proc");
   for (const std::string& pid : *processes) {
     const auto command = ReadFile("/proc/" + pid + "/cmdline");
     if (command.has_value() && command->find("serve") != std::string::npos &&
         command->find(directory + "/") != std::string::npos)
-      ++out;
+      out.insert(pid);
   }
   return out;
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -46,7 +47,8 @@ Analysis Analyze(const Repository& repository, const std::string& directory,
                  std::vector<std::string> more,
                  std::map<std::string, std::string> environment = {});
 
-// Servers that an analysis in this directory started, and that still run.
-size_t ServersOf(const std::string& directory);
+// The process ids of servers that an analysis in this directory started, and that still run.
+std::set<std::string> ServerProcesses(const std::string& directory);
+inline size_t ServersOf(const std::string& directory) { return ServerProcesses(directory).size(); }
 
 }  // namespace sextant::e2e

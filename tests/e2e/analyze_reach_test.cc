@@ -87,18 +87,6 @@ Words WhileItSteps(const std::string& instances = "1,2,4,8") {
           SEXTANT_NVML_SIM_LIBRARY};
 }
 
-// The servers that an analysis in this directory has running.
-std::set<std::string> ServerProcesses(const std::string& directory) {
-  std::set<std::string> out;
-  for (const std::string& pid : *ListDirectory("/proc")) {
-    const auto command = ReadFile("/proc/" + pid + "/cmdline");
-    if (command.has_value() && command->find("serve") != std::string::npos &&
-        command->find(directory + "/") != std::string::npos)
-      out.insert(pid);
-  }
-  return out;
-}
-
 TEST(AServerThatKeepsGpuMemory, IsStartedAnewWhichIsSaid) {
   const Repository repository({{"m", Taking("2ms")}});
   const TempDirectory out;
