@@ -384,7 +384,9 @@ int nvmlDeviceGetTotalEnergyConsumption(Device device, uint64_t* millijoules) {
   ENTER(device);
   if (!Of(device).signals.contains("power")) return kNotSupported;
   const double joules = EnergyUntilNow(*static_cast<Handle*>(device));
-  return *millijoules = static_cast<uint64_t>(joules * 1e3), kSuccess;
+  // A scenario may have negative power; a counter of whole numbers runs backwards then.
+  const auto moved = static_cast<int64_t>(joules * 1e3);
+  return *millijoules = static_cast<uint64_t>(moved), kSuccess;
 }
 int nvmlDeviceGetTemperature(Device device, uint32_t, uint32_t* celsius) {
   ENTER(device);
