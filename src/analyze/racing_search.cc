@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "base/strings.h"
 #include "base/units.h"
@@ -207,11 +206,12 @@ bool RacingSearch::JoinRivals() {
 
 std::vector<size_t> RacingSearch::RunnerUp(size_t leader) const {
   std::vector<size_t> out;
-  double most = -std::numeric_limits<double>::infinity();
+  const Point* best = nullptr;
   for (const auto& [configuration, tried] : evidence_.tried()) {
     const Point* point = evidence_.Best(configuration, false);
-    if (configuration == leader || point == nullptr || point->utility < most) continue;
-    most = point->utility;
+    if (configuration == leader || point == nullptr) continue;
+    if (best != nullptr && point->utility < best->utility) continue;
+    best = point;
     out = {configuration};
   }
   return out;

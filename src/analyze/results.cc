@@ -256,18 +256,16 @@ std::string Satisfies(const Report& report, const Figures& figures) {
   }
 }
 
-// The figures of the last take, but of what is a maximum the one over all takes of the point.
-Figures WithMaximaOfAllTakes(const Report& report, const PointRecord& point) {
-  Figures out = point.measured.figures;
+// Of each configuration under each load, the largest of all its takes.
+std::map<std::pair<std::string, std::string>, Figures> SeedMaxima(const Report& report) {
+  std::map<std::pair<std::string, std::string>, Figures> out;
   for (const PointRecord& take : report.result.points) {
-    if (take.configuration != point.configuration ||
-        DescribeLoad(take.load) != DescribeLoad(point.load))
-      continue;
+    Figures& most = out[{take.configuration, DescribeLoad(take.load)}];
     for (const char* name : kSeedMaxima) {
       const Figure* figure = FindFigure(take.measured.figures, name);
-      const Figure* most = FindFigure(out, name);
-      if (figure != nullptr && (most == nullptr || figure->value > most->value))
-        out[name] = *figure;
+      const Figure* before = FindFigure(most, name);
+      if (figure != nullptr && (before == nullptr || figure->value > before->value))
+        most[name] = *figure;
     }
   }
   return out;
@@ -399,8 +397,11 @@ Json ResultsJson(const Report& report) {
 
 PeerTable SeedModels(const Report& report) {
   PeerTable out{.title = "Models", .rows = {SeedHeader()}};
+  const auto maxima = SeedMaxima(report);
   for (const PointRecord* point : LastTakes(report)) {
-    const Figures figures = WithMaximaOfAllTakes(report, *point);
+    Figures figures = point->measured.figures;
+    for (const auto& [name, most] : maxima.at({point->configuration, DescribeLoad(point->load)}))
+      figures[name] = most;
     const Figure* throughput = FindFigure(figures, "throughput");
     out.rows.push_back(SeedRow(
         point->model, Format("{}", point->load.point.batch_size), Number(point->load.point.value),
